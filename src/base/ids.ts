@@ -1,0 +1,33 @@
+// Identifiers of runs and tasks: short, sortable by birth, safe in a path, a URL and a shell.
+
+/** A run's id: 10 characters of time and 8 of randomness, lower-case Crockford base 32. */
+export type RunId = string & { readonly __runId: true };
+
+/** A task attempt's id inside the whole mesh: `<run id>.<task key>`. */
+export type TaskId = string & { readonly __taskId: true };
+
+const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
+const RUN_ID = /^[0-9a-hjkmnp-tv-z]{18}$/;
+
+/** Makes a run id. `nowMs` is Unix time; `random` gives at least 5 bytes. */
+export function makeRunId(nowMs: number, random: Uint8Array): RunId {
+  let time = "";
+  for (let rest = Math.floor(nowMs), digits = 0; digits < 10; digits++, rest = Math.floor(rest / 32)) {
+    time = ALPHABET.charAt(rest % 32) + time;
+  }
+  let bits = 0n;
+  for (const byte of random.subarray(0, 5)) bits = (bits << 8n) | BigInt(byte);
+  let tail = "";
+  for (let digits = 0; digits < 8; digits++, bits >>= 5n) tail += ALPHABET.charAt(Number(bits & 31n));
+  return (time + tail) as RunId;
+}
+
+/** Reads a full run id; null when the text cannot be one. */
+export function parseRunId(text: string): RunId | null {
+  return RUN_ID.test(text) ? (text as RunId) : null;
+}
+
+/** Joins a run and a task key to the task's id. */
+export function makeTaskId(run: RunId, key: string): TaskId {
+  return `${run}.${key}` as TaskId;
+}

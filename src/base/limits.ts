@@ -1,0 +1,44 @@
+// Every bound of every queue, frame, loop and input, in one table. Sizes in bytes, times in milliseconds.
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export const LIMITS = {
+  /** Largest run definition that is read. */
+  definitionBytes: 16 * MIB,
+  /** Most tasks in one run, the ones added while it runs included. */
+  tasks: 50_000,
+  /** Deepest nesting of lists and maps in a definition. */
+  definitionDepth: 64,
+  /** Most nodes a definition may have after its YAML aliases are expanded. */
+  definitionNodes: 2_000_000,
+  /** Longest expression, and its deepest nesting. */
+  expressionChars: 16_384,
+  expressionDepth: 64,
+  /** Most diagnostics that are shown for one file. */
+  diagnostics: 200,
+  /** Output kept of one task: the head and the tail; what lies between is counted and dropped. */
+  logHeadBytes: 32 * MIB,
+  logTailBytes: 1 * MIB,
+  /** A log up to this size lives in the index, a larger one in a blob. */
+  logInlineBytes: 8 * KIB,
+  /** Largest value, variable, link or message a task may write through $MESH_VALUES and its like, and how many of each. */
+  outputEntryBytes: 1 * MIB,
+  outputEntries: 1_000,
+  /** Largest sum of argv and environment given to a task. */
+  argumentBytes: 1 * MIB,
+  /** Most lower directories in one overlay mount; the kernel takes 500. */
+  overlayLowers: 400,
+  /** Processes and threads in one task's context. */
+  taskPids: 4_096,
+  /** How long a task may run when its definition does not say. */
+  taskTimeoutMs: 60 * 60_000,
+  /** Longest timeout that a definition may ask for. */
+  taskTimeoutMaxMs: 7 * 24 * 3_600_000,
+  /** How long a cancelled task has between SIGTERM and SIGKILL when its definition does not say. */
+  cancelGraceMs: 5_000,
+  /** How long a context may take from spawn to exec before it is called broken. */
+  contextStartMs: 10_000,
+  /** How long a wait for the store's index lasts before it is an error. */
+  indexBusyMs: 15_000,
+} as const;
