@@ -227,6 +227,7 @@ export class RunMachine {
 
   /** All that a task waited for is final, and nothing of it skipped the task. */
   #unblocked(task: TaskState): void {
+    if (this.#stops()) return;
     const { condition, tasks } = task.graph.node.after;
     // A task that was let go once was let go for good: what it came after cannot change.
     if (condition === null || task.round > 0) return this.#book.resolve(task);
@@ -348,7 +349,7 @@ export class RunMachine {
         for (const task of settled) this.#carryEnd(task);
       }
       const failed = book.firstFailure;
-      if (!this.#failFast || failed === null || this.#stop !== null || book.openTasks === 0) break;
+      if (failed === null || !this.#stops() || this.#stop !== null || book.openTasks === 0) break;
       this.#stopAll("terminated", (task) => book.skip(task, { kind: "fail-fast", task: failed.key }));
     }
     if (book.openTasks === 0 && this.#status.execution === "running") this.#finish();
@@ -377,7 +378,7 @@ export class RunMachine {
 
   /** After a hit, all that wait for the key look it up again; after an execution one does, since a failure is no hit. */
   #passKeyOn(task: TaskState): void {
-    if (this.#stop !== null) return;
+    if (this.#stops()) return;
     if (task.hitFrom === null) this.#book.letKeyGo(task);
     else this.#book.shareKey(task);
   }
@@ -392,6 +393,11 @@ export class RunMachine {
     if (task.phase === "final") return;
     if (isHeld(task) || task.phase === "settling") task.doomed ??= reason;
     else this.#book.skip(task, reason);
+  }
+
+  /** Whether the run stops, or will once all that waits for the task that failed knows of it. */
+  #stops(): boolean {
+    return this.#stop !== null || (this.#failFast && this.#book.firstFailure !== null);
   }
 
   #finish(): void {
@@ -434,10 +440,12 @@ export class RunMachine {
     for (const needer of needers) if (!isHeld(needer) && needer.phase !== "settling") this.#book.block(needer);
     this.#book.revive(task);
     task.message = reason;
-    if (task.reopened >= LIMITS.taskLosses) return this.#book.settle(task, STATUS.lost);
+    const needs = task.graph.needs.map((index) => this.#book.at(index));
+    const hopeless = needs.some((need) => need.phase === "final" && need.status.result !== "succeeded");
+    if (hopeless || task.reopened >= LIMITS.taskLosses) return this.#book.settle(task, STATUS.lost);
     task.reopened++;
     task.attempt++;
-    task.open = task.graph.needs.filter((index) => this.#waitsFor(task, this.#book.at(index))).length;
+    task.open = needs.filter((need) => this.#waitsFor(task, need)).length;
     if (task.open === 0) this.#book.resolve(task);
   }
 }
