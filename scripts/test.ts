@@ -1,0 +1,81 @@
+// `bun run test [ARGS]`: installs what is missing, compiles the program once, runs the tests (ARGS go to `bun test`),
+// leaves nothing in the temporary folder, and ends with a line `N passed, N failed, N skipped`.
+// With MESH_TEST_REQUIRE=1 a test may be skipped only for something that no package could give this machine.
+
+import { chmodSync, lstatSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { ensureBinary } from "./support/binary.ts";
+import { capture, show } from "./support/command.ts";
+import { ensureDependencies } from "./support/dependencies.ts";
+import { entryPoint, giveUp, inProject } from "./support/project.ts";
+import { parseReport, type SkippedTest } from "./support/junit.ts";
+
+const isStrict = process.env["MESH_TEST_REQUIRE"] === "1";
+
+await ensureDependencies();
+await compileForTests();
+const temporary = mkdtempSync(join(tmpdir(), "mesh-test-"));
+// Tests that run something as another user need a way in.
+chmodSync(temporary, 0o1777);
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);
+const exitCode = await runTests(temporary);
+await remove(temporary);
+process.exit(exitCode);
+
+async function compileForTests(): Promise<void> {
+  if (!(await Bun.file(inProject(entryPoint)).exists())) return;
+  try {
+    if (await ensureBinary()) process.stdout.write("Compiled dist/mesh\n");
+  } catch (error) {
+    giveUp(`Cannot compile the program for its tests.\n${Bun.inspect(error)}`);
+  }
+}
+
+async function runTests(folder: string): Promise<number> {
+  const reportFile = join(folder, "junit.xml");
+  const argv = ["test", `--parallel=${availableParallelism()}`, "--only-failures", "--reporter=junit"];
+  const args = [...argv, `--reporter-outfile=${reportFile}`, ...process.argv.slice(2)];
+  const ended = await show([process.execPath, ...args], { TMPDIR: folder });
+  const report = Bun.file(reportFile);
+  const { passed, failed, skipped } = parseReport((await report.exists()) ? await report.text() : "");
+  const unnamed = skipped.filter((test) => test.reason === null);
+  printSkipped(skipped);
+  if (isStrict && unnamed.length > 0) process.stdout.write("A skip must name what the machine lacks: see testIf().\n");
+  // A file that does not load, or a runner that dies, fails no single test.
+  const failures = Math.max(failed + (isStrict ? unnamed.length : 0), ended === 0 ? 0 : 1);
+  process.stdout.write(`${passed} passed, ${failures} failed, ${skipped.length} skipped\n`);
+  if (ended !== 0) return ended;
+  return failures > 0 ? 1 : 0;
+}
+
+function printSkipped(skipped: readonly SkippedTest[]): void {
+  const byReason = Map.groupBy(skipped, (test) => test.reason ?? "no reason given");
+  for (const [reason, tests] of byReason) {
+    process.stdout.write(`skipped ${tests.length}: ${reason}\n`);
+    if (reason === "no reason given") for (const test of tests) process.stdout.write(`  ${test.file}: ${test.name}\n`);
+  }
+}
+
+/** Removes a folder in which tests may have left anything: folders without permissions, mounts, whiteouts. */
+async function remove(folder: string): Promise<void> {
+  const mounts = await Bun.file("/proc/self/mounts").text().catch(() => "");
+  const inside = mounts.split("\n").map((line) => line.split(" ")[1] ?? "").filter((path) => path.startsWith(`${folder}/`));
+  for (const mount of inside.toReversed()) await capture(["umount", "-l", mount]);
+  try {
+    makeRemovable(folder);
+    rmSync(folder, { recursive: true, force: true });
+  } catch (error) {
+    process.stderr.write(`Cannot remove ${folder}: ${String(error)}\n`);
+  }
+}
+
+function makeRemovable(folder: string): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (!entry.isDirectory()) continue;
+    const { mode, uid } = lstatSync(path);
+    if ((mode & 0o700) !== 0o700 && (uid === process.getuid?.() || process.getuid?.() === 0)) chmodSync(path, 0o700);
+    makeRemovable(path);
+  }
+}
