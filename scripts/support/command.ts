@@ -29,12 +29,25 @@ export async function capture(argv: readonly string[], env: Environment = {}): P
   return { exitCode, output: stdout + stderr, durationMs: performance.now() - startedAt };
 }
 
-/** Runs a program to its end in the checkout, on this terminal. Gives its exit code, 128 + signal where one killed it. */
+/**
+ * Runs a program to its end in the checkout, on this terminal. Gives its exit code, 128 + signal where one killed it.
+ * A signal to the script reaches the program, and the script outlives it, so that it can tidy up.
+ */
 export async function show(argv: readonly string[], env: Environment = {}): Promise<number> {
   const child = Bun.spawn([...argv], {
     cwd: projectRoot,
     env: { ...process.env, ...env },
     stdio: ["inherit", "inherit", "inherit"],
   });
-  return await child.exited;
+  // The terminal sends SIGINT to both.
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (signal !== "SIGINT") child.kill(signal);
+  };
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) process.on(signal, onSignal);
+  try {
+    return await child.exited;
+  } finally {
+    for (const signal of signals) process.off(signal, onSignal);
+  }
 }
