@@ -2,9 +2,10 @@
 // leaves nothing in the temporary folder, and ends with a line `N passed, N failed, N skipped`.
 // With MESH_TEST_REQUIRE=1 a test may be skipped only for something that no package could give this machine.
 
-import { chmodSync, lstatSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
+import { removeFolder } from "../test/support/temporary.ts";
 import { ensureBinary } from "./support/binary.ts";
 import { capture, show } from "./support/command.ts";
 import { ensureDependencies } from "./support/dependencies.ts";
@@ -66,19 +67,8 @@ async function remove(folder: string): Promise<void> {
   const inside = mounts.split("\n").map((line) => line.split(" ")[1] ?? "").filter((path) => path.startsWith(`${folder}/`));
   for (const mount of inside.toReversed()) await capture(["umount", "-l", mount]);
   try {
-    makeRemovable(folder);
-    rmSync(folder, { recursive: true, force: true });
+    removeFolder(folder);
   } catch (error) {
     process.stderr.write(`Cannot remove ${folder}: ${String(error)}\n`);
-  }
-}
-
-function makeRemovable(folder: string): void {
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    if (!entry.isDirectory()) continue;
-    const { mode, uid } = lstatSync(path);
-    if ((mode & 0o700) !== 0o700 && (uid === process.getuid?.() || process.getuid?.() === 0)) chmodSync(path, 0o700);
-    makeRemovable(path);
   }
 }

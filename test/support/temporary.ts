@@ -14,8 +14,12 @@ export interface TemporaryFolder extends Disposable {
   join(...parts: readonly string[]): string;
 }
 
+let hasSwept = false;
+
 /** Makes an empty folder: `using folder = temporaryFolder();`. */
 export function temporaryFolder(): TemporaryFolder {
+  if (!hasSwept) sweepStaleFolders();
+  hasSwept = true;
   const path = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
   return {
     path,
