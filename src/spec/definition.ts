@@ -2,12 +2,9 @@
 // from the index instead of being parsed again. Shapes follow docs/tasks-yml.md. It never evaluates an expression.
 
 import type { Expression } from "./expression/syntax.ts";
+import type { Position } from "./position.ts";
 
-/** Position in the definition's file; lines and columns count from 1. */
-export interface Position {
-  readonly line: number;
-  readonly column: number;
-}
+export type { Position };
 
 /** Text that may hold `${{ }}`: a plain string, or the pieces between and inside the braces. */
 export type Template = string | { readonly pieces: readonly (string | Expression)[]; readonly at: Position };

@@ -1,6 +1,6 @@
 // A fault or a remark about a run definition, as data. How it is printed is the cli's matter.
 
-import type { Position } from "./definition.ts";
+import type { Position } from "./position.ts";
 
 export interface Diagnostic {
   readonly severity: "error" | "warning" | "tip";
