@@ -19,7 +19,13 @@ export interface Definition {
 }
 
 export type Base =
-  | { readonly kind: "image"; readonly image: Template; readonly config: string | null; readonly arch: string | null; readonly at: Position }
+  | {
+      readonly kind: "image";
+      readonly image: Template;
+      readonly config: string | null;
+      readonly arch: string | null;
+      readonly at: Position;
+    }
   | {
       readonly kind: "call";
       readonly call: Template;
@@ -66,7 +72,11 @@ export interface ConcurrencyPool {
 export interface PackageHeader {
   readonly name: string | null;
   readonly version: string | null;
-  readonly parameters: readonly { readonly name: string; readonly required: boolean; readonly default: Template | null }[];
+  readonly parameters: readonly {
+    readonly name: string;
+    readonly required: boolean;
+    readonly default: Template | null;
+  }[];
 }
 
 export type Task = CommandTask | PackageTask | EmbeddedRunTask | AppTask;
@@ -163,7 +173,9 @@ export interface EnvEntry {
 
 export interface EnvConfig {
   readonly inherit: "all-used-tasks" | readonly string[];
-  readonly merge: Readonly<Record<string, { readonly strategy: "join"; readonly by: string } | { readonly strategy: "override" }>>;
+  readonly merge: Readonly<
+    Record<string, { readonly strategy: "join"; readonly by: string } | { readonly strategy: "override" }>
+  >;
 }
 
 /** Filter patterns for the workspace (`artifact: null`) or for a folder that an expression names. */
@@ -187,7 +199,11 @@ export interface CacheSpec {
 export interface Outputs {
   readonly artifacts: readonly { readonly key: string; readonly path: Template; readonly at: Position }[];
   readonly values: readonly string[];
-  readonly testResults: readonly { readonly path: Template; readonly framework: string | null; readonly language: string | null }[];
+  readonly testResults: readonly {
+    readonly path: Template;
+    readonly framework: string | null;
+    readonly language: string | null;
+  }[];
   readonly problems: readonly ProblemSpec[];
   /** Exit codes that count as success. */
   readonly successExitCodes: readonly number[];
