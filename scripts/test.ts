@@ -63,8 +63,13 @@ function printSkipped(skipped: readonly SkippedTest[]): void {
 
 /** Removes a folder in which tests may have left anything: folders without permissions, mounts, whiteouts. */
 async function remove(folder: string): Promise<void> {
-  const mounts = await Bun.file("/proc/self/mounts").text().catch(() => "");
-  const inside = mounts.split("\n").map((line) => line.split(" ")[1] ?? "").filter((path) => path.startsWith(`${folder}/`));
+  const mounts = await Bun.file("/proc/self/mounts")
+    .text()
+    .catch(() => "");
+  const inside = mounts
+    .split("\n")
+    .map((line) => line.split(" ")[1] ?? "")
+    .filter((path) => path.startsWith(`${folder}/`));
   for (const mount of inside.toReversed()) await capture(["umount", "-l", mount]);
   try {
     removeFolder(folder);

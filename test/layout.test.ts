@@ -184,7 +184,11 @@ describe("cycles", () => {
 
 describe("shape", () => {
   test("checkLayout() refuses a barrel", () => {
-    const texts = ['export * from "./b.ts";', 'import { b } from "./b.ts"; export { b };', 'export type { B } from "./b.ts";'];
+    const texts = [
+      'export * from "./b.ts";',
+      'import { b } from "./b.ts"; export { b };',
+      'export type { B } from "./b.ts";',
+    ];
     for (const text of texts) {
       expect(faultsOf({ "src/base/a.ts": text })).toEqual(["src/base/a.ts is a barrel: import the files themselves"]);
     }

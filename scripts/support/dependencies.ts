@@ -18,7 +18,9 @@ export async function ensureDependencies(): Promise<void> {
   const wanted = { ...manifest.dependencies, ...manifest.devDependencies };
   const missing = await missingPackages(wanted);
   if (missing.length === 0) return;
-  process.stdout.write(`Installing ${missing.length} packages that are missing (${missing.slice(0, 3).join(", ")}, ...)\n`);
+  process.stdout.write(
+    `Installing ${missing.length} packages that are missing (${missing.slice(0, 3).join(", ")}, ...)\n`,
+  );
   const exitCode = await install();
   if (exitCode !== 0) {
     giveUp(
@@ -27,7 +29,8 @@ export async function ensureDependencies(): Promise<void> {
     );
   }
   const stillMissing = await missingPackages(wanted);
-  if (stillMissing.length > 0) giveUp(`Installed, and yet missing: ${stillMissing.join(", ")}. Does bun.lock fit package.json?`);
+  if (stillMissing.length > 0)
+    giveUp(`Installed, and yet missing: ${stillMissing.join(", ")}. Does bun.lock fit package.json?`);
   process.exit(await show([process.execPath, ...process.argv.slice(1)]));
 }
 

@@ -15,7 +15,9 @@ const NOBODY_IN_PARTICULAR: OrdinaryUser = { uid: 54_321, gid: 54_321 };
 export function ordinaryUser(): OrdinaryUser {
   const { uid, gid } = userInfo();
   if (uid !== 0) return { uid, gid };
-  const entry = readFileSync("/etc/passwd", "utf8").split("\n").find((line) => line.startsWith("mesh-test:"));
+  const entry = readFileSync("/etc/passwd", "utf8")
+    .split("\n")
+    .find((line) => line.startsWith("mesh-test:"));
   const [, , testUid, testGid] = entry?.split(":") ?? [];
   if (testUid === undefined || testGid === undefined) return NOBODY_IN_PARTICULAR;
   return { uid: Number(testUid), gid: Number(testGid) };

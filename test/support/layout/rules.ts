@@ -49,7 +49,8 @@ function purityFaults(file: ParsedFile, policy: Policy): readonly string[] {
   if (!isPure(file.path, policy)) return [];
   const imported = file.imports.flatMap(({ line, specifier }) => {
     const isEffect = /^(node|bun):/.test(specifier) || specifier === "bun";
-    if (isEffect && !PURE_NODE_MODULES.includes(specifier)) return [`${file.path}:${line} is pure but imports ${specifier}`];
+    if (isEffect && !PURE_NODE_MODULES.includes(specifier))
+      return [`${file.path}:${line} is pure but imports ${specifier}`];
     const path = resolve(file.path, specifier);
     return path !== null && isIo(path) ? [`${file.path}:${line} is pure but imports ${path}`] : [];
   });
@@ -97,7 +98,10 @@ function cycleFaults(files: readonly ParsedFile[]): readonly string[] {
 function shapeFaults(file: ParsedFile, policy: Policy): readonly string[] {
   const faults: string[] = [];
   if (file.isBarrel) faults.push(`${file.path} is a barrel: import the files themselves`);
-  const vague = file.path.replace(/\.\w+$/, "").split("/").find((part) => VAGUE_NAMES.includes(part));
+  const vague = file.path
+    .replace(/\.\w+$/, "")
+    .split("/")
+    .find((part) => VAGUE_NAMES.includes(part));
   if (vague !== undefined) faults.push(`${file.path} has a name that says nothing: "${vague}"`);
   const isListed = policy.longFiles[file.path] !== undefined;
   if (file.lines > MAX_LINES && !isListed) faults.push(`${file.path} has ${file.lines} lines, over ${MAX_LINES}`);
@@ -133,7 +137,10 @@ function resolve(from: string, specifier: string): string | null {
 
 /** "yaml/util" -> "yaml", "@stricli/core/x" -> "@stricli/core", "bun:ffi" -> "bun:ffi". */
 function packageOf(specifier: string): string {
-  return specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/");
+  return specifier
+    .split("/")
+    .slice(0, specifier.startsWith("@") ? 2 : 1)
+    .join("/");
 }
 
 function folderOf(path: string): string {

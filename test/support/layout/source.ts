@@ -159,7 +159,8 @@ function walk(node: Node, visit: (node: Node) => void): void {
     if ((field === "property" || field === "key") && node["computed"] !== true) continue;
     if (node.type === "MemberExpression" && field === "object" && (value as Node).type === "Identifier") continue;
     for (const child of Array.isArray(value) ? (value as readonly unknown[]) : [value]) {
-      if (isNode(child)) walk(child, isTypeOnly(child) ? (inner) => inner.type === "TSImportType" && visit(inner) : visit);
+      if (isNode(child))
+        walk(child, isTypeOnly(child) ? (inner) => inner.type === "TSImportType" && visit(inner) : visit);
     }
   }
 }
