@@ -14,7 +14,7 @@ export interface SkippedTest {
 }
 
 const TEST_CASE = /<testcase ([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g;
-const SKIP_REASON = / \[skipped: (.+)\]$/;
+const SKIP_REASON = / \[skipped: (.+)\]$/s;
 
 /** What `testIf` appends to the name of a test it skips. */
 export function skipSuffix(reason: string): string {
