@@ -10,11 +10,16 @@ const QUICKSTART = "examples/quickstart/tasks.yml";
 const NEXT_STEPS = `
 That was one pipeline, twice. Try next:
 
-  dist/mesh run ${QUICKSTART} --init name=you   another input: only what reads it runs
-  dist/mesh why greet                                     why a task ran, or did not have to
-  dist/mesh results                                       what the last run left
-  dist/mesh doctor                                        what this machine can do, and how to get more
-  dist/mesh run .mesh/ci.yml                              mesh checks itself (needs the npm registry)
+  dist/mesh run ${QUICKSTART} --init name=you
+      another input: only the task that reads it runs
+  dist/mesh why greet
+      why a task ran, or did not have to
+  dist/mesh results
+      what the last run left
+  dist/mesh doctor
+      what this machine can do, and how to get more out of it
+  dist/mesh run .mesh/ci.yml
+      mesh checks itself (needs the npm registry)
 `;
 
 await ensureDependencies();
@@ -26,6 +31,8 @@ try {
 }
 
 await runQuickstart("First run");
+process.stdout.write("\nWhat one of its tasks printed\n$ mesh logs picture\n\n");
+await show([binaryPath, "logs", "picture"]);
 await runQuickstart("The same again: nothing changed, so nothing runs");
 process.stdout.write(NEXT_STEPS);
 

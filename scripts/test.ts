@@ -1,5 +1,6 @@
 // `bun run test [ARGS]`: installs what is missing, compiles the program once, runs the tests (ARGS go to `bun test`),
 // leaves nothing in the temporary folder, and ends with a line `N passed, N failed, N skipped`.
+// MESH_TEST_REPORT names a file that gets the JUnit report.
 // With MESH_TEST_REQUIRE=1 a test may be skipped only for something that no package could give this machine.
 
 import { chmodSync, mkdtempSync } from "node:fs";
@@ -39,6 +40,8 @@ async function runTests(folder: string): Promise<number> {
   const reporter = ["--reporter=junit", `--reporter-outfile=${reportFile}`];
   const ended = await show([process.execPath, "test", ...how, ...reporter, ...asked], { TMPDIR: folder });
   const report = Bun.file(reportFile);
+  const keepAs = process.env["MESH_TEST_REPORT"];
+  if (keepAs !== undefined && (await report.exists())) await Bun.write(inProject(keepAs), report);
   const { passed, failed, skipped: notRun } = parseReport((await report.exists()) ? await report.text() : "");
   // The report calls skipped what a name pattern left out.
   const isFiltered = asked.some((arg) => arg === "-t" || arg.startsWith("--test-name-pattern"));
