@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { compile, type CompileOptions, TARGETS } from "./support/binary.ts";
 import { ensureDependencies } from "./support/dependencies.ts";
-import { entryPoint, giveUp, inProject } from "./support/project.ts";
+import { entryPoint, giveUp, inProject, projectRoot } from "./support/project.ts";
 
 const USAGE = `Usage: bun run compile [--target NAME] [--outfile PATH] [--no-sourcemap]
 
@@ -42,6 +42,7 @@ function readArguments(): CompileOptions {
     const target = TARGETS.find((known) => known === values.target) ?? null;
     if (values.target !== undefined && target === null) giveUp(`Unknown target "${values.target}"\n\n${USAGE}`, 2);
     return {
+      checkout: projectRoot,
       target,
       outfile: values.outfile === undefined ? null : resolve(values.outfile),
       sourcemap: values.sourcemap,

@@ -4,7 +4,7 @@
 // the build machine's paths into `import.meta`. Workers are entry points of their own: see `workerAddresses`.
 
 import { mkdirSync, renameSync, rmSync } from "node:fs";
-import { basename, dirname, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { entryPoint, inProject, projectRoot, readManifest } from "./project.ts";
 
 /** Systems the program can be compiled for, as `--target` names them. */
@@ -22,6 +22,8 @@ export const TARGETS = [
 export type Target = (typeof TARGETS)[number];
 
 export interface CompileOptions {
+  /** Absolute path of the checkout: `src/cli/main.ts`, the workers and the package.json in it. */
+  readonly checkout: string;
   /** Null: this machine. */
   readonly target: Target | null;
   /** Absolute path; null: `dist/mesh`, or `dist/mesh-<target>`. */
@@ -39,10 +41,11 @@ const INPUTS = new Bun.Glob("{src/**/*,scripts/support/binary.ts,package.json,bu
 
 /** Compiles, and gives the path of the executable. Throws what the bundler found wrong. */
 export async function compile(options: CompileOptions): Promise<string> {
-  const { version } = await readManifest();
+  const { checkout } = options;
+  const { version } = await readManifest(checkout);
   const inputs = await inputsDigest();
   const suffix = options.target === null ? "" : `-${options.target}`;
-  const wanted = options.outfile ?? `${binaryPath}${suffix}`;
+  const wanted = options.outfile ?? join(checkout, `dist/mesh${suffix}`);
   const outfile = options.target?.startsWith("windows") && !wanted.endsWith(".exe") ? `${wanted}.exe` : wanted;
   // Made in a folder of its own beside the result, then renamed: whoever runs the old one goes on undisturbed.
   const folder = `${dirname(outfile)}/.unfinished-${process.pid}`;
@@ -50,16 +53,16 @@ export async function compile(options: CompileOptions): Promise<string> {
   mkdirSync(folder, { recursive: true });
   try {
     await Bun.build({
-      entrypoints: [inProject(entryPoint), ...workerFiles().map(inProject)],
-      root: projectRoot,
+      entrypoints: [entryPoint, ...workerFiles(checkout)].map((path) => join(checkout, path)),
+      root: join(checkout, "src"),
       target: "bun",
       format: "esm",
       splitting: true,
       minify: { whitespace: true, syntax: true, identifiers: true, keepNames: true },
       bytecode: true,
       sourcemap: options.sourcemap ? "linked" : "none",
-      define: { MESH_VERSION: JSON.stringify(version), MESH_COMMIT: JSON.stringify(commitOf(projectRoot)) },
-      plugins: [workerAddresses],
+      define: { MESH_VERSION: JSON.stringify(version), MESH_COMMIT: JSON.stringify(commitOf(checkout)) },
+      plugins: [workerAddresses(checkout)],
       compile: {
         ...(options.target === null ? {} : { target: `bun-${options.target}` as const }),
         outfile: unfinished,
@@ -84,19 +87,19 @@ export async function ensureBinary(): Promise<boolean> {
   const record = Bun.file(INPUTS_RECORD);
   const isFresh = (await Bun.file(binaryPath).exists()) && (await record.exists()) && (await record.text()) === inputs;
   if (isFresh) return false;
-  await compile({ target: null, outfile: null, sourcemap: true });
+  await compile({ checkout: projectRoot, target: null, outfile: null, sourcemap: true });
   return true;
 }
 
 /**
  * Gives worker files their address inside an executable. Sources say `new URL("./hash-worker.ts", import.meta.url)`;
- * in an executable every chunk lies at the root and each entry point under its path from the checkout, as `.js`.
+ * in an executable every chunk lies at the root and each entry point under its path from src/, as `.js`.
  */
-const workerAddresses: Bun.BunPlugin = {
+const workerAddresses = (checkout: string): Bun.BunPlugin => ({
   name: "worker-addresses",
   setup(build) {
     build.onLoad({ filter: /[\\/]src[\\/].*\.ts$/ }, async ({ path }) => {
-      const folder = relative(projectRoot, dirname(path)).replaceAll("\\", "/");
+      const folder = relative(join(checkout, "src"), dirname(path)).replaceAll("\\", "/");
       const source = await Bun.file(path).text();
       const contents = source.replaceAll(
         /new URL\("\.\/([\w-]+-worker)\.ts", import\.meta\.url\)/g,
@@ -105,10 +108,10 @@ const workerAddresses: Bun.BunPlugin = {
       return { contents, loader: "ts" };
     });
   },
-};
+});
 
-function workerFiles(): readonly string[] {
-  return [...WORKERS.scanSync({ cwd: projectRoot })].toSorted();
+function workerFiles(checkout: string): readonly string[] {
+  return [...WORKERS.scanSync({ cwd: checkout })].toSorted();
 }
 
 async function inputsDigest(): Promise<string> {

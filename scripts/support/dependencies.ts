@@ -4,14 +4,14 @@
 import { accessSync, constants, mkdtempSync, rmSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { show } from "./command.ts";
-import { giveUp, inProject, readManifest } from "./project.ts";
+import { giveUp, inProject, projectRoot, readManifest } from "./project.ts";
 
 /**
  * Installs the locked dependencies unless they are all there, then starts the script anew: a running Bun keeps
  * answering from the folders it has listed, in which nothing was installed. Ends the script when they can't be had.
  */
 export async function ensureDependencies(): Promise<void> {
-  const manifest = await readManifest();
+  const manifest = await readManifest(projectRoot);
   if (!Bun.semver.satisfies(Bun.version, manifest.engines.bun)) {
     giveUp(`Bun ${manifest.engines.bun} is needed, this is ${Bun.version}. Try: npx -y bun@1.4.5 run ...`);
   }

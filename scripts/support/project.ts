@@ -16,9 +16,9 @@ interface Manifest {
   readonly devDependencies: Readonly<Record<string, string>>;
 }
 
-/** The checkout's package.json. */
-export async function readManifest(): Promise<Manifest> {
-  return (await Bun.file(`${projectRoot}/package.json`).json()) as Manifest;
+/** A checkout's package.json. */
+export async function readManifest(checkout: string): Promise<Manifest> {
+  return (await Bun.file(`${checkout}/package.json`).json()) as Manifest;
 }
 
 /** Absolute path of a file given relative to the checkout. */

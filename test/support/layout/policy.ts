@@ -21,7 +21,7 @@ export const POLICY: Policy = {
     "bun:ffi": ["src/base/io/libc.ts"],
     "bun:sqlite": ["src/store/io/"],
     cborg: ["src/base/canonical.ts"],
-    ignore: ["src/store/ignore.ts"],
+    ignore: ["src/node/working-tree.ts"],
     yaml: ["src/spec/yaml.ts"],
   },
   longFiles: {},
