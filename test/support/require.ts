@@ -33,11 +33,6 @@ export function testIf(
   }
 }
 
-/** True when this machine has all of them; for a `beforeAll` that prepares what `testIf` tests use. */
-export function hasAbility(...names: readonly AbilityName[]): boolean {
-  return names.every((name) => known(name).reason === null);
-}
-
 interface Probed {
   readonly from: Ability["from"];
   readonly reason: string | null;

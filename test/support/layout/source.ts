@@ -37,20 +37,21 @@ export function parseFile(file: SourceFile): ParsedFile {
   const root = program as unknown as Node;
   const declared = new Set<string>();
   const imports: { specifier: string; line: number }[] = [];
-  const globals: { name: string; line: number }[] = [];
+  const mentions: { name: string; start: number }[] = [];
   walk(root, (node) => {
-    const line = lineAt(file.text, node.start);
     const specifier = specifierOf(node);
-    if (specifier !== null) imports.push({ specifier, line });
+    if (specifier !== null) imports.push({ specifier, line: lineAt(file.text, node.start) });
     for (const name of declaredBy(node)) declared.add(name);
     const name = globalOf(node);
-    if (name !== null) globals.push({ name, line });
+    if (name !== null) mentions.push({ name, start: node.start });
   });
   return {
     path: file.path,
     lines: file.text.trimEnd().split("\n").length,
     imports,
-    globals: globals.filter(({ name }) => !declared.has(/[\w$]+$/.exec(name.split(".")[0] ?? "")?.[0] ?? "")),
+    globals: mentions
+      .filter(({ name }) => !declared.has(/^(?:new )?([\w$]+)/.exec(name)?.[1] ?? ""))
+      .map(({ name, start }) => ({ name, line: lineAt(file.text, start) })),
     isBarrel: isBarrel(root),
   };
 }
