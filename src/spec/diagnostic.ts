@@ -1,7 +1,7 @@
 // A fault or a remark about a run definition, as data, and the closed table of the rules that make them.
 // It never prints: render.ts and sarif.ts turn diagnostics into text.
 
-import type { Position } from "./definition.ts";
+import type { Position } from "./position.ts";
 
 export interface Diagnostic {
   readonly severity: Severity;
