@@ -144,7 +144,7 @@ export interface CommandTask extends TaskCommon {
   readonly timeout: Template | null;
   /** Seconds between SIGTERM and SIGKILL at a timeout; 0 is SIGKILL at once. */
   readonly terminateGraceSeconds: number;
-  readonly toolCache: string | null;
+  readonly toolCache: Template | null;
   readonly retry: Retry | null;
   readonly docker: boolean | "preserve-data" | Expression;
   readonly backgroundProcesses: readonly BackgroundProcess[];

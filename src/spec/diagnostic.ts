@@ -77,6 +77,7 @@ export const RULES = {
   "package-parameter": { severity: "error", title: "The package takes other parameters than the ones given." },
   "doubtful-parameter": { severity: "warning", title: "The package is not known to take this parameter." },
   parallel: { severity: "error", title: "The shape of parallel is not valid." },
+  "parallel-limit": { severity: "warning", title: "A parallel task makes no more tasks than its limit." },
   "background-process": {
     severity: "error",
     title: "Background processes have unique keys and start in an order that exists.",

@@ -14,7 +14,8 @@ import { checkReferences, type Edge } from "./references.ts";
 import { makeSource } from "./source.ts";
 import { emptyAgent } from "./task/agent.ts";
 import type { Link } from "./task/keys.ts";
-import { type Draft, readTask, type TaskOptions } from "./task/task.ts";
+import type { Draft, TaskOptions } from "./task/draft.ts";
+import { readTask } from "./task/task.ts";
 import { NO_TRIGGERS, readTriggers } from "./triggers.ts";
 import { type ListNode, type MapNode, type Node, readYaml, spliced } from "./yaml.ts";
 
@@ -156,20 +157,11 @@ function readTasks(reading: Reading, node: Node, options: TaskOptions): readonly
   const drafts: Draft[] = [];
   for (const item of items) {
     reading.task = drafts.length;
-    const met = reading.met.length;
     const draft = readTask(reading, item, options);
     if (draft) drafts.push(draft);
-    else setAside(reading, item, met);
   }
   reading.task = null;
   return drafts;
-}
-
-/** A task that cannot be read: its key is still one that others may name, and its expressions are still checked. */
-function setAside(reading: Reading, item: Node, met: number): void {
-  const key = item.kind === "map" ? item.entries.find((entry) => entry.key === "key")?.value : undefined;
-  if (key?.kind === "scalar") reading.broken.add(String(key.value));
-  for (const one of reading.met.splice(met)) reading.met.push({ ...one, task: null });
 }
 
 interface Unfinished {
@@ -183,6 +175,7 @@ interface Unfinished {
 function finish(reading: Reading, { whole, drafts, links, notExecuted, hasTriggers }: Unfinished): Definition {
   const byKey = new Map<string, number>();
   for (const [index, { task, keySpan }] of drafts.entries()) {
+    if (task.key === "") continue;
     const first = byKey.get(task.key);
     if (first === undefined) byKey.set(task.key, index);
     else {

@@ -13,7 +13,7 @@ import type { RuleName } from "./diagnostic.ts";
 import type { Span } from "./source.ts";
 import type { Link } from "./task/keys.ts";
 import { couldWrite, plainlyWritten, type Written } from "./task/script.ts";
-import type { Draft } from "./task/task.ts";
+import type { Draft } from "./task/draft.ts";
 
 /** Why one task comes after another, and where that is said. */
 export interface Edge {
