@@ -80,7 +80,8 @@ function lookUp(directories: readonly string[], name: string): Resolved | { read
   return top ? { kind: "directory", paths: merged, stat: top } : null;
 }
 
-function isOpaque(path: string): boolean {
+/** Whether an overlay directory hides what lower layers hold below it. */
+export function isOpaque(path: string): boolean {
   const fd = raw.openAt(raw.HERE, path, raw.READ_DIRECTORY);
   if (fd < 0) return false;
   try {

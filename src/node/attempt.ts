@@ -1,0 +1,196 @@
+// One attempt at a piece of work, from its lease to its result: run it, read what it wrote, take its artifacts, make its
+// layer. What is half done when it fails leaves nothing in the store.
+
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { MeshError } from "../base/errors.ts";
+import type { Backend, Scratch } from "../exec/backend.ts";
+import type { LogWriter } from "../store/io/log-writer.ts";
+import type { Store } from "../store/io/store.ts";
+import { EMPTY_LAYER, type LayerRef } from "../store/layer.ts";
+import { decodeFrames } from "../store/log-frames.ts";
+import { WORKSPACE_IN_TREE } from "../store/paths.ts";
+import type { ImageSettings, LogRef, TaskResult } from "../store/result.ts";
+import { type LeftBehind, collectArtifacts, collectTestResults } from "./artifacts.ts";
+import { cloneVariables, executeClone } from "./clone.ts";
+import { type AttemptEnd, executeCommand } from "./execute.ts";
+import { readEntries } from "./outputs.ts";
+import { findProblems } from "./problems.ts";
+import type { CommandWork, TaskWork } from "./work.ts";
+
+export interface AttemptContext {
+  readonly store: Store;
+  readonly backend: Backend;
+  readonly scratch: Scratch;
+  readonly log: LogWriter;
+  readonly nodeName: string;
+  readonly run: string;
+  readonly task: string;
+  readonly identity: Readonly<Record<string, string>>;
+  readonly onOutput: (stream: "stdout" | "stderr", bytes: Uint8Array) => void;
+  /** Asks the task to end within its grace period. */
+  readonly cancel: AbortSignal;
+  /** Ends it at once. */
+  readonly signal: AbortSignal;
+}
+
+export interface Attempted {
+  readonly end: AttemptEnd;
+  /** What it left, whether it succeeded or not. Only a success is worth keeping for others. */
+  readonly result: TaskResult;
+  /** For the user, beside the log. */
+  readonly messages: readonly string[];
+}
+
+const NO_USE = { cpuMs: 0, memoryBytesMax: null } as const;
+const DONE: AttemptEnd = { exit: { exitCode: 0, signal: null, outOfMemory: false, used: NO_USE }, succeeded: true, reason: null, messages: [] };
+const NO_PATHS: ReadonlySet<string> = new Set();
+
+/** What differs from task to task in what they leave. */
+type Left = Partial<Omit<TaskResult, "key" | "log">>;
+
+/** Performs the attempt. Throws when the machinery failed; a task that fails is an answer. */
+export async function attempt(work: TaskWork, context: AttemptContext): Promise<Attempted> {
+  const startedAtMs = Date.now();
+  const started = performance.now();
+  const finish = (end: AttemptEnd, left: Left, log: LogRef, messages: readonly string[] = []): Attempted => ({
+    end,
+    messages: [...end.messages, ...messages],
+    result: {
+      key: work.key,
+      identity: work.identity,
+      exitCode: end.exit.exitCode ?? 0,
+      layer: EMPTY_LAYER,
+      values: {},
+      env: [],
+      artifacts: [],
+      links: {},
+      errors: [],
+      testResults: [],
+      problems: [],
+      image: null,
+      startedAtMs,
+      durationMs: Math.round(performance.now() - started),
+      node: context.nodeName,
+      used: end.exit.used,
+      run: context.run,
+      task: context.task,
+      ...left,
+      log,
+    },
+  });
+  try {
+    switch (work.kind) {
+      case "command": {
+        const end = await executeCommand(work, context);
+        const log = await context.log.finish();
+        const collected = await collect(work, end, log, context);
+        return finish(collected.end, collected.left, log, collected.messages);
+      }
+      case "checkout":
+        return finish(DONE, { layer: work.layer }, await context.log.finish());
+      case "clone": {
+        const workspace = join(context.scratch.upper, WORKSPACE_IN_TREE);
+        mkdirSync(workspace);
+        await executeClone(work, workspace, context.signal);
+        const layer = await context.store.layers.commit({ upper: context.scratch.upper, maskedDirectories: NO_PATHS });
+        const env = [...cloneVariables(work)].map(([name, variable]) => ({ name, ...variable }));
+        return finish(DONE, { layer, env }, await context.log.finish());
+      }
+    }
+  } finally {
+    context.log.discard();
+  }
+}
+
+interface Collected {
+  readonly end: AttemptEnd;
+  readonly left: Left;
+  readonly messages: readonly string[];
+}
+
+/** Reads back what a command left. What it wrote wrongly makes the task fail, and is said. */
+async function collect(work: CommandWork, end: AttemptEnd, log: LogRef, context: AttemptContext): Promise<Collected> {
+  const { store, scratch } = context;
+  const io = scratch.io;
+  const roots = [scratch.upper, ...work.stack.layers.toReversed().map(({ digest }) => store.layers.directory(digest))];
+  const behind: LeftBehind = { work, io, roots, store };
+  try {
+    const errors = Object.values(readEntries(io, "errors"));
+    const left: Left = {
+      values: readEntries(io, "values"),
+      env: variablesOf(io),
+      artifacts: await collectArtifacts(behind, end.succeeded),
+      links: readEntries(io, "links"),
+      errors,
+      testResults: await collectTestResults(behind),
+      problems: findProblems(work, roots, () => textOfLog(store, log)),
+      image: imageOf(io),
+    };
+    if (!end.succeeded) return { end, left, messages: errors };
+    return { end, left: { ...left, layer: await commitLayer(work, context) }, messages: errors };
+  } catch (error) {
+    if (!(error instanceof MeshError) || error.code !== "task.failed") throw error;
+    const messages = [error.hint === "" ? error.message : `${error.message}. ${error.hint}`];
+    return { end: end.succeeded ? { ...end, succeeded: false, reason: "output-invalid" } : end, left: {}, messages };
+  }
+}
+
+async function commitLayer(work: CommandWork, { store, scratch, signal }: AttemptContext): Promise<LayerRef | null> {
+  if (!work.task.outputs.filesystem.enabled) return null;
+  return await store.layers.commit({
+    upper: scratch.upper,
+    maskedDirectories: work.hidden.length === 0 ? NO_PATHS : new Set(work.hidden),
+    keep: work.keepFiles ?? undefined,
+    signal,
+  });
+}
+
+function textOfLog(store: Store, log: LogRef): string {
+  const decoder = new TextDecoder();
+  return decodeFrames(store.readLog(log))
+    .map((frame) => (frame.kind === "output" ? decoder.decode(frame.bytes) : ""))
+    .join("");
+}
+
+function variablesOf(io: string): TaskResult["env"] {
+  const variables: { name: string; value: string; cacheKey: "included" | "excluded" }[] = [];
+  for (const [name, value] of Object.entries(readEntries(io, "env"))) variables.push({ name, value, cacheKey: "included" });
+  for (const [name, value] of Object.entries(readEntries(io, "cache-key-excluded-env"))) variables.push({ name, value, cacheKey: "excluded" });
+  return variables;
+}
+
+function imageOf(io: string): ImageSettings | null {
+  const entries = readEntries(io, "image");
+  const labels = readEntries(io, "image/labels");
+  if (Object.keys(entries).length === 0 && Object.keys(labels).length === 0) return null;
+  const text = (name: string) => entries[name] ?? null;
+  return {
+    command: argvOf(entries, "command"),
+    entrypoint: argvOf(entries, "entrypoint"),
+    user: text("user"),
+    shell: text("shell"),
+    workspace: text("workspace"),
+    labels,
+  };
+}
+
+/** `NAME.json` holds a list, `NAME` a shell command. */
+function argvOf(entries: Readonly<Record<string, string>>, name: string): readonly string[] | null {
+  const json = entries[`${name}.json`];
+  if (json !== undefined) {
+    const value = parseJson(json);
+    if (Array.isArray(value) && value.every((item) => typeof item === "string")) return value;
+    throw new MeshError("task.failed", `Cannot read $MESH_IMAGE/${name}.json: a list of texts was expected`, { hint: 'Write it like ["serve", "--port", "80"].' });
+  }
+  const text = entries[name];
+  return text === undefined ? null : ["/bin/sh", "-c", text];
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,338 @@
+// Drives one run: feeds the run machine with what happens and performs what it wants done. It decides nothing that the
+// machine, the placing, the ledger or the store decides.
+
+import { MeshError } from "../base/errors.ts";
+import type { RunId } from "../base/ids.ts";
+import { describeReason, fits } from "../sched/fit.ts";
+import { place } from "../sched/place.ts";
+import type { Effect, RunEvent, RunStatus } from "../sched/run-event.ts";
+import { RunMachine } from "../sched/run-machine.ts";
+import type { Definition, Task } from "../spec/definition.ts";
+import type { StoredResult } from "../store/io/results.ts";
+import type { TaskResult } from "../store/result.ts";
+import { evaluateAfter } from "./after.ts";
+import { type ExecutionMachine, Executor } from "./executor.ts";
+import { InputViews } from "./inputs.ts";
+import type { RunObserver } from "./observer.ts";
+import { resolveTask } from "./resolve.ts";
+import type { Finished, ResolveContext } from "./resolve-context.ts";
+import { runDirectoryLayer } from "./run-directory.ts";
+import type { RunJournal } from "./run-journal.ts";
+import type { FinishedOutputs, RunScope } from "./scope.ts";
+import { EMPTY_STACK, pushLayer } from "./stack.ts";
+import { NO_VARIABLES, type Variables, exportVariables } from "./task-environment.ts";
+import type { Resolution, TaskWork } from "./work.ts";
+
+export interface CoordinatorOptions {
+  readonly machine: ExecutionMachine;
+  readonly runId: RunId;
+  readonly title: string;
+  readonly definition: Definition;
+  readonly definitionDirectory: string;
+  /** What a task is called over time. */
+  readonly identityOf: (task: string) => string;
+  readonly scope: Omit<RunScope, "outputsOf">;
+  readonly baseKey: string;
+  readonly cache: boolean;
+  /** Most tasks at once; null for as many as fit. */
+  readonly jobs: number | null;
+  readonly observer: RunObserver;
+  readonly journal: RunJournal;
+}
+
+/** How often what waits for another process looks whether it is over. */
+const POLL_MS = 50;
+
+/** How often another process's wish to cancel is looked for. */
+const CANCEL_POLL_MS = 250;
+
+/** How long a task may be passed over by smaller ones before room is kept free for it. */
+const RESERVE_AFTER_MS = 30_000;
+
+const NONE_OFFERED: ReadonlySet<string> = new Set();
+const NOTHING_FINISHED: Finished = { stack: EMPTY_STACK, variables: NO_VARIABLES };
+
+export class Coordinator {
+  readonly machine = new RunMachine(evaluateAfter);
+  readonly #options: CoordinatorOptions;
+  readonly #executor: Executor;
+  readonly #tasks: ReadonlyMap<string, Task>;
+  readonly #context: ResolveContext;
+  readonly #finished = new Map<string, Finished>();
+  readonly #outputs = new Map<string, FinishedOutputs>();
+  readonly #work = new Map<string, TaskWork>();
+  readonly #effects: Effect[] = [];
+  readonly #end = Promise.withResolvers<RunStatus>();
+  readonly #timers = new Set<Timer>();
+  readonly #stop = new AbortController();
+  #busy = false;
+  #placeWanted = false;
+  #waitsForRoom = false;
+
+  constructor(options: CoordinatorOptions) {
+    this.#options = options;
+    const { machine, runId, title, definition, definitionDirectory, observer } = options;
+    this.#tasks = new Map(definition.tasks.map((task) => [task.key, task]));
+    this.#executor = new Executor({
+      machine,
+      runId,
+      title,
+      holds: (ref) => this.machine.holds(ref),
+      onOutput: (task, stream, bytes) => observer.output?.(task, stream, bytes),
+      onResult: (key, work, result, succeeded) => {
+        options.journal.keep(key, result, "executed");
+        if (succeeded) this.#adopt(key, work, result);
+      },
+      onEvent: (event) => {
+        if (event.kind === "task-finished") this.#placeWanted = true;
+        this.#apply(event);
+      },
+      onFault: (error) => this.#end.reject(error),
+    });
+    this.#context = {
+      store: machine.store,
+      backend: machine.backend,
+      run: { ...options.scope, outputsOf: (task) => this.#outputs.get(task) ?? null },
+      baseKey: options.baseKey,
+      definitionDirectory,
+      runDirectory: (patterns) => runDirectoryLayer(definitionDirectory, patterns, machine.store),
+      identityOf: options.identityOf,
+      views: new InputViews(machine.store),
+      cache: options.cache,
+      finished: (task) => this.#finished.get(task) ?? NOTHING_FINISHED,
+      signal: this.#stop.signal,
+    };
+  }
+
+  /** Runs to the end. Rejects only when the machinery itself failed. Either way nothing of the run is left running. */
+  async run(started: RunEvent & { kind: "run-started" }): Promise<RunStatus> {
+    try {
+      this.#apply(started);
+      this.#watchForCancel();
+      return await this.#end.promise;
+    } finally {
+      this.#stop.abort();
+      for (const timer of this.#timers) clearTimeout(timer);
+      await this.#executor.close();
+    }
+  }
+
+  /** Asks the run to stop: the first time gracefully, then at once. */
+  cancel(by: string): void {
+    if (this.machine.status.execution === "running") this.#apply({ kind: "cancel-requested", by, atMs: Date.now() });
+  }
+
+  #apply(event: RunEvent): void {
+    this.#effects.push(...this.machine.step(event));
+    this.#options.journal.append(event);
+    this.#options.observer.event?.(event);
+    this.#drain();
+  }
+
+  /** Performs what is wanted; what that brings about is performed in the same loop, never by recursion. */
+  #drain(): void {
+    if (this.#busy) return;
+    this.#busy = true;
+    try {
+      this.#perform();
+    } catch (error) {
+      this.#end.reject(error);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  #perform(): void {
+    for (let at = 0; ; ) {
+      const effect = this.#effects[at++];
+      if (effect !== undefined) {
+        this.#performOne(effect);
+        continue;
+      }
+      this.#effects.length = 0;
+      at = 0;
+      if (!this.#placeWanted) return;
+      this.#placeWanted = false;
+      this.#place();
+    }
+  }
+
+  #performOne(effect: Effect): void {
+    switch (effect.kind) {
+      case "resolve":
+        return this.#resolve(effect.key, effect.round);
+      case "place":
+        this.#placeWanted = true;
+        return;
+      case "start":
+        return this.#executor.start({ key: effect.key, attempt: effect.attempt, lease: effect.lease }, this.#workOf(effect.key));
+      case "cancel-task":
+        return this.#executor.cancel(effect.key, effect.graceful);
+      case "task-settled":
+        this.#work.delete(effect.key);
+        return;
+      case "finish-run":
+        return this.#end.resolve(effect.status);
+    }
+  }
+
+  // Resolving
+
+  #resolve(key: string, round: number): void {
+    const task = this.#tasks.get(key);
+    if (task === undefined) throw new Error(`Bug: no task ${key} to resolve`);
+    try {
+      const resolution = resolveTask(task, this.machine.task(key)?.attempt ?? 1, this.#context);
+      if (!(resolution instanceof Promise)) return this.#resolved(key, round, resolution);
+      resolution
+        .then((resolved) => this.#resolved(key, round, resolved))
+        .catch((error: unknown) => this.#refused(key, round, error));
+    } catch (error) {
+      this.#refused(key, round, error);
+    }
+  }
+
+  #resolved(key: string, round: number, resolution: Resolution): void {
+    const atMs = Date.now();
+    if (resolution.kind === "skip") return this.#apply({ kind: "task-resolved", key, round, atMs, outcome: { kind: "skip" } });
+    const { work } = resolution;
+    for (const text of work.warnings) this.#options.observer.notice?.("warning", `${key}: ${text}`);
+    if (work.shared) {
+      const { results } = this.#options.machine.store;
+      const hit = results.get(work.key, atMs);
+      if (hit !== null) {
+        if (results.untrusted(hit).length === 0) return this.#hit(key, round, work, hit.result);
+        return this.#hitIfSound(key, round, work, hit);
+      }
+    }
+    this.#missed(key, round, work);
+  }
+
+  #hit(key: string, round: number, work: TaskWork, result: TaskResult): void {
+    this.#options.journal.keep(key, result, "hit");
+    this.#adopt(key, work, result);
+    this.#apply({ kind: "task-resolved", key, round, atMs: Date.now(), outcome: { kind: "hit", cacheKey: work.key, hitFrom: result.run } });
+  }
+
+  /** What was written before the machine last started is read again before it is built on. */
+  #hitIfSound(key: string, round: number, work: TaskWork, hit: StoredResult): void {
+    this.#options.machine.store
+      .trust(hit, this.#stop.signal)
+      .then((sound) => (sound ? this.#hit(key, round, work, hit.result) : this.#missed(key, round, work)))
+      .catch((error: unknown) => this.#refused(key, round, error));
+  }
+
+  #missed(key: string, round: number, work: TaskWork): void {
+    const refusal = this.#refusalOf(work);
+    if (refusal !== null) return this.#refused(key, round, refusal);
+    this.#work.set(key, work);
+    this.#apply({ kind: "task-resolved", key, round, atMs: Date.now(), outcome: { kind: "miss", cacheKey: work.key, ask: work.ask, shared: work.shared } });
+  }
+
+  #refused(key: string, round: number, error: unknown): void {
+    if (this.#stop.signal.aborted) return;
+    if (!(error instanceof MeshError)) return this.#end.reject(error);
+    const message = error.hint === "" ? error.message : `${error.message}. ${error.hint}`;
+    this.#apply({ kind: "task-refused", key, round, atMs: Date.now(), refusal: { code: error.code, message, line: error.place?.line ?? null } });
+  }
+
+  #refusalOf(work: TaskWork): MeshError | null {
+    const capacity = this.#options.machine.ledger.capacity();
+    const idle = { ...capacity, free: capacity.total, gpus: capacity.gpus.map((gpu) => ({ ...gpu, freeMemoryBytes: gpu.memoryBytes })) };
+    const fit = fits(work.ask, idle);
+    if (fit.fits) return null;
+    return new MeshError("capacity.none-fits", `No machine fits: ${capacity.name} ${fit.reasons.map(describeReason).join("; ")}`);
+  }
+
+  // Placing
+
+  #place(): void {
+    const { ledger, name } = this.#options.machine;
+    const most = (this.#options.jobs ?? Number.POSITIVE_INFINITY) - this.#executor.size;
+    if (this.machine.ready.size === 0 || most <= 0) return;
+    const assignments = place({
+      lanes: this.machine.ready.lanes(),
+      nodes: [{ capacity: ledger.capacity(), speedPercent: 100, bytesPerMs: 1 }],
+      missingBytes: () => 0,
+      offered: NONE_OFFERED,
+      most,
+      nowMs: Date.now(),
+      reserveAfterMs: RESERVE_AFTER_MS,
+    });
+    for (const { key, attempt } of assignments) if (!this.#placeOne(key, attempt, name)) return;
+  }
+
+  /** False when this machine has no room because of what another process runs on it. */
+  #placeOne(key: string, attempt: number, node: string): boolean {
+    const work = this.#workOf(key);
+    if (this.#hasLost(work)) return true;
+    const round = this.machine.task(key)?.round ?? 0;
+    const room = this.#executor.take(key, attempt, work);
+    const atMs = Date.now();
+    switch (room.kind) {
+      case "taken":
+        this.#apply({ kind: "task-placed", ...room.ref, node, atMs });
+        return true;
+      case "answered":
+      case "elsewhere":
+        this.#apply({ kind: "task-deferred", key, round, atMs, elsewhere: room.kind === "elsewhere" ? room.by : "" });
+        this.#later(room.kind === "elsewhere" ? POLL_MS : 0, () => this.#apply({ kind: "task-undeferred", key, round, atMs: Date.now() }));
+        return true;
+      case "full":
+        this.#placeLater();
+        return false;
+    }
+  }
+
+  /** Protects what a task builds on; what of it was pruned or lost meanwhile is made again first. */
+  #hasLost(work: TaskWork): boolean {
+    const { journal } = this.#options;
+    journal.open();
+    const lost = new Set(journal.pin(work.stack.layers.map(({ digest }) => digest)));
+    if (lost.size === 0) return false;
+    for (const { task, layer } of work.stack.entries) {
+      if (lost.has(layer.digest)) this.#apply({ kind: "output-lost", key: task, reason: "Its layer is gone from the store", atMs: Date.now() });
+    }
+    return true;
+  }
+
+  /** Another process has the room: nobody tells this one when it is free. */
+  #placeLater(): void {
+    if (this.#waitsForRoom) return;
+    this.#waitsForRoom = true;
+    this.#later(POLL_MS, () => {
+      this.#waitsForRoom = false;
+      this.#placeWanted = true;
+      this.#drain();
+    });
+  }
+
+  #workOf(key: string): TaskWork {
+    const work = this.#work.get(key);
+    if (work === undefined) throw new Error(`Bug: no work for ${key}`);
+    return work;
+  }
+
+  #watchForCancel(): void {
+    if (this.machine.status.execution !== "running") return;
+    this.#later(CANCEL_POLL_MS, () => {
+      for (const by of this.#options.journal.cancelRequests()) this.cancel(by);
+      this.#watchForCancel();
+    });
+  }
+
+  #later(delayMs: number, act: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      act();
+    }, delayMs);
+    this.#timers.add(timer);
+  }
+
+  /** Takes a result, fresh or from the cache, as what `key` gives to the tasks that build on it. */
+  #adopt(key: string, work: TaskWork, result: TaskResult): void {
+    const written: Variables = result.env.length === 0 ? NO_VARIABLES : new Map(result.env.map(({ name, value, cacheKey }) => [name, { value, cacheKey }]));
+    this.#finished.set(key, { stack: pushLayer(work.stack, key, result.layer), variables: exportVariables(work.inherited, written, work.envConfig) });
+    this.#outputs.set(key, { values: result.values, artifacts: result.artifacts, id: `${result.run}.${result.task}` });
+  }
+}

@@ -1,0 +1,167 @@
+// One attempt at a command task: its context, its time limit, its end, and all that it left behind.
+
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { hexOf } from "../base/digest.ts";
+import { LIMITS } from "../base/limits.ts";
+import { formatBytes, formatDuration } from "../base/units.ts";
+import type { Backend, Bind, Execution, ExecutionExit, Scratch } from "../exec/backend.ts";
+import type { LogWriter } from "../store/io/log-writer.ts";
+import { needsFlattening, type Store } from "../store/io/store.ts";
+import { isEmptyLayer } from "../store/layer.ts";
+import { WORKSPACE_IN_TREE } from "../store/paths.ts";
+import type { Artifact } from "../store/result.ts";
+import type { FailureReason } from "../sched/run-event.ts";
+import { freeBytes } from "./capacity.ts";
+import { IO_VARIABLES } from "./outputs.ts";
+import { shellOf } from "./shell.ts";
+import { composeEnvironment } from "./task-environment.ts";
+import type { CommandWork } from "./work.ts";
+
+export interface AttemptEnd {
+  readonly exit: ExecutionExit;
+  readonly succeeded: boolean;
+  readonly reason: FailureReason | null;
+  /** Said to the user beside the log. */
+  readonly messages: readonly string[];
+}
+
+export interface AttemptOptions {
+  readonly store: Store;
+  readonly backend: Backend;
+  readonly scratch: Scratch;
+  readonly log: LogWriter;
+  /** Variables that name this very attempt; never part of a key. */
+  readonly identity: Readonly<Record<string, string>>;
+  readonly onOutput: (stream: "stdout" | "stderr", bytes: Uint8Array) => void;
+  /** Asks the task to end within its grace period. */
+  readonly cancel: AbortSignal;
+  /** Ends it at once. */
+  readonly signal: AbortSignal;
+}
+
+/** Longest script that is handed over as an argument; the kernel takes 128 KiB for one. */
+const INLINE_SCRIPT_BYTES = 96 * 1024;
+
+/** Free bytes under which a failed task is said to have met a full disk. */
+const DISK_FULL_BYTES = 1024 * 1024;
+
+/** Runs the task's process to its end. Throws `context.*` when it could not be started; a failing task is an answer. */
+export async function executeCommand(work: CommandWork, options: AttemptOptions): Promise<AttemptEnd> {
+  const { backend, scratch, cancel, signal } = options;
+  const running = await backend.start(await executionOf(work, options));
+  let reason: FailureReason | null = null;
+  const end = (why: FailureReason, graceMs: number) => {
+    reason ??= why;
+    if (killTimer !== null) clearTimeout(killTimer);
+    if (graceMs > 0) running.terminate();
+    killTimer = setTimeout(() => running.kill(), graceMs);
+  };
+  let killTimer: Timer | null = null;
+  const timer = setTimeout(() => end("timed-out", work.graceMs), work.timeoutMs);
+  const onCancel = () => end("cancelled", signal.aborted ? 0 : work.graceMs || LIMITS.cancelGraceMs);
+  signal.addEventListener("abort", onCancel);
+  cancel.addEventListener("abort", onCancel);
+  if (signal.aborted || cancel.aborted) onCancel();
+  try {
+    const exit = await running.exited;
+    return judge(work, exit, reason, scratch);
+  } finally {
+    clearTimeout(timer);
+    if (killTimer) clearTimeout(killTimer);
+    signal.removeEventListener("abort", onCancel);
+    cancel.removeEventListener("abort", onCancel);
+  }
+}
+
+function judge(work: CommandWork, exit: ExecutionExit, ended: FailureReason | null, scratch: Scratch): AttemptEnd {
+  const expected = exit.exitCode !== null && work.task.outputs.successExitCodes.includes(exit.exitCode);
+  if (ended === "timed-out") {
+    return { exit, succeeded: false, reason: ended, messages: [`Stopped after its timeout of ${formatDuration(work.timeoutMs)}. Set a longer \`timeout\` if it needs more.`] };
+  }
+  if (ended === "cancelled") return { exit, succeeded: false, reason: ended, messages: [] };
+  if (expected && !exit.outOfMemory) return { exit, succeeded: true, reason: null, messages: [] };
+  if (exit.outOfMemory) {
+    const limit = work.ask.memoryBytes;
+    const said = limit === 0 ? "the machine's memory" : `its memory of ${formatBytes(limit)}`;
+    return { exit, succeeded: false, reason: "out-of-memory", messages: [`Killed because it went over ${said}. Ask for more with \`agent.memory\`.`] };
+  }
+  if (freeBytes(scratch.root) < DISK_FULL_BYTES) {
+    return { exit, succeeded: false, reason: "disk-full", messages: ["The disk that holds MESH_HOME is full. Free some space, or run `mesh cache prune`."] };
+  }
+  return { exit, succeeded: false, reason: null, messages: [] };
+}
+
+async function executionOf(work: CommandWork, options: AttemptOptions): Promise<Execution> {
+  const { scratch, log } = options;
+  const { agent } = work.task;
+  const started = performance.now();
+  return {
+    scratch,
+    layers: await layerDirectories(work, options.store),
+    argv: shellCommand(work.script, scratch),
+    env: { ...composeEnvironment(work.inherited, work.variables), ...options.identity },
+    ioVariables: IO_VARIABLES,
+    network: agent.network ?? "host",
+    binds: [...(await artifactBinds(work, options)), ...runDirectoryBind(work, options)],
+    limits: {
+      memoryBytes: agent.memory === null ? null : work.ask.memoryBytes,
+      cpuMilli: agent.cpus === null ? null : work.ask.cpuMilli,
+      pids: LIMITS.taskPids,
+    },
+    tmpfsTmp: agent.tmpfs,
+    output: (stream, bytes) => {
+      log.write(stream, performance.now() - started, bytes);
+      options.onOutput(stream, bytes);
+    },
+  };
+}
+
+/** Lower directories that an overlay has besides the layers: the mask, the skeleton, and the host's system. */
+const OTHER_LOWERS = 3;
+
+async function layerDirectories(work: CommandWork, store: Store): Promise<readonly string[]> {
+  const digests = work.stack.layers.map(({ digest }) => digest);
+  const flat = needsFlattening(digests, OTHER_LOWERS) ? [(await store.layers.flatten(digests)).digest] : digests;
+  const directories = flat.map((digest) => store.layers.directory(digest));
+  return work.hidden.length === 0 ? directories : [...directories, store.layers.mask(work.hidden, work.maskParents)];
+}
+
+async function artifactBinds(work: CommandWork, options: AttemptOptions): Promise<readonly Bind[]> {
+  const binds: Bind[] = [];
+  for (const artifact of work.artifacts) {
+    const target = join(options.backend.paths.artifactFolder(hexOf(artifact.digest)), artifact.name);
+    if (options.backend.name === "context") binds.push({ source: await artifactSource(artifact, options), target, readonly: true });
+    else if (!existsSync(target)) {
+      mkdirSync(dirname(target), { recursive: true });
+      await options.store.artifacts.materialize(artifact, target);
+    }
+  }
+  return binds;
+}
+
+/** Where the artifact lies on this machine. A blob has no permissions of its own, so a program is copied out. */
+async function artifactSource(artifact: Artifact, { store, scratch }: AttemptOptions): Promise<string> {
+  if (artifact.kind === "directory") return store.layers.directory(artifact.digest);
+  if ((artifact.mode & 0o111) === 0) return store.blobs.path(artifact.digest);
+  const copy = join(scratch.root, `artifact-${hexOf(artifact.digest)}`);
+  if (!existsSync(copy)) await store.artifacts.materialize(artifact, copy);
+  return copy;
+}
+
+function runDirectoryBind({ runDirectory }: CommandWork, { store, backend, scratch }: AttemptOptions): readonly Bind[] {
+  if (runDirectory === null || backend.name !== "context") return [];
+  const source = isEmptyLayer(runDirectory) ? join(scratch.root, "run") : join(store.layers.directory(runDirectory.digest), WORKSPACE_IN_TREE);
+  if (isEmptyLayer(runDirectory)) mkdirSync(source, { recursive: true });
+  return [{ source, target: backend.paths.runDirectory, readonly: true }];
+}
+
+/** bash with `-e -o pipefail` where there is one, else `sh -e`: what run definitions are written for. */
+function shellCommand(script: string, scratch: Scratch): readonly string[] {
+  const shell = shellOf();
+  if (Buffer.byteLength(script) <= INLINE_SCRIPT_BYTES) return [...shell, "-c", script];
+  const folder = join(scratch.io, "script");
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "run"), script, { mode: 0o600 });
+  return [...shell, "-c", '. "${MESH_VALUES%/values}/script/run"'];
+}

@@ -1,0 +1,209 @@
+// Attempts on this machine: takes room for them, runs them, keeps their results and says how they ended. It never
+// chooses a task; the run machine and the placing do.
+
+import { hexOf } from "../base/digest.ts";
+import { MeshError } from "../base/errors.ts";
+import type { RunId } from "../base/ids.ts";
+import type { Backend } from "../exec/backend.ts";
+import type { CapacityLedger } from "../sched/ledger.ts";
+import type { AttemptRef, FailureReason, RunEvent, TaskOutcome } from "../sched/run-event.ts";
+import type { Store } from "../store/io/store.ts";
+import type { TaskResult } from "../store/result.ts";
+import { type Attempted, attempt } from "./attempt.ts";
+import type { ScratchPool } from "./scratch.ts";
+import type { TaskWork } from "./work.ts";
+
+/** What executing needs of the machine. */
+export interface ExecutionMachine {
+  readonly name: string;
+  readonly store: Store;
+  readonly backend: Backend;
+  readonly scratch: ScratchPool;
+  readonly ledger: CapacityLedger;
+}
+
+export interface ExecutorOptions {
+  readonly machine: ExecutionMachine;
+  readonly runId: RunId;
+  readonly title: string;
+  /** Whether an attempt still holds its lease, so that its result may be kept. */
+  readonly holds: (ref: AttemptRef) => boolean;
+  readonly onOutput: (task: string, stream: "stdout" | "stderr", bytes: Uint8Array) => void;
+  /** A result is there: called before the event that says so. */
+  readonly onResult: (task: string, work: TaskWork, result: TaskResult, succeeded: boolean) => void;
+  readonly onEvent: (event: RunEvent) => void;
+  /** Something failed that is no task's fault. */
+  readonly onFault: (error: unknown) => void;
+}
+
+/** Room for an attempt, or why there is none at the moment. */
+export type Room =
+  | { readonly kind: "taken"; readonly ref: AttemptRef }
+  /** Another process runs the same key. */
+  | { readonly kind: "elsewhere"; readonly by: string }
+  /** Somebody has just finished the same key. */
+  | { readonly kind: "answered" }
+  | { readonly kind: "full" };
+
+interface Running {
+  readonly ref: AttemptRef;
+  readonly leaseId: string;
+  readonly generation: number;
+  readonly claim: number;
+  /** Asks to end; `kill` ends. */
+  readonly cancel: AbortController;
+  readonly kill: AbortController;
+}
+
+export class Executor {
+  readonly #options: ExecutorOptions;
+  readonly #running = new Map<string, Running>();
+  readonly #ends = new Set<Promise<void>>();
+
+  constructor(options: ExecutorOptions) {
+    this.#options = options;
+  }
+
+  /** Attempts that hold room. */
+  get size(): number {
+    return this.#running.size;
+  }
+
+  /** Takes room for an attempt: this process's share of the machine, and the key among all processes. */
+  take(key: string, attemptNumber: number, work: TaskWork): Room {
+    const { store, ledger } = this.#options.machine;
+    const leaseId = `${this.#options.runId}.${key}`;
+    const grant = ledger.grant(leaseId, work.ask);
+    if (!grant.granted) return { kind: "full" };
+    const { generation } = grant.lease;
+    const { cpuMilli, memoryBytes } = work.ask;
+    const claim = store.claims.claim({
+      key: work.shared ? work.key : null,
+      owner: store.claims.owner(this.#options.runId, key),
+      cpuMilli,
+      memoryBytes,
+      gpus: 0,
+      gpuMemoryBytes: null,
+      capacity: { ...ledger.capacity().total, gpus: [] },
+      nowMs: Date.now(),
+    });
+    if (claim.kind !== "granted") {
+      ledger.release(leaseId, generation);
+      if (claim.kind === "hit") return { kind: "answered" };
+      return claim.kind === "busy" ? { kind: "elsewhere", by: claim.by.run } : { kind: "full" };
+    }
+    const ref: AttemptRef = { key, attempt: attemptNumber, lease: `${leaseId}#${generation}` };
+    this.#running.set(key, { ref, leaseId, generation, claim: claim.id, cancel: new AbortController(), kill: new AbortController() });
+    return { kind: "taken", ref };
+  }
+
+  /** Runs an attempt that has room; how it ended comes as an event. */
+  start(ref: AttemptRef, work: TaskWork): void {
+    const end = this.#run(ref, work).catch((error: unknown) => this.#options.onFault(error));
+    this.#ends.add(end);
+    void end.then(() => this.#ends.delete(end));
+  }
+
+  /** Stops an attempt: within its grace period, or at once. */
+  cancel(key: string, graceful: boolean): void {
+    const running = this.#running.get(key);
+    if (graceful) running?.cancel.abort();
+    else running?.kill.abort();
+  }
+
+  /** Stops all at once and waits until nothing runs. */
+  async close(): Promise<void> {
+    for (const running of this.#running.values()) running.kill.abort();
+    await Promise.all(this.#ends);
+  }
+
+  async #run(ref: AttemptRef, work: TaskWork): Promise<void> {
+    const { machine, runId, title, onEvent, onOutput } = this.#options;
+    const running = this.#running.get(ref.key);
+    if (running === undefined) throw new Error(`Bug: ${ref.key} starts without a lease`);
+    onEvent({ kind: "task-started", ...ref, atMs: Date.now() });
+    const started = performance.now();
+    const scratch = machine.scratch.take();
+    let outcome: TaskOutcome;
+    try {
+      const attempted = await attempt(work, {
+        store: machine.store,
+        backend: machine.backend,
+        scratch,
+        log: machine.store.openLog({ run: runId, task: ref.key }),
+        nodeName: machine.name,
+        run: runId,
+        task: ref.key,
+        identity: identityOf(runId, title, ref, work),
+        onOutput: (stream, bytes) => onOutput(ref.key, stream, bytes),
+        cancel: running.cancel.signal,
+        signal: running.kill.signal,
+      });
+      this.#keep(running, work, attempted);
+      outcome = outcomeOf(attempted);
+    } catch (error) {
+      if (!(error instanceof MeshError)) throw error;
+      outcome = failedToRun(error, running.cancel.signal.aborted || running.kill.signal.aborted, Math.round(performance.now() - started));
+    } finally {
+      this.#release(running);
+      machine.scratch.give(scratch);
+    }
+    onEvent({ kind: "task-finished", ...ref, atMs: Date.now(), outcome });
+  }
+
+  #keep(running: Running, work: TaskWork, { end, result }: Attempted): void {
+    const { machine, holds, onResult } = this.#options;
+    if (!holds(running.ref)) return;
+    if (end.succeeded) machine.store.results.put(result, work.parts, work.ttlMs === null ? null : Date.now() + work.ttlMs);
+    onResult(running.ref.key, work, result, end.succeeded);
+  }
+
+  #release({ ref, leaseId, generation, claim }: Running): void {
+    const { store, ledger } = this.#options.machine;
+    this.#running.delete(ref.key);
+    ledger.release(leaseId, generation);
+    store.claims.release(claim);
+  }
+}
+
+function outcomeOf({ end, result, messages }: Attempted): TaskOutcome {
+  return {
+    result: end.succeeded ? "succeeded" : "failed",
+    exitCode: end.exit.exitCode,
+    signal: end.exit.signal,
+    reason: end.reason,
+    durationMs: result.durationMs,
+    used: end.exit.used,
+    message: messages.length === 0 ? null : messages.join("\n"),
+  };
+}
+
+function failedToRun(error: MeshError, cancelled: boolean, durationMs: number): TaskOutcome {
+  const message = error.hint === "" ? error.message : `${error.message}. ${error.hint}`;
+  return { result: "failed", exitCode: null, signal: null, reason: cancelled ? "cancelled" : failureOf(error), durationMs, used: null, message: cancelled ? null : message };
+}
+
+function failureOf(error: MeshError): FailureReason {
+  if (error.code === "store.full") return "disk-full";
+  return error.code === "task.failed" ? "output-invalid" : "context-failed";
+}
+
+/** Variables that name the attempt itself, under both families of names. None is part of a cache key. */
+function identityOf(runId: RunId, title: string, ref: AttemptRef, work: TaskWork): Readonly<Record<string, string>> {
+  const values = {
+    RUN_ID: runId,
+    RUN_URL: `mesh:run/${runId}`,
+    RUN_TITLE: title,
+    TASK_ID: `${runId}.${ref.key}`,
+    TASK_URL: `mesh:run/${runId}/${ref.key}`,
+    TASK_ATTEMPT_NUMBER: String(ref.attempt),
+    CACHE_KEY: hexOf(work.key),
+    ACTOR: process.env["USER"] ?? "mesh",
+  };
+  const variables: Record<string, string> = {};
+  for (const [name, value] of Object.entries(values)) {
+    variables[`MESH_${name}`] = value;
+    variables[`RWX_${name}`] = value;
+  }
+  return variables;
+}

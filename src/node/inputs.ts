@@ -1,0 +1,111 @@
+// The files a task finds, and what of them enters its key: merged over the layers it uses, narrowed by its filter.
+
+import type { Digest } from "../base/digest.ts";
+import type { FilterSpec, Outputs } from "../spec/definition.ts";
+import { evaluate, interpolate } from "../spec/expression/evaluate.ts";
+import { type Scope, textOf } from "../spec/expression/value.ts";
+import { type FilterEntry, KEEP_ALL, compileFilter } from "../store/filter.ts";
+import type { LayerView } from "../store/io/layers.ts";
+import type { Store } from "../store/io/store.ts";
+import { EMPTY_TREE } from "../store/layer.ts";
+import type { MaskParent } from "../store/merged.ts";
+import { WORKSPACE_IN_TREE } from "../store/paths.ts";
+import { inWorkspace } from "../store/tree.ts";
+import type { Stack } from "./stack.ts";
+
+/** What a task's filter makes of its files. */
+export interface Inputs {
+  /** Digest of the workspace files that are there and count. */
+  readonly workspace: Digest;
+  /** Digests of what the layers hold outside the workspace, bottom first. */
+  readonly system: readonly Digest[];
+  /** Topmost workspace paths that are hidden, and the directories above them. */
+  readonly hidden: readonly string[];
+  readonly maskParents: readonly MaskParent[];
+  readonly warnings: readonly string[];
+}
+
+const NOTHING: Inputs = { workspace: EMPTY_TREE, system: [], hidden: [], maskParents: [], warnings: [] };
+
+/** What tasks find over the stacks of one run. Tasks that use the same ones share the answers. */
+export class InputViews {
+  readonly #store: Store;
+  readonly #whole = new WeakMap<Stack, Inputs>();
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** Applies the workspace filters of a task. Without one, all files are there and count. */
+  inputs(filters: readonly FilterSpec[], scope: Scope, stack: Stack): Inputs {
+    const isFiltered = filters.some(({ artifact }) => artifact === null);
+    if (!isFiltered) return this.#wholeOf(stack);
+    const entries = filters.filter(({ artifact }) => artifact === null).flatMap((filter) => patternsOf(filter, scope));
+    const view = this.#store.layers.view(stack.layers, compileFilter(entries));
+    return {
+      ...inputsOf(view, stack),
+      warnings: view.unmatched.filter((pattern) => !pattern.startsWith("!")).map((pattern) => `the filter ${JSON.stringify(pattern)} matches no file`),
+    };
+  }
+
+  #wholeOf(stack: Stack): Inputs {
+    if (stack.layers.length === 0) return NOTHING;
+    let inputs = this.#whole.get(stack);
+    if (inputs === undefined) {
+      inputs = inputsOf(this.#store.layers.view(stack.layers, KEEP_ALL), stack);
+      this.#whole.set(stack, inputs);
+    }
+    return inputs;
+  }
+}
+
+function inputsOf(view: LayerView, stack: Stack): Inputs {
+  return {
+    workspace: view.keyDigest,
+    system: stack.layers.map(({ system }) => system).filter((digest) => digest !== EMPTY_TREE),
+    hidden: view.hidden,
+    maskParents: view.maskParents,
+    warnings: [],
+  };
+}
+
+/** Patterns that a filter gives for a folder named by an expression (`${{ run.dir }}`), by the folder's path. */
+export function folderFilters(filters: readonly FilterSpec[], scope: Scope): ReadonlyMap<string, readonly FilterEntry[]> {
+  const folders = new Map<string, readonly FilterEntry[]>();
+  for (const filter of filters) {
+    if (filter.artifact === null) continue;
+    const folder = interpolate(filter.artifact, scope);
+    folders.set(folder, [...(folders.get(folder) ?? []), ...patternsOf(filter, scope)]);
+  }
+  return folders;
+}
+
+/** What of a task's changes becomes its layer, as `outputs.filesystem.filter` says; null for all. Paths are tree paths. */
+export function outputFilter(filesystem: Outputs["filesystem"], scope: Scope): ((path: string) => boolean) | null {
+  const { workspaceFilter, systemFilter } = filesystem;
+  if (workspaceFilter.length === 0 && systemFilter.length === 0) return null;
+  const compile = (entries: Outputs["filesystem"]["workspaceFilter"]) =>
+    entries.length === 0
+      ? KEEP_ALL
+      : compileFilter(entries.map(({ path, cacheKey }) => ({ pattern: interpolate(path, scope).replace(/^(!?)\//, "$1"), cacheKey })));
+  const workspace = compile(workspaceFilter);
+  const system = compile(systemFilter);
+  return (path) => {
+    if (path === WORKSPACE_IN_TREE) return true;
+    if (!inWorkspace(path)) return system.decide(path, false) !== "hidden";
+    return workspace.decide(path.slice(WORKSPACE_IN_TREE.length + 1), false) !== "hidden";
+  };
+}
+
+function patternsOf(filter: FilterSpec, scope: Scope): readonly FilterEntry[] {
+  const { entries } = filter;
+  if ("kind" in entries) {
+    const value = evaluate(entries, scope);
+    const list = Array.isArray(value) ? value : textOf(value).split("\n");
+    return list.flatMap((item) => {
+      const pattern = textOf(item).trim();
+      return pattern === "" ? [] : [{ pattern, cacheKey: "included" as const }];
+    });
+  }
+  return entries.map(({ path, cacheKey }) => ({ pattern: interpolate(path, scope), cacheKey }));
+}

@@ -1,0 +1,94 @@
+// What a task wrote through its variables ($MESH_VALUES, $MESH_ENV, ...), read back with every bound enforced. The folder
+// was in the task's hands: names, kinds, sizes and links in it are not to be trusted.
+
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { MeshError, errnoOf } from "../base/errors.ts";
+import { LIMITS } from "../base/limits.ts";
+import { printable } from "../base/text.ts";
+import { IO_FOLDERS as HANDED_BACK } from "../store/paths.ts";
+
+/** Subfolders of a task's io folder. */
+export const IO_FOLDERS = [...HANDED_BACK, "image/labels"] as const;
+
+export type IoFolder = (typeof IO_FOLDERS)[number];
+
+const VARIABLES: readonly (readonly [name: string, folder: IoFolder])[] = [
+  ["VALUES", "values"],
+  ["ENV", "env"],
+  ["CACHE_KEY_EXCLUDED_ENV", "cache-key-excluded-env"],
+  ["ARTIFACTS", "artifacts"],
+  ["LINKS", "links"],
+  ["TEST_RESULTS", "test-results"],
+  ["DYNAMIC_TASKS", "dynamic-tasks"],
+  ["ERRORS", "errors"],
+  ["IMAGE", "image"],
+  ["HOOKS_BEFORE_TASK", "hooks-before"],
+  ["HOOKS_AFTER_TASK", "hooks-after"],
+];
+
+/** The variables that name these folders, under all names that run definitions use for them. */
+export const IO_VARIABLES: readonly { readonly name: string; readonly folder: IoFolder }[] = VARIABLES.flatMap(([name, folder]) =>
+  ["MESH", "RWX", "MINT"].map((prefix) => ({ name: `${prefix}_${name}`, folder })),
+);
+
+/** Makes the subfolders. */
+export function makeIoFolders(io: string): void {
+  for (const folder of IO_FOLDERS) mkdirSync(join(io, folder));
+}
+
+/**
+ * Reads a folder of small text files as name to content; one trailing newline is not part of a value.
+ * Throws `task.failed` when there are too many, one is too large, or one is no regular file.
+ */
+export function readEntries(io: string, folder: IoFolder): Readonly<Record<string, string>> {
+  const names = readNames(join(io, folder));
+  if (names.length === 0) return NONE;
+  if (names.length > LIMITS.outputEntries) {
+    throw new MeshError("task.failed", `Cannot take ${names.length} entries of ${folder}: ${LIMITS.outputEntries} are the most`, { hint: "Write one file of many lines, or an artifact." });
+  }
+  const entries: Record<string, string> = {};
+  for (const name of names) {
+    if (folder === "image" && name === "labels") continue;
+    entries[name] = readEntry(join(io, folder, name), `${folder}/${name}`);
+  }
+  return entries;
+}
+
+const NONE: Readonly<Record<string, string>> = Object.freeze({});
+
+function readNames(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory).sort();
+  } catch (error) {
+    // the task may have removed the folder: then it wrote nothing there
+    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return [];
+    throw error;
+  }
+}
+
+function readEntry(path: string, shown: string): string {
+  let file: number;
+  try {
+    file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    throw new MeshError("task.failed", `Cannot read ${printable(shown)}: a regular file was expected`, { cause: error, hint: "Write plain files there." });
+  }
+  try {
+    const stat = fstatSync(file);
+    if (!stat.isFile()) throw new MeshError("task.failed", `Cannot read ${printable(shown)}: a regular file was expected`, { hint: "Write plain files there." });
+    if (stat.size > LIMITS.outputEntryBytes) {
+      throw new MeshError("task.failed", `Cannot take ${printable(shown)}: it has ${stat.size} bytes, and ${LIMITS.outputEntryBytes} are the most`, { hint: "Make it an artifact." });
+    }
+    const buffer = Buffer.allocUnsafe(stat.size);
+    let length = 0;
+    while (length < buffer.length) {
+      const count = readSync(file, buffer, length, buffer.length - length, null);
+      if (count === 0) break;
+      length += count;
+    }
+    return buffer.toString("utf8", 0, length).replace(/\r?\n$/, "");
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,31 @@
+// What every built-in package is given, and how its common parameters are read.
+
+import { posix } from "node:path";
+import { fail } from "../base/errors.ts";
+import { makeAsk } from "../sched/ask.ts";
+import type { PackageTask } from "../spec/definition.ts";
+import type { ResolveContext } from "./resolve-context.ts";
+import type { Stack } from "./stack.ts";
+import type { Variables } from "./task-environment.ts";
+
+export interface PackageInputs {
+  readonly task: PackageTask;
+  readonly parameters: Readonly<Record<string, string>>;
+  readonly used: { readonly stack: Stack; readonly variables: Variables };
+  readonly shared: boolean;
+  readonly ttlMs: number | null;
+  readonly context: ResolveContext;
+}
+
+/** What built-in packages ask of a machine: they move files and compute little. */
+export const PACKAGE_ASK = makeAsk({ cpuMilli: 100 });
+
+/** Checks a `path` parameter: a folder inside the workspace, "" for the workspace itself. */
+export function workspacePath(path: string, task: string): string {
+  const normal = posix.normalize(path === "" ? "." : path).replace(/\/$/, "");
+  if (normal === ".") return "";
+  if (normal.startsWith("/") || normal === ".." || normal.startsWith("../")) {
+    return fail("definition.invalid", `Cannot put files of task ${task} at ${JSON.stringify(path)}: it is outside the workspace`, { hint: 'Give a folder inside the workspace, like "server".' });
+  }
+  return normal;
+}

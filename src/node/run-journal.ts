@@ -1,0 +1,115 @@
+// Writes a run's journal: events in batches while something executes, one row at the end. A run that is answered from the
+// cache alone writes that one row and no event.
+
+import type { Digest } from "../base/digest.ts";
+import type { RunId } from "../base/ids.ts";
+import type { RunEvent } from "../sched/run-event.ts";
+import type { RunMachine } from "../sched/run-machine.ts";
+import { type TaskOutputsJson, NO_OUTPUTS, runJson } from "../sched/summary.ts";
+import type { Store } from "../store/io/store.ts";
+import type { TaskResult } from "../store/result.ts";
+import type { RunOptions } from "./run-options.ts";
+import { type JournalEntry, type RunSummary, type TaskLog, outputsOf } from "./run-record.ts";
+
+/** How long events may wait for others to be written with. */
+const FLUSH_MS = 100;
+
+/** Messages that other processes send to the one that drives a run. */
+export interface RunMessage {
+  readonly kind: "cancel";
+  /** Who asks, for people. */
+  readonly by: string;
+}
+
+export class RunJournal {
+  readonly #store: Store;
+  readonly #runId: RunId;
+  readonly #title: string;
+  readonly #options: RunOptions;
+  readonly #pending: JournalEntry[];
+  readonly #outputs = new Map<string, TaskOutputsJson>();
+  readonly #logs: Record<string, TaskLog> = {};
+  readonly #learnt: { identity: string; durationMs: number }[] = [];
+  readonly #used: Digest[] = [];
+  readonly #createdAtMs = Date.now();
+  #created = false;
+  #timer: Timer | null = null;
+
+  constructor(store: Store, run: { readonly id: RunId; readonly title: string; readonly options: RunOptions }) {
+    this.#store = store;
+    this.#runId = run.id;
+    this.#title = run.title;
+    this.#options = run.options;
+    this.#pending = [{ kind: "options", options: run.options }];
+  }
+
+  /** Takes an event that the machine has taken. Written soon if anything executes, else never. */
+  append(event: RunEvent): void {
+    this.#pending.push({ kind: "event", event });
+    if (event.kind === "task-placed" && !this.#created) this.open();
+    if (this.#created) this.#timer ??= setTimeout(() => this.#flush(), FLUSH_MS);
+  }
+
+  /** Makes the run known to other processes. */
+  open(): void {
+    if (this.#created) return;
+    this.#created = true;
+    this.#store.runs.create({ id: this.#runId, title: this.#title, definition: this.#options.path }, this.#createdAtMs);
+    this.#flush();
+  }
+
+  /** Takes what a task left, before the event that says it finished. */
+  keep(task: string, result: TaskResult, how: "executed" | "hit"): void {
+    const outputs = outputsOf(result);
+    if (outputs !== NO_OUTPUTS) this.#outputs.set(task, outputs);
+    const log: TaskLog = { log: result.log, startedAtMs: result.startedAtMs };
+    this.#logs[task] = log;
+    if (how === "hit") {
+      this.#used.push(result.key);
+      return;
+    }
+    this.#learnt.push({ identity: result.identity, durationMs: result.durationMs });
+    this.#pending.push({ kind: "output", task, outputs, ...log });
+  }
+
+  /** Protects content from pruning while the run lives; says what of it is gone. */
+  pin(digests: readonly Digest[]): readonly Digest[] {
+    return this.#store.runs.pin(this.#runId, digests);
+  }
+
+  /** Who has asked to cancel the run since the last time. */
+  cancelRequests(): readonly string[] {
+    if (!this.#created) return [];
+    return (this.#store.runs.receive(this.#runId) as readonly RunMessage[]).map(({ by }) => by);
+  }
+
+  /** Closes the run and says what became of it. */
+  finish(machine: RunMachine): RunSummary {
+    const run = runJson(machine, (task) => this.#outputs.get(task.key) ?? NO_OUTPUTS);
+    if (run === null) throw new Error("Bug: a run ends that has not started");
+    const summary: RunSummary = { run, options: this.#options, logs: this.#logs };
+    this.#stopTimer();
+    if (this.#created) this.#flush();
+    else this.#store.runs.create({ id: this.#runId, title: this.#title, definition: this.#options.path }, this.#createdAtMs);
+    this.#store.runs.finish(this.#runId, summary, Date.now());
+    this.#store.durations.learn(this.#learnt);
+    this.#store.results.touch(this.#used);
+    return summary;
+  }
+
+  /** Writes what is pending of a run that the machinery could not bring to its end. */
+  abandon(): void {
+    this.#stopTimer();
+    if (this.#created) this.#flush();
+  }
+
+  #flush(): void {
+    this.#stopTimer();
+    if (this.#pending.length > 0) this.#store.runs.append(this.#runId, this.#pending.splice(0));
+  }
+
+  #stopTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+}

@@ -1,0 +1,99 @@
+// The contexts that `${{ }}` expressions read: init, tasks, run, task, event, parallel. Values are looked up when they are
+// read, and what a task read of others' artifacts and of the definition's folder is noted, because it enters its key.
+
+import { type Digest, hexOf } from "../base/digest.ts";
+import type { RunId } from "../base/ids.ts";
+import type { Scope, Value } from "../spec/expression/value.ts";
+import type { TaskPaths } from "../exec/backend.ts";
+import type { GitHead } from "./git.ts";
+import type { Artifact } from "../store/result.ts";
+
+/** What a task read beyond its script's text. */
+export interface ScopeReads {
+  readonly artifacts: Map<Digest, Artifact>;
+  runDirectory: boolean;
+}
+
+export interface FinishedOutputs {
+  readonly values: Readonly<Record<string, string>>;
+  readonly artifacts: readonly Artifact[];
+  readonly id: string;
+}
+
+export interface RunScope {
+  readonly runId: RunId;
+  readonly init: Readonly<Record<string, Value>>;
+  readonly event: Value;
+  /** Outputs of a task that has succeeded; null while there are none. */
+  outputsOf(task: string): FinishedOutputs | null;
+}
+
+/** The contexts of one task's expressions. `references` are the tasks that its expressions name. */
+export function taskScope(run: RunScope, task: { key: string; id: string; attempt: number; references: readonly string[] }, paths: TaskPaths): { scope: Scope; reads: ScopeReads } {
+  const reads: ScopeReads = { artifacts: new Map(), runDirectory: false };
+  const tasks: Record<string, Value> = {};
+  for (const reference of task.references) {
+    const outputs = run.outputsOf(reference);
+    if (outputs) tasks[reference] = outputsValue(outputs, reads, paths);
+  }
+  const runContext = {
+    id: run.runId as string,
+    url: `mesh:run/${run.runId}`,
+    get dir() {
+      reads.runDirectory = true;
+      return paths.runDirectory;
+    },
+  };
+  const scope: Scope = {
+    init: run.init,
+    tasks,
+    run: runContext,
+    task: { id: task.id, key: task.key, "attempt-number": task.attempt },
+    event: run.event,
+    params: {},
+    secrets: {},
+    vaults: {},
+    parallel: {},
+  };
+  return { scope, reads };
+}
+
+/** `event` as the command line gives it: the commit the definition's repository stands at, read when it is asked for. */
+export function cliEvent(head: () => GitHead | null): Value {
+  let known: GitHead | null | undefined;
+  const read = () => (known === undefined ? (known = head()) : known);
+  const shortRef = (prefix: string) => {
+    const ref = read()?.ref ?? null;
+    return ref?.startsWith(prefix) ? ref.slice(prefix.length) : "";
+  };
+  return {
+    git: {
+      get sha() {
+        return read()?.sha ?? "";
+      },
+      get ref() {
+        return read()?.ref ?? "";
+      },
+      get branch() {
+        return shortRef("refs/heads/");
+      },
+      get tag() {
+        return shortRef("refs/tags/");
+      },
+    },
+  };
+}
+
+function outputsValue(outputs: FinishedOutputs, reads: ScopeReads, paths: TaskPaths): Value {
+  const artifacts: Record<string, Value> = {};
+  for (const artifact of outputs.artifacts) {
+    Object.defineProperty(artifacts, artifact.key, {
+      enumerable: true,
+      get() {
+        reads.artifacts.set(artifact.digest, artifact);
+        return `${paths.artifactFolder(hexOf(artifact.digest))}/${artifact.name}`;
+      },
+    });
+  }
+  return { values: outputs.values, artifacts, id: outputs.id };
+}

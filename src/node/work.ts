@@ -1,0 +1,71 @@
+// What a task comes down to once everything in it is evaluated: what to run, over which files, under which key.
+
+import type { Digest } from "../base/digest.ts";
+import type { Ask } from "../sched/ask.ts";
+import type { KeyParts } from "../sched/cache-key.ts";
+import type { LayerRef } from "../store/layer.ts";
+import type { MaskParent } from "../store/merged.ts";
+import type { Artifact } from "../store/result.ts";
+import type { CommandTask, EnvConfig, PackageTask } from "../spec/definition.ts";
+import type { Stack } from "./stack.ts";
+import type { Variables } from "./task-environment.ts";
+
+interface WorkCommon {
+  /** What the task is called over time. */
+  readonly identity: string;
+  readonly key: Digest;
+  readonly parts: KeyParts;
+  /** False for `cache: false`: neither served from the cache nor shared with a task of the same key. */
+  readonly shared: boolean;
+  readonly ttlMs: number | null;
+  readonly ask: Ask;
+  readonly stack: Stack;
+  readonly inherited: Variables;
+  readonly envConfig: EnvConfig;
+  readonly warnings: readonly string[];
+}
+
+export interface CommandWork extends WorkCommon {
+  readonly kind: "command";
+  readonly task: CommandTask;
+  readonly script: string;
+  /** What the definition sets; `inherited` has the rest. */
+  readonly variables: readonly { readonly name: string; readonly value: string }[];
+  /** Topmost workspace paths that the filter hides. */
+  readonly hidden: readonly string[];
+  readonly maskParents: readonly MaskParent[];
+  /** What of its changes becomes its layer; null for all. Paths are tree paths. */
+  readonly keepFiles: ((path: string) => boolean) | null;
+  readonly artifacts: readonly Artifact[];
+  /** Copy of the definition's folder, when the task reads `run.dir`. */
+  readonly runDirectory: LayerRef | null;
+  readonly timeoutMs: number;
+  readonly graceMs: number;
+  readonly artifactPaths: readonly { readonly key: string; readonly path: string }[];
+  readonly testResults: readonly { readonly path: string; readonly framework: string | null; readonly language: string | null }[];
+  readonly problemFiles: readonly { readonly path: string; readonly format: string }[];
+}
+
+export interface CheckoutWork extends WorkCommon {
+  readonly kind: "checkout";
+  readonly task: PackageTask;
+  readonly layer: LayerRef;
+}
+
+export interface CloneWork extends WorkCommon {
+  readonly kind: "clone";
+  readonly task: PackageTask;
+  readonly repository: string;
+  /** Where the objects come from: the local repository, or the remote. */
+  readonly source: string;
+  readonly commit: string;
+  readonly ref: string;
+  readonly path: string;
+  readonly preserveGitDirectory: boolean;
+  readonly fullDepth: boolean;
+  readonly submodules: boolean;
+}
+
+export type TaskWork = CommandWork | CheckoutWork | CloneWork;
+
+export type Resolution = { readonly kind: "work"; readonly work: TaskWork } | { readonly kind: "skip" };
