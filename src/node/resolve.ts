@@ -67,7 +67,7 @@ function commandResolution(task: CommandTask, scope: Scope, reads: ScopeReads, c
 function commandWork(task: CommandTask, scope: Scope, reads: ScopeReads, context: ResolveContext): (runDirectory: LayerRef | null) => CommandWork {
   const used = usedBy(task, context);
   const script = interpolate(task.run, scope);
-  const own = task.env.map(({ name, value, cacheKey }) => ({ name, value: interpolate(value, scope), cacheKey }));
+  const own = ownVariables(task, used.variables, scope);
   const artifactPaths = task.outputs.artifacts.map(({ key, path }) => ({ key, path: interpolate(path, scope) }));
   const testResults = task.outputs.testResults.map(({ path, framework, language }) => ({ path: interpolate(path, scope), framework, language }));
   const problemFiles = task.outputs.problems.flatMap((problem) =>
@@ -125,6 +125,14 @@ function usedBy(task: CommandTask | PackageTask, context: ResolveContext): Used 
     stack: joinStacks(used.map(({ stack }) => stack)),
     variables: inheritVariables(used.map(({ key, variables }) => ({ key, variables })), task.envConfig),
   };
+}
+
+/** What the definition sets. An entry without a value keeps the inherited one and only says whether it counts. */
+function ownVariables(task: CommandTask, inherited: Variables, scope: Scope): readonly { name: string; value: string; cacheKey: "included" | "excluded" }[] {
+  return task.env.flatMap(({ name, value, cacheKey }) => {
+    const text = value === null ? inherited.get(name)?.value : interpolate(value, scope);
+    return text === undefined ? [] : [{ name, value: text, cacheKey }];
+  });
 }
 
 function includedVariables(inherited: Variables, own: readonly { name: string; value: string; cacheKey: string }[]): Readonly<Record<string, string>> {
