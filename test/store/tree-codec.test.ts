@@ -1,0 +1,92 @@
+import { describe, expect, test } from "bun:test";
+import { canonicalBytes } from "../../src/base/canonical.ts";
+import { digestOf } from "../../src/base/digest.ts";
+import { inWorkspace, type Tree, type TreeEntry, treeValue } from "../../src/store/tree.ts";
+import { decodeTree, encodeParts, encodeTree, treeDigest } from "../../src/store/tree-codec.ts";
+import { bytesOfName, textOfName } from "../../src/store/names.ts";
+import { entry, forSeeds, type SeededRandom, tree } from "./support.ts";
+
+const NAMES = ["a", "b", "a.b", "a!b", "new\nline", "ünïcode", "日本", "😀", textOfName(Uint8Array.of(0x66, 0xff, 0xfe)), "x".repeat(255)];
+const NUMBERS = [0, 1, 23, 24, 255, 256, 65_535, 65_536, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 40 + 5, Number.MAX_SAFE_INTEGER];
+
+function randomTree(random: SeededRandom): Tree {
+  const entries: TreeEntry[] = [];
+  for (let count = random.below(20); count > 0; count--) {
+    const depth = 1 + random.below(3);
+    const directories = Array.from({ length: depth }, () => random.pick(["workspace", "d1", "d2", "dé"]));
+    const path = [...directories, `${random.pick(NAMES)}-${count}`].join("/");
+    const kind = random.pick(["file", "directory", "symlink", "fifo", "whiteout"] as const);
+    entries.push(
+      entry(path, kind, {
+        mode: random.below(0o10000),
+        uid: random.pick(NUMBERS.filter((number) => number < 2 ** 32)),
+        size: kind === "file" ? random.pick(NUMBERS) : 0,
+        target: kind === "symlink" ? random.pick(NAMES) : null,
+        hardlink: random.below(3),
+        opaque: kind === "directory" && random.below(2) === 0,
+        xattrs: random.below(3) === 0 ? [{ name: "user.n", value: Uint8Array.of(0, random.below(256), 255) }] : [],
+      }),
+    );
+  }
+  return tree(...entries);
+}
+
+describe("encodeTree()", () => {
+  test("encodeTree() gives the bytes of the general canonical encoder", () =>
+    forSeeds(200, (random) => {
+      const value = randomTree(random);
+      expect(Buffer.compare(encodeTree(value), canonicalBytes(treeValue(value)))).toBe(0);
+    }));
+
+  test("encodeTree() does not depend on anything but the entries", () => {
+    expect(treeDigest(tree(entry("a/b", "file")))).toBe(treeDigest(tree(entry("a/b", "file"))));
+    expect(treeDigest(tree(entry("a/b", "file")))).not.toBe(treeDigest(tree(entry("a/b", "file", { mode: 0o755 }))));
+  });
+});
+
+describe("decodeTree()", () => {
+  test("decodeTree() gives back what was encoded", () =>
+    forSeeds(100, (random) => {
+      const value = randomTree(random);
+      expect(decodeTree(encodeTree(value))).toEqual(value);
+    }));
+
+  test.each([
+    ["bytes that are no CBOR", Uint8Array.of(0xff, 0x00)],
+    ["no list", canonicalBytes({ a: 1 })],
+    ["an entry with too few fields", canonicalBytes([["a", 0]])],
+    ["entries out of order", encodeTree([entry("b", "file"), entry("a", "file")])],
+    ["a path twice", encodeTree([entry("a", "file"), entry("a", "file")])],
+    ["a way up", encodeTree([entry("..", "file")])],
+    ["a NUL in a name", encodeTree([entry("a\0b", "file")])],
+    ["an entry below a symlink", encodeTree([entry("a", "symlink"), entry("a/b", "file")])],
+    ["an entry without its directory", encodeTree([entry("a/b", "file")])],
+    ["an absolute path", encodeTree([entry("/etc", "file")])],
+  ])("decodeTree() refuses %s", (_, bytes) => {
+    expect(() => decodeTree(bytes)).toThrow(expect.objectContaining({ code: "store.corrupt" }));
+  });
+});
+
+describe("encodeParts()", () => {
+  test("encodeParts() hashes the workspace and the rest as trees of their own", () =>
+    forSeeds(50, (random) => {
+      const value = randomTree(random);
+      const parts = encodeParts(value);
+      expect(parts.digest).toBe(digestOf(encodeTree(value)));
+      expect(parts.workspace).toBe(treeDigest(value.filter(({ path }) => inWorkspace(path))));
+      expect(parts.system).toBe(treeDigest(value.filter(({ path }) => !inWorkspace(path))));
+    }));
+});
+
+describe("textOfName()", () => {
+  test("textOfName() and bytesOfName() lose no byte", () =>
+    forSeeds(300, (random) => {
+      const pieces = [[0x61], [0xff], [0xc3, 0xa9], [0xc3], [0xf0, 0x9f, 0x98, 0x80], [0xed, 0xb2, 0x80], [0xf0, 0x9f], [0x0a], [0xef, 0xbb, 0xbf]];
+      const bytes = Uint8Array.from(Array.from({ length: random.below(8) }, () => random.pick(pieces)).flat());
+      expect([...bytesOfName(textOfName(bytes))]).toEqual([...bytes]);
+    }));
+
+  test("textOfName() keeps valid UTF-8 as it reads", () => {
+    expect(textOfName(new TextEncoder().encode("ünï/日本\n"))).toBe("ünï/日本\n");
+  });
+});
