@@ -39,6 +39,12 @@ export const LIMITS = {
   cancelGraceMs: 5_000,
   /** How long a context may take from spawn to exec before it is called broken. */
   contextStartMs: 10_000,
+  /** How often a task is offered again after its machine was lost, and how often it runs again because its output was. */
+  taskLosses: 3,
+  /** Longest journal entry of a run; the first one carries all its tasks. */
+  journalEventChars: 64 * MIB,
+  /** Most differences between two cache keys that are listed. */
+  keyDifferences: 200,
   /** How long a wait for the store's index lasts before it is an error. */
   indexBusyMs: 15_000,
 } as const;
