@@ -4,7 +4,7 @@
 import { unreachable } from "../base/assert.ts";
 import { LIMITS } from "../base/limits.ts";
 import { nearest } from "../base/text.ts";
-import type { TaskNode } from "./graph.ts";
+import type { TaskNode } from "./task-node.ts";
 
 export type GraphFault =
   | { readonly kind: "duplicate"; readonly key: string }

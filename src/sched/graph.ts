@@ -2,27 +2,8 @@
 // It grows while the run goes on and never shrinks; it knows nothing of states (run-machine.ts does).
 
 import { fail } from "../base/errors.ts";
-import type { After } from "../spec/definition.ts";
 import { checkGraph, describeFault } from "./graph-check.ts";
-
-/** A task as the scheduler needs it. Plain JSON. */
-export interface TaskNode {
-  /** Unique in the run; `parent.child` for a task that another one added. */
-  readonly key: string;
-  /** What it is for people: "command", "package", ... */
-  readonly type: string;
-  /** Tasks that must have succeeded: those it uses and those its expressions refer to. */
-  readonly needs: readonly string[];
-  /** Order without data. */
-  readonly after: After;
-  /** How long it is likely to take, from history; null when nothing is known. */
-  readonly expectedMs: number | null;
-  /** How many times it may run again after a failure. */
-  readonly retries: number;
-}
-
-/** Weight of a task of which nothing is known: all such tasks are alike, and the longest chain of them goes first. */
-const UNKNOWN_TASK_MS = 1_000;
+import { likelyMs, type TaskNode } from "./task-node.ts";
 
 /** A task inside the graph. Numbers are indexes of other tasks. */
 export interface GraphTask {
@@ -105,7 +86,7 @@ export class TaskGraph {
     let behind = 0;
     for (const next of task.neededBy) behind = Math.max(behind, this.#tasks[next]?.rankMs ?? 0);
     for (const next of task.followedBy) behind = Math.max(behind, this.#tasks[next]?.rankMs ?? 0);
-    return behind + (task.node.expectedMs ?? UNKNOWN_TASK_MS);
+    return behind + likelyMs(task.node);
   }
 
   /** Carries the ranks of tasks from `first` on up to older ones. What has settled waits for no order any more. */
@@ -116,7 +97,7 @@ export class TaskGraph {
       for (const earlier of [...task.needs, ...task.after]) {
         const before = this.#tasks[earlier];
         if (before === undefined || earlier >= first || settled(earlier)) continue;
-        const rankMs = task.rankMs + (before.node.expectedMs ?? UNKNOWN_TASK_MS);
+        const rankMs = task.rankMs + likelyMs(before.node);
         if (rankMs <= before.rankMs) continue;
         before.rankMs = rankMs;
         raised.add(before);

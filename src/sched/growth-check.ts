@@ -1,7 +1,7 @@
 // Whether tasks that a running task adds could ever end: that task is not final before they are, so none of them may
 // wait for something that waits for it. It changes nothing.
 
-import type { TaskNode } from "./graph.ts";
+import type { TaskNode } from "./task-node.ts";
 import type { TaskView } from "./task-state.ts";
 
 /** A knot that would never come loose: `task`, added by `by`, waits for `waitsFor`, which does not end before `by` does. */

@@ -3,11 +3,12 @@
 
 import { assert } from "../base/assert.ts";
 import { fail } from "../base/errors.ts";
-import { TaskGraph, type TaskNode } from "./graph.ts";
+import { TaskGraph } from "./graph.ts";
 import { findKnot } from "./growth-check.ts";
 import { KeyOwners } from "./key-owners.ts";
 import { ReadyQueue } from "./ready-queue.ts";
 import type { AttemptRef, Effect, Refusal } from "./run-event.ts";
+import type { TaskNode } from "./task-node.ts";
 import { newTaskState, type SkipReason, STATUS, type TaskState, type TaskStatus } from "./task-state.ts";
 
 export class RunBook {

@@ -2,7 +2,7 @@
 
 import type { ErrorCode } from "../base/errors.ts";
 import type { Ask } from "./ask.ts";
-import type { TaskNode } from "./graph.ts";
+import type { TaskNode } from "./task-node.ts";
 
 /** What a run is called and where it came from; carried in its journal, never judged. */
 export interface RunHeader {

@@ -1,0 +1,59 @@
+// A run's journal: its events as lines of JSON, and the run rebuilt from them. It neither stores lines nor fetches them.
+
+import { fail, MeshError } from "../base/errors.ts";
+import { LIMITS } from "../base/limits.ts";
+import { checkEvent } from "./event-check.ts";
+import type { RunEvent } from "./run-event.ts";
+import { type AfterEvaluator, RunMachine } from "./run-machine.ts";
+
+/** One line of a journal, without its newline. */
+export function encodeEvent(event: RunEvent): string {
+  return JSON.stringify(event);
+}
+
+/** Reads a line back. Throws `store.corrupt` when it is too long, no JSON, or no event that this version knows. */
+export function decodeEvent(line: string): RunEvent {
+  if (line.length > LIMITS.journalEventChars) {
+    fail(
+      "store.corrupt",
+      `Cannot read a journal entry of ${line.length} characters; the most is ${LIMITS.journalEventChars}`,
+    );
+  }
+  const value = parseJson(line);
+  const fault = checkEvent(value, "event");
+  if (fault !== null)
+    fail("store.corrupt", `Cannot read the journal entry ${JSON.stringify(line.slice(0, 80))}: ${fault}`);
+  return value as RunEvent;
+}
+
+/**
+ * Rebuilds a run from its events; `outstanding()` of the result says what has to be set going again.
+ * Throws `store.corrupt`, with the number of the entry, when the events cannot be those of one run.
+ */
+export function replay(events: Iterable<RunEvent>, evaluateAfter: AfterEvaluator): RunMachine {
+  const machine = new RunMachine(evaluateAfter);
+  let entry = 0;
+  for (const event of events) {
+    entry++;
+    if ((event.kind === "run-started") !== (entry === 1)) {
+      fail("store.corrupt", `Cannot replay the journal: entry ${entry} is ${JSON.stringify(event.kind)}`);
+    }
+    try {
+      machine.step(event);
+    } catch (cause) {
+      if (!(cause instanceof MeshError)) throw cause;
+      fail("store.corrupt", `Cannot replay entry ${entry} of the journal (${event.kind})`, { cause });
+    }
+  }
+  return machine;
+}
+
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch (cause) {
+    return fail("store.corrupt", `Cannot read the journal entry ${JSON.stringify(line.slice(0, 80))} as JSON`, {
+      cause,
+    });
+  }
+}
