@@ -2,7 +2,7 @@
 // Tests hand over fakes of all of it.
 
 import type { MeshNode } from "../node/node.ts";
-import type { Store } from "../store/io/store.ts";
+import type { Archive } from "./archive.ts";
 import type { Arguments } from "./grammar/arguments.ts";
 import type { Program } from "./grammar/command.ts";
 import type { Output } from "./output.ts";
@@ -23,8 +23,8 @@ export interface CommandContext {
   readonly terminalSize: () => { readonly columns: number; readonly rows: number };
   /** The machine's node. Opens the store; closed when the command is over. */
   readonly node: () => Promise<CliNode>;
-  /** The store alone, for commands that only look. */
-  readonly store: () => Promise<Store>;
+  /** Runs, results and cache, for commands that look. Opens the store; closed when the command is over. */
+  readonly archive: () => Promise<Archive>;
   /** Calls back at each Ctrl-C (and SIGTERM, SIGHUP) with how many there were, instead of ending the process. */
   readonly onInterrupt: (handler: (times: number) => void) => void;
   /** Calls back once when the reader of standard output has gone. */

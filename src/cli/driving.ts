@@ -2,10 +2,11 @@
 // Shared by `mesh run` and `mesh retry`.
 
 import { ERROR_CODES, type ErrorCode } from "../base/errors.ts";
-import type { RunRequest } from "../node/node.ts";
-import type { RunSummary } from "../sched/summary.ts";
+import type { RunOutcome, RunRequest } from "../node/node.ts";
+import type { RunObserver } from "../node/observer.ts";
+import type { RunJson } from "../sched/summary.ts";
 import type { CommandContext } from "./context.ts";
-import { definitionInvalid } from "./diagnostics.ts";
+import type { Checked } from "./diagnostics.ts";
 import { shellLine } from "./text/words.ts";
 import type { RunReporter } from "./view/reporter.ts";
 
@@ -46,25 +47,53 @@ export async function driveRun(context: CommandContext, wish: RunWish, show: Run
     reporter.notice?.("warning", "--isolation process: tasks run as you, on your files and network. Nothing is isolated.");
   }
   try {
-    const outcome = await node.run({ ...wish, observer: reporter, signal: cancel.signal, killSignal: kill.signal });
+    const refusals = new Set<ErrorCode>();
+    const observer = watching(reporter, refusals);
+    const outcome = await node.run({ ...wish, observer, signal: cancel.signal, killSignal: kill.signal });
     if (outcome.kind === "invalid") {
       reporter.close();
-      throw definitionInvalid(context, outcome.file, outcome.diagnostics, show.json);
+      const { refuseDefinition } = await import("./diagnostics.ts");
+      return refuseDefinition(context, checkedOf(outcome), show.json);
+    }
+    if (outcome.diagnostics.length > 0 && !show.json) {
+      const { showRemarks } = await import("./diagnostics.ts");
+      showRemarks(context, checkedOf(outcome));
     }
     reporter.finished(outcome.summary, { command: rerunCommand(wish) });
-    return exitCodeOf(outcome.summary);
+    return exitCodeOf(outcome.summary, refusals);
   } finally {
     reporter.close();
   }
 }
 
-/** 0 succeeded, 1 failed, 3 when the only failures are tasks that fit no machine, 130 when it was stopped. */
-export function exitCodeOf(summary: RunSummary): number {
+/**
+ * 0 succeeded, 1 failed, 130 when it was stopped. A run whose only failures are tasks that were refused, all for one
+ * reason (`refusals`), ends with the exit code of that: 3 when no machine fits.
+ */
+export function exitCodeOf(summary: RunJson, refusals: ReadonlySet<ErrorCode> = new Set()): number {
   if (summary.status.result === "failed") {
-    const codes = summary.tasks.flatMap((task) => (task.status.result === "failed" ? [failureCode(task)] : []));
-    return codes.length > 0 && codes.every((code) => code === "capacity.none-fits") ? ERROR_CODES["capacity.none-fits"].exit : 1;
+    const failed = summary.tasks.filter((task) => task.status.result === "failed");
+    const [code] = refusals;
+    const refusedAlone = refusals.size === 1 && failed.every((task) => task.status.aborted === "refused");
+    return refusedAlone && code !== undefined ? ERROR_CODES[code].exit : ERROR_CODES["run.failed"].exit;
   }
   return summary.status.execution === "aborted" ? EXIT_INTERRUPTED : 0;
+}
+
+/** The reporter, and a note of why tasks were refused. */
+function watching(reporter: RunReporter, refusals: Set<ErrorCode>): RunObserver {
+  return {
+    event(event) {
+      if (event.kind === "task-refused") refusals.add(event.refusal.code);
+      reporter.event?.(event);
+    },
+    output: (task, stream, bytes) => reporter.output?.(task, stream, bytes),
+    notice: (level, text) => reporter.notice?.(level, text),
+  };
+}
+
+function checkedOf({ file, diagnostics }: RunOutcome): Checked {
+  return { file: file.path, text: file.text, diagnostics };
 }
 
 async function makeReporter(context: CommandContext, { json, plain }: RunShow): Promise<RunReporter> {
@@ -100,8 +129,4 @@ function rerunCommand({ path, init, base, cache, backend }: RunWish): string {
     ...(cache ? [] : ["--no-cache"]),
     ...(backend === "process" ? ["--isolation", "process"] : []),
   ]);
-}
-
-function failureCode(task: RunSummary["tasks"][number]): ErrorCode | null {
-  return "refusal" in task && task.refusal !== null ? (task.refusal as { code: ErrorCode }).code : null;
 }

@@ -32,7 +32,8 @@ export async function main(argv: readonly string[]): Promise<number> {
       stdout.write(helpText(PROGRAM, invocation.about, context.style));
       return 0;
     }
-    const module: CommandModule<CommandContext> = await invocation.spec.load();
+    // the table cannot name the context without a cycle; every module types its own `execute`
+    const module = (await invocation.spec.load()) as CommandModule<CommandContext>;
     return await module.execute(context, invocation.args);
   } catch (error) {
     return await reportFailure(error, stderr, wantsJson(argv));

@@ -30,9 +30,8 @@ export class History {
   }
 
   /** "● build   started" */
-  started(key: string, node: string | null): string[] {
-    const where = node === null ? "" : ` on ${printable(node)}`;
-    return [...this.flushHits(), this.#line(this.#style.cyan("●"), key, this.#style.dim(`started${where}`))];
+  started(key: string): string[] {
+    return [...this.flushHits(), this.#line(this.#style.cyan("●"), key, this.#style.dim("started"))];
   }
 
   /** Lines for a task that is final. A hit gives none yet: it waits for `flushHits`. */

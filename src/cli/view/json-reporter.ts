@@ -3,7 +3,7 @@
 
 import { unreachable } from "../../base/assert.ts";
 import type { RunEvent } from "../../sched/run-event.ts";
-import type { RunSummary } from "../../sched/summary.ts";
+import type { RunJson } from "../../sched/summary.ts";
 import type { Output } from "../output.ts";
 import { RunProgress } from "./progress.ts";
 import type { RunReporter } from "./reporter.ts";
@@ -48,7 +48,7 @@ export class JsonReporter implements RunReporter {
     // the run says so itself: "run-cancelling"
   }
 
-  finished(summary: RunSummary): void {
+  finished(summary: RunJson): void {
     this.#print({ ...summary });
   }
 

@@ -2,7 +2,7 @@
 // ended, which scroll into the terminal's history.
 
 import type { RunEvent } from "../../sched/run-event.ts";
-import type { RunSummary } from "../../sched/summary.ts";
+import type { RunJson } from "../../sched/summary.ts";
 import { cut } from "../text/columns.ts";
 import type { Style } from "../text/style.ts";
 import { frameLines } from "./frame.ts";
@@ -62,7 +62,7 @@ export class LiveReporter implements RunReporter {
     this.#draw();
   }
 
-  finished(summary: RunSummary, rerun: RerunWords): void {
+  finished(summary: RunJson, rerun: RerunWords): void {
     this.#history.forgetHits();
     const lines = summaryLines({ summary, progress: this.#progress, rerun, style: this.#options.style });
     this.#end([...this.#take(), ...lines]);

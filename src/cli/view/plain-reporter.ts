@@ -3,7 +3,7 @@
 
 import { printable } from "../../base/text.ts";
 import type { RunEvent } from "../../sched/run-event.ts";
-import type { RunSummary } from "../../sched/summary.ts";
+import type { RunJson } from "../../sched/summary.ts";
 import type { Output } from "../output.ts";
 import { LineSplitter, showLine } from "../text/log-text.ts";
 import type { Style } from "../text/style.ts";
@@ -59,7 +59,7 @@ export class PlainReporter implements RunReporter {
     this.#print([this.#style.yellow(times === 1 ? STOPPING_WORDS : KILLING_WORDS)]);
   }
 
-  finished(summary: RunSummary, rerun: RerunWords): void {
+  finished(summary: RunJson, rerun: RerunWords): void {
     this.#history.forgetHits();
     this.#print(summaryLines({ summary, progress: this.#progress, rerun, style: this.#style }));
   }

@@ -2,8 +2,8 @@
 // shows and not what the run holds. It decides nothing about the run and never draws.
 
 import { unreachable } from "../../base/assert.ts";
-import type { TaskNode } from "../../sched/graph.ts";
 import type { FailureReason, RunEvent, TaskOutcome } from "../../sched/run-event.ts";
+import type { TaskNode } from "../../sched/task-node.ts";
 import { Tail } from "./tail.ts";
 
 export type SeenState = "waiting" | "ready" | "running" | "hit" | "succeeded" | "failed" | "skipped" | "stopped";

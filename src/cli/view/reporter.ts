@@ -1,13 +1,13 @@
 // What shows a run while it goes and when it is over. Three of them: the live view, plain lines, JSON lines.
 
 import type { RunObserver } from "../../node/observer.ts";
-import type { RunSummary } from "../../sched/summary.ts";
+import type { RunJson } from "../../sched/summary.ts";
 
 export interface RunReporter extends RunObserver {
   /** The first call: tasks are being stopped within their grace period; the next: they are killed. */
   interrupted(times: number): void;
   /** The run is over. The last call but `close`. */
-  finished(summary: RunSummary, rerun: RerunWords): void;
+  finished(summary: RunJson, rerun: RerunWords): void;
   /** Gives the terminal back, whatever happened. May be called twice. */
   close(): void;
 }

@@ -2,7 +2,7 @@
 
 import { countOf, printable } from "../../base/text.ts";
 import { formatDuration } from "../../base/units.ts";
-import type { RunSummary, TaskSummary } from "../../sched/summary.ts";
+import type { RunJson, TaskJson } from "../../sched/summary.ts";
 import { showLine } from "../text/log-text.ts";
 import type { Style } from "../text/style.ts";
 import { shortRun } from "../text/words.ts";
@@ -17,7 +17,7 @@ const TAIL_LINES = 10;
 const FAILURES_SHOWN = 5;
 
 export interface SummaryInput {
-  readonly summary: RunSummary;
+  readonly summary: RunJson;
   /** What was seen while it ran: the ends of logs, and why executions failed. */
   readonly progress: RunProgress;
   readonly rerun: RerunWords;
@@ -38,7 +38,7 @@ export function summaryLines(input: SummaryInput): readonly string[] {
 }
 
 /** "✓ 12 tasks: 9 from cache, 3 executed in 1.2 s" */
-export function wholeLine(summary: RunSummary, style: Style): string {
+export function wholeLine(summary: RunJson, style: Style): string {
   const counts = { hit: 0, executed: 0, failed: 0, skipped: 0, cancelled: 0, open: 0 };
   for (const task of summary.tasks) counts[kindOf(task)]++;
   const total = summary.tasks.length;
@@ -64,7 +64,7 @@ export function resultSign(status: { readonly execution: string; readonly result
   return style.cyan(status.execution === "running" ? "●" : "○");
 }
 
-function kindOf({ status }: TaskSummary): "hit" | "executed" | "failed" | "skipped" | "cancelled" | "open" {
+function kindOf({ status }: TaskJson): "hit" | "executed" | "failed" | "skipped" | "cancelled" | "open" {
   if (status.result === "failed") return "failed";
   if (status.execution === "aborted") return "cancelled";
   if (status.execution === "skipped") return "skipped";
@@ -72,14 +72,13 @@ function kindOf({ status }: TaskSummary): "hit" | "executed" | "failed" | "skipp
   return status.finished === "cacheHit" ? "hit" : "executed";
 }
 
-function failureLines(task: TaskSummary, { summary, progress, rerun, style }: SummaryInput): string[] {
+function failureLines(task: TaskJson, { summary, progress, rerun, style }: SummaryInput): string[] {
   const seen = progress.task(task.key);
   const after = task.durationMs === null ? "" : style.dim(` after ${formatDuration(task.durationMs)}`);
   const words = seen === null ? endingWords({ ...task, reason: null }) : endingWords(seen);
   const started = task.startedAt !== null;
   const lines = ["", `${style.red("✗")} ${style.bold(printable(task.key))}  ${style.red(started ? words : "could not start")}${after}`];
-  for (const { level, text } of task.messages) {
-    if (level === "debug") continue;
+  for (const { text } of task.messages) {
     lines.push(...text.split("\n").map((line) => `  ${showLine(line, style.colour)}`));
   }
   const tail = seen?.tail?.last(TAIL_LINES) ?? [];
