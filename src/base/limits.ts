@@ -29,6 +29,8 @@ export const LIMITS = {
   argumentBytes: 1 * MIB,
   /** Most lower directories in one overlay mount; the kernel takes 500. */
   overlayLowers: 400,
+  /** Deepest nesting of directories in a layer or an artifact. */
+  treeDepth: 512,
   /** Processes and threads in one task's context. */
   taskPids: 4_096,
   /** How long a task may run when its definition does not say. */

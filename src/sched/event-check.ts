@@ -36,7 +36,7 @@ const taskNode = fields({
   key: isText,
   type: isText,
   needs: keys,
-  after: fields({ tasks: keys, condition: nullable((value, path) => expression(value, path, 0)) }),
+  after: fields({ tasks: keys, condition: nullable(checkExpression) }),
   expectedMs: nullable(isCount),
   retries: isCount,
 });
@@ -109,41 +109,33 @@ const EVENTS: Readonly<Record<RunEventKind, Check>> = {
 /** Says what is wrong with a value that should be a run event, or null. */
 export const checkEvent: Check = kinds(EVENTS);
 
-/** An expression's syntax tree, by the fields that its evaluation follows. */
-function expression(value: unknown, path: string, depth: number): string | null {
-  if (depth > LIMITS.expressionDepth) return `${path}: nested deeper than ${LIMITS.expressionDepth}`;
-  if (!isObject(value)) return `${path}: expected an expression`;
-  const fault = position(value["at"], `${path}.at`);
-  if (fault !== null) return fault;
-  const below = (...parts: readonly unknown[]): string | null => {
-    for (const part of parts) {
-      const wrong = expression(part, path, depth + 1);
-      if (wrong !== null) return wrong;
-    }
-    return null;
-  };
-  switch (value["kind"]) {
-    case "literal":
-      return value["value"] === null || ["string", "number", "boolean"].includes(typeof value["value"])
-        ? null
-        : `${path}: expected a plain value`;
-    case "name":
-      return isText(value["name"], `${path}.name`);
-    case "member":
-      return isText(value["name"], `${path}.name`) ?? below(value["of"]);
-    case "index":
-      return below(value["of"], value["index"]);
-    case "call":
-      return Array.isArray(value["arguments"])
-        ? (isText(value["name"], `${path}.name`) ?? below(...value["arguments"]))
-        : `${path}: expected a list`;
-    case "not":
-      return below(value["of"]);
-    case "binary":
-      return isText(value["operator"], `${path}.operator`) ?? below(value["left"], value["right"]);
-    case "conditional":
-      return below(value["test"], value["then"], value["otherwise"]);
-    default:
-      return `${path}.kind: unknown ${JSON.stringify(String(value["kind"]).slice(0, 40))}`;
+/** An expression's syntax tree, by the fields that its evaluation follows. A loop: a long `a && b && ...` is a deep tree. */
+function checkExpression(root: unknown, path: string): string | null {
+  const open: unknown[] = [root];
+  for (let seen = 0; open.length > 0; seen++) {
+    if (seen > LIMITS.expressionChars) return `${path}: an expression of more than ${LIMITS.expressionChars} parts`;
+    const value = open.pop();
+    if (!isObject(value)) return `${path}: expected an expression`;
+    const fault = position(value["at"], `${path}.at`) ?? EXPRESSIONS(value, path);
+    if (fault !== null) return fault;
+    for (const field of ["of", "index", "left", "right", "test", "then", "otherwise"]) if (field in value) open.push(value[field]);
+    if (Array.isArray(value["arguments"])) open.push(...value["arguments"]);
   }
+  return null;
 }
+
+const isPresent: Check = (value, path) => (value === undefined ? `${path}: missing` : null);
+
+const isPlain: Check = (value, path) =>
+  value === null || ["string", "number", "boolean"].includes(typeof value) ? null : `${path}: expected a plain value`;
+
+const EXPRESSIONS = kinds({
+  literal: fields({ value: isPlain }),
+  name: fields({ name: isText }),
+  member: fields({ of: isPresent, name: isText, optional: isBoolean }),
+  index: fields({ of: isPresent, index: isPresent, optional: isBoolean }),
+  call: fields({ name: isText, arguments: listOf(isPresent, LIMITS.expressionChars) }),
+  not: fields({ of: isPresent }),
+  binary: fields({ operator: isText, left: isPresent, right: isPresent }),
+  conditional: fields({ test: isPresent, then: isPresent, otherwise: isPresent }),
+});

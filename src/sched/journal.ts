@@ -1,4 +1,5 @@
 // A run's journal: its events as lines of JSON, and the run rebuilt from them. It neither stores lines nor fetches them.
+// A shell writes an event down after step() took it without an error, and before it performs the effects.
 
 import { fail, MeshError } from "../base/errors.ts";
 import { LIMITS } from "../base/limits.ts";

@@ -219,6 +219,7 @@ export function attemptOf(task: TaskState): AttemptRef & { readonly node: string
   return { key: task.key, attempt: task.attempt, lease: task.lease, node: task.node };
 }
 
+/** Whether a task waits for this key, and for nothing else. */
 function isTwin(task: TaskState, cacheKey: string | null): boolean {
-  return task.phase === "twin" && task.cacheKey === cacheKey;
+  return task.phase === "twin" && task.cacheKey === cacheKey && task.open === 0;
 }

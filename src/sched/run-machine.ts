@@ -206,12 +206,12 @@ export class RunMachine {
   #countDependencies(task: TaskState): SkipReason | null {
     for (const index of task.graph.needs) {
       const need = this.#book.at(index);
-      if (need.phase !== "final") task.open += this.#counts(need, task) ? 1 : 0;
+      if (need.phase !== "final") task.open += this.#waitsFor(task, need) ? 1 : 0;
       else if (need.status.result !== "succeeded") return { kind: "need", task: need.key, was: unsuccessful(need) };
     }
     for (const index of task.graph.after) {
       const before = this.#book.at(index);
-      if (before.phase !== "final") task.open += this.#counts(before, task) ? 1 : 0;
+      if (before.phase !== "final") task.open += this.#waitsFor(task, before) ? 1 : 0;
       else if (before.status.result !== "succeeded" && task.graph.node.after.condition === null) {
         return { kind: "after", task: before.key, was: unsuccessful(before) };
       }
@@ -219,13 +219,15 @@ export class RunMachine {
     return null;
   }
 
-  /** What added a task, and has done its own part, is not waited for. */
-  #counts(dependency: TaskState, task: TaskState): boolean {
+  /** A dependency holds a task back until it is final; what added the task, only until it has done its own part. */
+  #waitsFor(task: TaskState, dependency: TaskState): boolean {
+    if (dependency.phase === "final") return false;
     return dependency.phase !== "settling" || !isDescendant(task, dependency.graph.index, this.#book.tasks);
   }
 
   /** All that a task waited for is final, and nothing of it skipped the task. */
   #unblocked(task: TaskState): void {
+    if (this.#stops()) return;
     const { condition, tasks } = task.graph.node.after;
     // A task that was let go once was let go for good: what it came after cannot change.
     if (condition === null || task.round > 0) return this.#book.resolve(task);
@@ -313,6 +315,8 @@ export class RunMachine {
     if (task.openChildren === 0) return this.#book.settle(task, status);
     task.phase = "settling";
     task.status = STATUS.running;
+    // Its own result is there. Who waits for its key may be what its subtasks wait for: it cannot wait for them in turn.
+    this.#passKeyOn(task);
     // Its children may use it before it is final.
     const { index, neededBy, followedBy } = task.graph;
     for (const waiter of neededBy)
@@ -345,7 +349,7 @@ export class RunMachine {
         for (const task of settled) this.#carryEnd(task);
       }
       const failed = book.firstFailure;
-      if (!this.#failFast || failed === null || this.#stop !== null || book.openTasks === 0) break;
+      if (failed === null || !this.#stops() || this.#stop !== null || book.openTasks === 0) break;
       this.#stopAll("terminated", (task) => book.skip(task, { kind: "fail-fast", task: failed.key }));
     }
     if (book.openTasks === 0 && this.#status.execution === "running") this.#finish();
@@ -354,10 +358,7 @@ export class RunMachine {
   #carryEnd(task: TaskState): void {
     const succeeded = task.status.result === "succeeded";
     const was = succeeded ? null : unsuccessful(task);
-    if (this.#stop === null) {
-      if (task.hitFrom === null) this.#book.letKeyGo(task);
-      else this.#book.shareKey(task);
-    }
+    this.#passKeyOn(task);
     for (const index of task.graph.neededBy) {
       const waiter = this.#book.at(index);
       if (was === null) this.#dependencyMet(waiter);
@@ -375,6 +376,13 @@ export class RunMachine {
     if (parent.openChildren === 0 && parent.phase === "settling") this.#settleParent(parent);
   }
 
+  /** After a hit, all that wait for the key look it up again; after an execution one does, since a failure is no hit. */
+  #passKeyOn(task: TaskState): void {
+    if (this.#stops()) return;
+    if (task.hitFrom === null) this.#book.letKeyGo(task);
+    else this.#book.shareKey(task);
+  }
+
   #dependencyMet(task: TaskState): void {
     if (task.phase === "final") return;
     task.open--;
@@ -385,6 +393,11 @@ export class RunMachine {
     if (task.phase === "final") return;
     if (isHeld(task) || task.phase === "settling") task.doomed ??= reason;
     else this.#book.skip(task, reason);
+  }
+
+  /** Whether the run stops, or will once all that waits for the task that failed knows of it. */
+  #stops(): boolean {
+    return this.#stop !== null || (this.#failFast && this.#book.firstFailure !== null);
   }
 
   #finish(): void {
@@ -422,16 +435,17 @@ export class RunMachine {
       .map((index) => this.#book.at(index))
       .filter((needer) => needer.phase !== "final");
     if (needers.length === 0) return;
-    for (const needer of needers) {
-      needer.open++;
-      if (!isHeld(needer) && needer.phase !== "settling") this.#book.block(needer);
-    }
+    // All are held back before the first lets its cache key go: the key must not fall to another of them.
+    for (const needer of needers) needer.open++;
+    for (const needer of needers) if (!isHeld(needer) && needer.phase !== "settling") this.#book.block(needer);
     this.#book.revive(task);
     task.message = reason;
-    if (task.reopened >= LIMITS.taskLosses) return this.#book.settle(task, STATUS.lost);
+    const needs = task.graph.needs.map((index) => this.#book.at(index));
+    const hopeless = needs.some((need) => need.phase === "final" && need.status.result !== "succeeded");
+    if (hopeless || task.reopened >= LIMITS.taskLosses) return this.#book.settle(task, STATUS.lost);
     task.reopened++;
     task.attempt++;
-    task.open = task.graph.needs.filter((index) => this.#book.at(index).phase !== "final").length;
+    task.open = needs.filter((need) => this.#waitsFor(task, need)).length;
     if (task.open === 0) this.#book.resolve(task);
   }
 }

@@ -58,7 +58,10 @@ export const RULES = {
   "doubtful-value": { severity: "warning", title: "Nothing in the task named shows that it writes this value." },
   "doubtful-artifact": { severity: "warning", title: "Nothing in the task named shows that it makes this artifact." },
   "doubtful-context": { severity: "warning", title: "The expression uses something that is not known to exist." },
-  "unsupported-pattern": { severity: "warning", title: "The regular expression uses what is not supported when it is evaluated." },
+  "unsupported-pattern": {
+    severity: "warning",
+    title: "The regular expression uses what is not supported when it is evaluated.",
+  },
   "env-name": { severity: "error", title: "The name cannot be that of an environment variable." },
   "odd-env-name": { severity: "warning", title: "A shell cannot read a variable of this name." },
   amount: { severity: "error", title: "The amount of CPU, memory, disk or GPU cannot be read." },
@@ -67,11 +70,17 @@ export const RULES = {
   "filter-pattern": { severity: "error", title: "The filter pattern cannot match anything." },
   "absolute-filter": { severity: "warning", title: "Filters are relative to the workspace; a leading slash is old." },
   cron: { severity: "error", title: "The cron schedule is not valid." },
-  "package-name": { severity: "error", title: "A call names a package and its exact version, a digest, or an expression." },
+  "package-name": {
+    severity: "error",
+    title: "A call names a package and its exact version, a digest, or an expression.",
+  },
   "package-parameter": { severity: "error", title: "The package takes other parameters than the ones given." },
   "doubtful-parameter": { severity: "warning", title: "The package is not known to take this parameter." },
   parallel: { severity: "error", title: "The shape of parallel is not valid." },
-  "background-process": { severity: "error", title: "Background processes have unique keys and start in an order that exists." },
+  "background-process": {
+    severity: "error",
+    title: "Background processes have unique keys and start in an order that exists.",
+  },
   "too-many": { severity: "tip", title: "More was found than is shown." },
 } as const satisfies Record<string, RuleRow>;
 

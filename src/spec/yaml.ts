@@ -1,7 +1,20 @@
 // YAML text to a tree with places: the only door to package `yaml`. Aliases become shared nodes and merge keys are
 // applied, all bounded before anything is expanded. It knows nothing of tasks.
 
-import { Composer, CST, isAlias, isMap, isScalar, isSeq, type Node as YamlNode, type Pair, Parser, Scalar, type YAMLError, type YAMLMap } from "yaml";
+import {
+  Composer,
+  CST,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  type Node as YamlNode,
+  type Pair,
+  Parser,
+  Scalar,
+  type YAMLError,
+  type YAMLMap,
+} from "yaml";
 import { LIMITS } from "../base/limits.ts";
 import { formatBytes } from "../base/units.ts";
 import type { Report } from "./report.ts";
@@ -44,7 +57,11 @@ export function readYaml(source: Source, report: Report): Node | null {
   const { text } = source;
   const nothing = { start: 0, end: 0 };
   if (text.length > LIMITS.definitionBytes) {
-    report.add({ rule: "too-large", at: nothing, message: `The definition is larger than ${formatBytes(LIMITS.definitionBytes)}` });
+    report.add({
+      rule: "too-large",
+      at: nothing,
+      message: `The definition is larger than ${formatBytes(LIMITS.definitionBytes)}`,
+    });
     return null;
   }
   const tokens = [...new Parser().parse(text)];
@@ -59,7 +76,12 @@ export function readYaml(source: Source, report: Report): Node | null {
   if (second) {
     const start = Math.max(0, text.lastIndexOf("---", second.range?.[0] ?? 0));
     const advice = "Put it into a file of its own.";
-    report.add({ rule: "yaml-documents", at: { start, end: start + 3 }, message: "A second YAML document starts here", advice });
+    report.add({
+      rule: "yaml-documents",
+      at: { start, end: start + 3 },
+      message: "A second YAML document starts here",
+      advice,
+    });
   }
   if (!document) return null;
   for (const error of document.errors) addYamlError(error, report);
@@ -140,7 +162,11 @@ class Converter {
         continue;
       }
       if (own.has(key)) {
-        this.#report.add({ rule: "duplicate-key", at: keySpan, message: `The key ${JSON.stringify(key)} stands twice in this map` });
+        this.#report.add({
+          rule: "duplicate-key",
+          at: keySpan,
+          message: `The key ${JSON.stringify(key)} stands twice in this map`,
+        });
         continue;
       }
       own.add(key);
@@ -149,7 +175,10 @@ class Converter {
     for (const merged of this.#merged(merges)) if (!own.has(merged.key)) entries.push(merged);
     this.#entries += entries.length;
     if (this.#entries > LIMITS.definitionNodes) {
-      this.#refuse(spanOf(map), `The definition has more than ${LIMITS.definitionNodes.toLocaleString("en")} keys once merges are applied`);
+      this.#refuse(
+        spanOf(map),
+        `The definition has more than ${LIMITS.definitionNodes.toLocaleString("en")} keys once merges are applied`,
+      );
     }
     return { kind: "map", entries, ...spanOf(map), ...measure(values) };
   }
@@ -160,7 +189,12 @@ class Converter {
     for (const { value, at } of merges) {
       for (const from of value.kind === "list" ? spliced(value) : [value]) {
         if (from.kind !== "map") {
-          this.#report.add({ rule: "yaml-merge", at, message: "A merge key (<<) takes a map or a list of maps", advice: "Merge an anchor: `<<: *name`." });
+          this.#report.add({
+            rule: "yaml-merge",
+            at,
+            message: "A merge key (<<) takes a map or a list of maps",
+            advice: "Merge an anchor: `<<: *name`.",
+          });
           continue;
         }
         this.#entries += from.entries.length;
@@ -173,7 +207,13 @@ class Converter {
 
   #key(node: YamlNode, span: Span): string {
     const resolved = isAlias(node) ? this.#alias(node.source, span) : null;
-    const value = resolved ? (resolved.kind === "scalar" ? resolved.value : undefined) : isScalar(node) ? node.value : undefined;
+    const value = resolved
+      ? resolved.kind === "scalar"
+        ? resolved.value
+        : undefined
+      : isScalar(node)
+        ? node.value
+        : undefined;
     if (typeof value === "string") return value;
     this.#report.add({ rule: "yaml-key", at: span, message: "A key must be text", advice: "Put it in quotes." });
     return "";
@@ -185,7 +225,12 @@ class Converter {
       this.#report.add({ rule: "yaml-alias", at: span, message: `The alias *${name} stands inside what it names` });
     } else if (!target) {
       const message = `The alias *${name} names no anchor above it`;
-      this.#report.add({ rule: "yaml-alias", at: span, message, advice: `Set it first: \`&${name}\`. If this is text, put it in quotes.` });
+      this.#report.add({
+        rule: "yaml-alias",
+        at: span,
+        message,
+        advice: `Set it first: \`&${name}\`. If this is text, put it in quotes.`,
+      });
     } else {
       return target;
     }
@@ -271,17 +316,42 @@ function addYamlError(error: YAMLError, report: Report): void {
   const [first = ""] = error.message.split("\n");
   switch (error.code) {
     case "TAB_AS_INDENT":
-      return report.add({ rule: "yaml-tab", at, message: "A tab is used for indentation", advice: "Indent with spaces." });
+      return report.add({
+        rule: "yaml-tab",
+        at,
+        message: "A tab is used for indentation",
+        advice: "Indent with spaces.",
+      });
     case "MULTIPLE_DOCS":
-      return report.add({ rule: "yaml-documents", at, message: "A second YAML document starts here", advice: "Put it into a file of its own." });
+      return report.add({
+        rule: "yaml-documents",
+        at,
+        message: "A second YAML document starts here",
+        advice: "Put it into a file of its own.",
+      });
     case "NON_STRING_KEY":
       return report.add({ rule: "yaml-key", at, message: "A key must be text", advice: "Put it in quotes." });
     case "TAG_RESOLVE_FAILED":
-      return report.add({ rule: "yaml-tag", at, message: "A value that starts with ! is a YAML tag", advice: "Put the value in quotes." });
+      return report.add({
+        rule: "yaml-tag",
+        at,
+        message: "A value that starts with ! is a YAML tag",
+        advice: "Put the value in quotes.",
+      });
     case "BAD_ALIAS":
-      return report.add({ rule: "yaml-alias", at, message: "A value that starts with * is a YAML alias, and this is not a valid one", advice: "If it is text, put it in quotes." });
+      return report.add({
+        rule: "yaml-alias",
+        at,
+        message: "A value that starts with * is a YAML alias, and this is not a valid one",
+        advice: "If it is text, put it in quotes.",
+      });
     default:
-      return report.add({ rule: "yaml-syntax", at, message: `Cannot read this as YAML: ${first}`, advice: ADVICE[error.code] ?? "" });
+      return report.add({
+        rule: "yaml-syntax",
+        at,
+        message: `Cannot read this as YAML: ${first}`,
+        advice: ADVICE[error.code] ?? "",
+      });
   }
 }
 

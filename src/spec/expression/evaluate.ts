@@ -20,7 +20,12 @@ export function evaluate(expression: Expression, scope: Scope, file = ""): Value
       return expression.value;
     case "name":
       if (Object.hasOwn(scope, expression.name)) return scope[expression.name] ?? null;
-      throw fault(expression, file, `\`${expression.name}\` is not known here`, didYouMean(expression.name, Object.keys(scope)));
+      throw fault(
+        expression,
+        file,
+        `\`${expression.name}\` is not known here`,
+        didYouMean(expression.name, Object.keys(scope)),
+      );
     case "member":
       return memberOf(expression, expression.name, scope, file);
     case "index":
@@ -32,7 +37,11 @@ export function evaluate(expression: Expression, scope: Scope, file = ""): Value
     case "binary":
       return binary(expression, scope, file);
     case "conditional":
-      return evaluate(isTrue(evaluate(expression.test, scope, file)) ? expression.then : expression.otherwise, scope, file);
+      return evaluate(
+        isTrue(evaluate(expression.test, scope, file)) ? expression.then : expression.otherwise,
+        scope,
+        file,
+      );
     default:
       return unreachable(expression);
   }
@@ -46,7 +55,12 @@ export function interpolate(template: Template, scope: Scope, file = ""): string
   return text;
 }
 
-function memberOf(expression: Expression & { kind: "member" | "index" }, key: Value, scope: Scope, file: string): Value {
+function memberOf(
+  expression: Expression & { kind: "member" | "index" },
+  key: Value,
+  scope: Scope,
+  file: string,
+): Value {
   const of = evaluate(expression.of, scope, file);
   const { optional } = expression;
   if (of === null && optional) return null;
@@ -54,7 +68,11 @@ function memberOf(expression: Expression & { kind: "member" | "index" }, key: Va
     const index = typeof key === "number" ? key : Number(textOf(key));
     const item = Number.isInteger(index) ? (of as readonly Value[])[index] : undefined;
     if (item !== undefined || optional) return item ?? null;
-    throw fault(expression, file, `There is no item ${JSON.stringify(key)} in \`${sourceOf(expression.of)}\`, which has ${of.length}`);
+    throw fault(
+      expression,
+      file,
+      `There is no item ${JSON.stringify(key)} in \`${sourceOf(expression.of)}\`, which has ${of.length}`,
+    );
   }
   const name = textOf(key);
   if (of !== null && typeof of === "object") {
@@ -64,17 +82,31 @@ function memberOf(expression: Expression & { kind: "member" | "index" }, key: Va
     const hint = didYouMean(name, Object.keys(members)) ?? `Use \`?.\` where ${JSON.stringify(name)} may be missing.`;
     throw fault(expression, file, `There is no ${JSON.stringify(name)} in \`${sourceOf(expression.of)}\``, hint);
   }
-  throw fault(expression, file, `Cannot read ${JSON.stringify(name)} of \`${sourceOf(expression.of)}\`, which is ${kindOf(of)}`);
+  throw fault(
+    expression,
+    file,
+    `Cannot read ${JSON.stringify(name)} of \`${sourceOf(expression.of)}\`, which is ${kindOf(of)}`,
+  );
 }
 
 function call(expression: Expression & { kind: "call" }, scope: Scope, file: string): Value {
   const row = Object.hasOwn(FUNCTIONS, expression.name) ? FUNCTIONS[expression.name] : undefined;
   if (!row) {
-    throw fault(expression, file, `There is no function \`${expression.name}\``, didYouMean(expression.name, Object.keys(FUNCTIONS)));
+    throw fault(
+      expression,
+      file,
+      `There is no function \`${expression.name}\``,
+      didYouMean(expression.name, Object.keys(FUNCTIONS)),
+    );
   }
   const given = expression.arguments;
   if (given.length < row.least || given.length > row.most) {
-    throw fault(expression, file, `\`${expression.name}\` is called with ${given.length} arguments`, `It is \`${row.shape}\`.`);
+    throw fault(
+      expression,
+      file,
+      `\`${expression.name}\` is called with ${given.length} arguments`,
+      `It is \`${row.shape}\`.`,
+    );
   }
   const result = row.apply(
     given.map((argument) => evaluate(argument, scope, file)),
@@ -112,7 +144,8 @@ function compare(
     case "<=":
     case ">=": {
       const found = order(left, right);
-      if (found === null) throw fault(expression, file, `Cannot order ${kindOf(left)} and ${kindOf(right)} with \`${operator}\``);
+      if (found === null)
+        throw fault(expression, file, `Cannot order ${kindOf(left)} and ${kindOf(right)} with \`${operator}\``);
       if (operator === "<") return found < 0;
       if (operator === ">") return found > 0;
       return operator === "<=" ? found <= 0 : found >= 0;
@@ -124,7 +157,12 @@ function compare(
 
 function matches(expression: Expression, text: string, source: string, file: string): boolean {
   if (text.length > MOST_SUBJECT) {
-    throw fault(expression, file, `Cannot match a text of ${text.length} characters`, `Patterns match texts of up to ${MOST_SUBJECT}.`);
+    throw fault(
+      expression,
+      file,
+      `Cannot match a text of ${text.length} characters`,
+      `Patterns match texts of up to ${MOST_SUBJECT}.`,
+    );
   }
   try {
     return matchesPattern(compilePattern(source), text);
@@ -164,7 +202,10 @@ function write(expression: Expression): string {
 }
 
 function fault(expression: Expression, file: string, message: string, hint: string | null = null): MeshError {
-  return new MeshError("expression.invalid", message, { place: { file, ...expression.at }, ...(hint === null ? {} : { hint }) });
+  return new MeshError("expression.invalid", message, {
+    place: { file, ...expression.at },
+    ...(hint === null ? {} : { hint }),
+  });
 }
 
 function didYouMean(name: string, candidates: readonly string[]): string | null {

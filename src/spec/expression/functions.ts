@@ -38,12 +38,26 @@ export const FUNCTIONS: Readonly<Record<string, FunctionRow>> = {
       return value(textOf(within).includes(textOf(wanted)));
     },
   },
-  date: { least: 1, most: 2, shape: "date(format, time)", apply: ([format = null, time], scope) => formatDate(format, time, scope) },
-  strftime: { least: 1, most: 2, shape: "strftime(format, time)", apply: ([format = null, time], scope) => formatDate(format, time, scope) },
+  date: {
+    least: 0,
+    most: 3,
+    shape: "date(format, time)",
+    apply: ([format = null, time], scope) => formatDate(format, time, scope),
+  },
+  strftime: {
+    least: 0,
+    most: 3,
+    shape: "strftime(format, time)",
+    apply: ([format = null, time], scope) => formatDate(format, time, scope),
+  },
 };
 
 /** Formats a time (ISO 8601 text, or seconds since 1970) by strftime's letters, in UTC; without a time, the run's start. */
-function formatDate(format: Value, time: Value | undefined, scope: Scope): { readonly value: Value } | { readonly fault: string } {
+function formatDate(
+  format: Value,
+  time: Value | undefined,
+  scope: Scope,
+): { readonly value: Value } | { readonly fault: string } {
   const given = time === undefined ? startOfRun(scope) : time;
   const ms = typeof given === "number" ? given * 1000 : typeof given === "string" ? Date.parse(given) : Number.NaN;
   if (!Number.isFinite(ms) || Math.abs(ms) > 8.64e15) return { fault: "it is given no time that can be read" };
@@ -59,7 +73,20 @@ function startOfRun(scope: Scope): Value {
 }
 
 const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+const MONTHS = [
+  "January",
+  "February",
+  "March",
+  "April",
+  "May",
+  "June",
+  "July",
+  "August",
+  "September",
+  "October",
+  "November",
+  "December",
+];
 
 function field(letter: string, date: Date, iso: string): string | null {
   const two = (amount: number): string => String(amount).padStart(2, "0");
@@ -79,7 +106,10 @@ function field(letter: string, date: Date, iso: string): string | null {
     case "S":
       return two(date.getUTCSeconds());
     case "j":
-      return String(Math.floor((date.getTime() - Date.UTC(date.getUTCFullYear(), 0, 1)) / 86_400_000) + 1).padStart(3, "0");
+      return String(Math.floor((date.getTime() - Date.UTC(date.getUTCFullYear(), 0, 1)) / 86_400_000) + 1).padStart(
+        3,
+        "0",
+      );
     case "A":
       return DAYS[date.getUTCDay()] ?? "";
     case "a":

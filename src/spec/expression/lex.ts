@@ -5,7 +5,13 @@ import { LIMITS } from "../../base/limits.ts";
 export type Token =
   | { readonly kind: "name"; readonly text: string; readonly start: number; readonly end: number }
   | { readonly kind: "text"; readonly text: string; readonly start: number; readonly end: number }
-  | { readonly kind: "number"; readonly value: number; readonly text: string; readonly start: number; readonly end: number }
+  | {
+      readonly kind: "number";
+      readonly value: number;
+      readonly text: string;
+      readonly start: number;
+      readonly end: number;
+    }
   | { readonly kind: "symbol"; readonly text: string; readonly start: number; readonly end: number }
   | { readonly kind: "end"; readonly text: ""; readonly start: number; readonly end: number };
 
@@ -36,7 +42,10 @@ export function lex(template: string, start: number): readonly Token[] {
   for (;;) {
     at = skip(SPACE, template, at);
     if (at - start > LIMITS.expressionChars) {
-      throw new ExpressionFault(`The expression is longer than ${LIMITS.expressionChars} characters`, { start: open, end: start });
+      throw new ExpressionFault(`The expression is longer than ${LIMITS.expressionChars} characters`, {
+        start: open,
+        end: start,
+      });
     }
     if (at >= template.length) throw unclosed(open, start);
     if (template.startsWith("}}", at)) {
@@ -61,12 +70,17 @@ function tokenAt(template: string, start: number): Token {
   if (nameEnd > start) return { kind: "name", text: template.slice(start, nameEnd), start, end: nameEnd };
   const symbolEnd = skip(SYMBOL, template, start);
   if (symbolEnd > start) return { kind: "symbol", text: template.slice(start, symbolEnd), start, end: symbolEnd };
-  throw new ExpressionFault(`${JSON.stringify(first)} means nothing in an expression`, { start, end: start + 1 }, adviceFor(first));
+  throw new ExpressionFault(
+    `${JSON.stringify(first)} means nothing in an expression`,
+    { start, end: start + 1 },
+    adviceFor(first),
+  );
 }
 
 function textAt(template: string, start: number, quote: string): Token {
   const close = template.indexOf(quote, start + 1);
-  if (close === -1) throw new ExpressionFault(`The text that starts with ${quote} is never closed`, { start, end: start + 1 });
+  if (close === -1)
+    throw new ExpressionFault(`The text that starts with ${quote} is never closed`, { start, end: start + 1 });
   return { kind: "text", text: template.slice(start + 1, close), start, end: close + 1 };
 }
 
@@ -76,7 +90,11 @@ function skip(pattern: RegExp, template: string, at: number): number {
 }
 
 function unclosed(start: number, end: number): ExpressionFault {
-  return new ExpressionFault("The expression is never closed", { start, end }, "Close it with `}}`, or write `\\${{` for the characters themselves.");
+  return new ExpressionFault(
+    "The expression is never closed",
+    { start, end },
+    "Close it with `}}`, or write `\\${{` for the characters themselves.",
+  );
 }
 
 function adviceFor(character: string): string {

@@ -85,7 +85,11 @@ class Parser {
     const compared = this.#binary(token.text as BinaryOperator, left, this.#unary());
     const next = this.#token;
     if (next.kind === "symbol" && COMPARISONS.has(next.text)) {
-      throw new ExpressionFault("Comparisons cannot be chained", next, "Join two of them with `&&`, or use parentheses.");
+      throw new ExpressionFault(
+        "Comparisons cannot be chained",
+        next,
+        "Join two of them with `&&`, or use parentheses.",
+      );
     }
     return compared;
   }
@@ -121,9 +125,14 @@ class Parser {
 
   #member(of: Expression, optional: boolean): Expression {
     const token = this.#token;
-    if (token.kind !== "name") throw this.#unexpected("Expected a name after the dot", 'Names that start with a digit or hold other signs are written `["name"]`.');
+    if (token.kind !== "name")
+      throw this.#unexpected(
+        "Expected a name after the dot",
+        'Names that start with a digit or hold other signs are written `["name"]`.',
+      );
     this.#at++;
-    if (this.#take("(")) return this.#made({ at: of.at, kind: "call", name: token.text, arguments: [of, ...this.#arguments()] });
+    if (this.#take("("))
+      return this.#made({ at: of.at, kind: "call", name: token.text, arguments: [of, ...this.#arguments()] });
     return this.#made({ at: of.at, kind: "member", of, name: token.text, optional });
   }
 
@@ -140,7 +149,8 @@ class Parser {
       case "name":
         this.#at++;
         if (this.#take("(")) return this.#made({ at, kind: "call", name: token.text, arguments: this.#arguments() });
-        if (token.text === "true" || token.text === "false") return this.#made({ at, kind: "literal", value: token.text === "true" });
+        if (token.text === "true" || token.text === "false")
+          return this.#made({ at, kind: "literal", value: token.text === "true" });
         if (token.text === "null") return this.#made({ at, kind: "literal", value: null });
         return this.#made({ at, kind: "name", name: token.text });
       case "symbol":
@@ -170,7 +180,8 @@ class Parser {
 
   #made(expression: Expression): Expression {
     this.#nodes++;
-    if (this.#nodes > MOST_NODES) throw new ExpressionFault(`The expression has more than ${MOST_NODES} parts`, this.#token);
+    if (this.#nodes > MOST_NODES)
+      throw new ExpressionFault(`The expression has more than ${MOST_NODES} parts`, this.#token);
     return expression;
   }
 

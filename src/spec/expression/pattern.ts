@@ -121,7 +121,11 @@ class Compiler {
     return repeated;
   }
 
-  #repeat(first: Fragment, copy: () => Fragment, { least, most }: { readonly least: number; readonly most: number }): Fragment {
+  #repeat(
+    first: Fragment,
+    copy: () => Fragment,
+    { least, most }: { readonly least: number; readonly most: number },
+  ): Fragment {
     let whole = this.#empty();
     let unused: Fragment | null = first;
     const next = (): Fragment => {
@@ -168,7 +172,10 @@ class Compiler {
   }
 
   #peekQuantifier(): boolean {
-    return /[*+?]|\{\d+(,\d*)?\}/y.test(this.#source.slice(this.#at, this.#at + 1)) || /^\{\d+(,\d*)?\}/.test(this.#source.slice(this.#at, this.#at + 24));
+    return (
+      /[*+?]|\{\d+(,\d*)?\}/y.test(this.#source.slice(this.#at, this.#at + 1)) ||
+      /^\{\d+(,\d*)?\}/.test(this.#source.slice(this.#at, this.#at + 24))
+    );
   }
 
   #atom(): Fragment {
@@ -201,7 +208,8 @@ class Compiler {
       const named = /<[A-Za-z_]\w*>/y;
       named.lastIndex = this.#at;
       if (named.test(this.#source)) this.#at = named.lastIndex;
-      else if (!this.#take(":")) throw new PatternFault("it looks around with (?=, (?!, (?<= or (?<!, which is not supported");
+      else if (!this.#take(":"))
+        throw new PatternFault("it looks around with (?=, (?!, (?<= or (?<!, which is not supported");
     }
     const inner = this.#alternatives();
     if (!this.#take(")")) throw new PatternFault("a ( is never closed");
@@ -318,7 +326,8 @@ function exactly(wanted: number): (code: number) => boolean {
 }
 
 const isDigit = (code: number): boolean => code >= 48 && code <= 57;
-const isWord = (code: number): boolean => isDigit(code) || (code >= 65 && code <= 90) || (code >= 97 && code <= 122) || code === 95;
+const isWord = (code: number): boolean =>
+  isDigit(code) || (code >= 65 && code <= 90) || (code >= 97 && code <= 122) || code === 95;
 const isSpace = (code: number): boolean => code !== -1 && /\s/.test(String.fromCharCode(code));
 
 const SHORTHANDS: Readonly<Record<string, (code: number) => boolean>> = {

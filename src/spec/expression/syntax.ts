@@ -11,7 +11,17 @@ type ExpressionNode =
   | { readonly kind: "index"; readonly of: Expression; readonly index: Expression; readonly optional: boolean }
   | { readonly kind: "call"; readonly name: string; readonly arguments: readonly Expression[] }
   | { readonly kind: "not"; readonly of: Expression }
-  | { readonly kind: "binary"; readonly operator: BinaryOperator; readonly left: Expression; readonly right: Expression }
-  | { readonly kind: "conditional"; readonly test: Expression; readonly then: Expression; readonly otherwise: Expression };
+  | {
+      readonly kind: "binary";
+      readonly operator: BinaryOperator;
+      readonly left: Expression;
+      readonly right: Expression;
+    }
+  | {
+      readonly kind: "conditional";
+      readonly test: Expression;
+      readonly then: Expression;
+      readonly otherwise: Expression;
+    };
 
 export type BinaryOperator = "||" | "&&" | "==" | "!=" | "=~" | "!~" | "<" | ">" | "<=" | ">=";

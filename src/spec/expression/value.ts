@@ -66,7 +66,8 @@ function amountOf(value: Value): number | null {
 }
 
 function equalDeep(left: Value, right: Value): boolean {
-  if (left === null || right === null || typeof left !== "object" || typeof right !== "object") return areScalarsEqual(left, right);
+  if (left === null || right === null || typeof left !== "object" || typeof right !== "object")
+    return areScalarsEqual(left, right);
   if (Array.isArray(left) !== Array.isArray(right)) return false;
   const [a, b] = [left as Readonly<Record<string, Value>>, right as Readonly<Record<string, Value>>];
   const keys = Object.keys(a);
