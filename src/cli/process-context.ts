@@ -1,7 +1,7 @@
 // The CommandContext of a real process: environment, signals, terminal, clock, and the node and store opened when asked for.
 
 import type { MeshNode } from "../node/node.ts";
-import type { Store } from "../store/io/store.ts";
+import type { Archive } from "./archive.ts";
 import type { CommandContext } from "./context.ts";
 import type { Program } from "./grammar/command.ts";
 import { resolveHome } from "./home.ts";
@@ -22,7 +22,7 @@ const USUAL_SIZE = { columns: 80, rows: 24 } as const;
 
 export function processContext({ program, stdout, stderr, onReaderGone }: ProcessContextOptions): CommandContext & AsyncDisposable {
   let node: MeshNode | null = null;
-  let store: Store | null = null;
+  let archive: (Archive & Disposable) | null = null;
   const style = lazily(() => makeStyle(wantsColour(process.env, stdout.isTerminal)));
   const errorStyle = lazily(() => makeStyle(wantsColour(process.env, stderr.isTerminal)));
   return {
@@ -44,11 +44,9 @@ export function processContext({ program, stdout, stderr, onReaderGone }: Proces
       const { MeshNode: Node } = await import("../node/node.ts");
       return (node ??= Node.open({ home: resolveHome(process.env) }));
     },
-    async store() {
-      if (node !== null) return node.store;
-      if (store !== null) return store;
-      const { Store: StoreClass } = await import("../store/io/store.ts");
-      return (store ??= StoreClass.open(resolveHome(process.env)));
+    async archive() {
+      const { StoreArchive } = await import("./store-archive.ts");
+      return (archive ??= StoreArchive.open(resolveHome(process.env)));
     },
     onInterrupt(handler) {
       let times = 0;
@@ -62,7 +60,7 @@ export function processContext({ program, stdout, stderr, onReaderGone }: Proces
     },
     async [Symbol.asyncDispose]() {
       await node?.[Symbol.asyncDispose]();
-      store?.close();
+      archive?.[Symbol.dispose]();
     },
   };
 }

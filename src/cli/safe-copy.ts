@@ -1,7 +1,7 @@
 // Copies an artifact out of the store into a folder of the user's. What a task made is not to be trusted: nothing is written
 // outside the folder, through a link that lies there already, or over a file that exists unless that was asked for.
 
-import { chmodSync, constants, copyFileSync, lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { type Stats, chmodSync, constants, copyFileSync, lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { MeshError, errnoOf } from "../base/errors.ts";
 import { printable } from "../base/text.ts";
@@ -136,7 +136,7 @@ function makeFolder(path: string): void {
   else if (!stat.isDirectory()) refuse(`Cannot write below ${printable(path)}: it is ${stat.isSymbolicLink() ? "a link" : "no folder"}`, "Move it away, or choose another `--output`.");
 }
 
-function statOrNull(path: string): ReturnType<typeof lstatSync> | null {
+function statOrNull(path: string): Stats | null {
   try {
     return lstatSync(path);
   } catch (error) {
