@@ -14,7 +14,8 @@ export function digestOf(content: string | Uint8Array): Digest {
 
 /** Checks text that claims to be a digest. Throws `store.corrupt`. */
 export function parseDigest(text: string): Digest {
-  if (!PATTERN.test(text)) throw new MeshError("store.corrupt", `Cannot read ${JSON.stringify(text.slice(0, 80))} as a sha256 digest`);
+  if (!PATTERN.test(text))
+    throw new MeshError("store.corrupt", `Cannot read ${JSON.stringify(text.slice(0, 80))} as a sha256 digest`);
   return text as Digest;
 }
 

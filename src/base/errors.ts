@@ -21,8 +21,18 @@ interface ErrorRow {
 
 export const ERROR_CODES = {
   "usage.invalid": { exit: 2, http: 400, retry: false, hint: "See `mesh help`." },
-  "definition.invalid": { exit: 2, http: 422, retry: false, hint: "Mend the places named above; `mesh lint` checks again." },
-  "definition.not-found": { exit: 2, http: 404, retry: false, hint: "Give the path of a run definition: `mesh run tasks.yml`." },
+  "definition.invalid": {
+    exit: 2,
+    http: 422,
+    retry: false,
+    hint: "Mend the places named above; `mesh lint` checks again.",
+  },
+  "definition.not-found": {
+    exit: 2,
+    http: 404,
+    retry: false,
+    hint: "Give the path of a run definition: `mesh run tasks.yml`.",
+  },
   "definition.unsupported": { exit: 2, http: 422, retry: false, hint: "Leave the key out, or run the task elsewhere." },
   "expression.invalid": { exit: 2, http: 422, retry: false, hint: "Mend the expression at the place named above." },
   "run.failed": { exit: 1, http: 409, retry: false, hint: "The failed tasks are listed above." },
@@ -31,11 +41,26 @@ export const ERROR_CODES = {
   "task.failed": { exit: 1, http: 409, retry: false, hint: "`mesh logs` shows what the task printed." },
   "artifact.not-found": { exit: 2, http: 404, retry: false, hint: "`mesh artifacts list` shows what a run left." },
   "capacity.none-fits": { exit: 3, http: 409, retry: false, hint: "Ask for less, or join a machine that has it." },
-  "context.unavailable": { exit: 3, http: 503, retry: false, hint: "`mesh doctor` says what is missing and how to get it." },
+  "context.unavailable": {
+    exit: 3,
+    http: 503,
+    retry: false,
+    hint: "`mesh doctor` says what is missing and how to get it.",
+  },
   "context.failed": { exit: 4, http: 500, retry: true, hint: "`mesh doctor` checks what a task's context needs." },
-  "store.unwritable": { exit: 4, http: 507, retry: true, hint: "Free some space or set MESH_HOME to a writable folder." },
+  "store.unwritable": {
+    exit: 4,
+    http: 507,
+    retry: true,
+    hint: "Free some space or set MESH_HOME to a writable folder.",
+  },
   "store.full": { exit: 4, http: 507, retry: true, hint: "Free some space, or run `mesh cache prune`." },
-  "store.corrupt": { exit: 5, http: 500, retry: false, hint: "`mesh cache prune --corrupt` drops what cannot be trusted." },
+  "store.corrupt": {
+    exit: 5,
+    http: 500,
+    retry: false,
+    hint: "`mesh cache prune --corrupt` drops what cannot be trusted.",
+  },
   "blob.corrupt": { exit: 5, http: 500, retry: true, hint: "The blob was dropped; the task that made it runs again." },
   "blob.missing": { exit: 5, http: 404, retry: true, hint: "The task that made it runs again on the next run." },
   "git.failed": { exit: 4, http: 502, retry: true, hint: "Check the repository's address and the ref." },
@@ -99,7 +124,11 @@ export function errnoOf(error: unknown): string | null {
 
 function causesOf(cause: unknown): readonly string[] {
   const causes: string[] = [];
-  for (let at = cause; at !== undefined && at !== null && causes.length < 8; at = at instanceof Error ? at.cause : null) {
+  for (
+    let at = cause;
+    at !== undefined && at !== null && causes.length < 8;
+    at = at instanceof Error ? at.cause : null
+  ) {
     causes.push(at instanceof Error ? at.message : String(at));
   }
   return causes;

@@ -118,7 +118,8 @@ function checkExpression(root: unknown, path: string): string | null {
     if (!isObject(value)) return `${path}: expected an expression`;
     const fault = position(value["at"], `${path}.at`) ?? EXPRESSIONS(value, path);
     if (fault !== null) return fault;
-    for (const field of ["of", "index", "left", "right", "test", "then", "otherwise"]) if (field in value) open.push(value[field]);
+    for (const field of ["of", "index", "left", "right", "test", "then", "otherwise"])
+      if (field in value) open.push(value[field]);
     if (Array.isArray(value["arguments"])) open.push(...value["arguments"]);
   }
   return null;
@@ -137,5 +138,6 @@ const EXPRESSIONS = kinds({
   call: fields({ name: isText, arguments: listOf(isPresent, LIMITS.expressionChars) }),
   not: fields({ of: isPresent }),
   binary: fields({ operator: isText, left: isPresent, right: isPresent }),
+  // oxlint-disable-next-line unicorn/no-thenable -- a field of the syntax tree
   conditional: fields({ test: isPresent, then: isPresent, otherwise: isPresent }),
 });

@@ -3,9 +3,10 @@
 
 import { fail, MeshError } from "../base/errors.ts";
 import { LIMITS } from "../base/limits.ts";
+import type { AfterEvaluator } from "./after.ts";
 import { checkEvent } from "./event-check.ts";
 import type { RunEvent } from "./run-event.ts";
-import { type AfterEvaluator, RunMachine } from "./run-machine.ts";
+import { RunMachine } from "./run-machine.ts";
 
 /** One line of a journal, without its newline. */
 export function encodeEvent(event: RunEvent): string {

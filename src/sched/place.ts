@@ -63,7 +63,7 @@ export function place(round: Round): readonly Assignment[] {
     const front = fronts.pop();
     if (front === undefined) break;
     const ready = front.head;
-    const best = bestNode(ready, front.ask, nodes, round);
+    const best = bestNode(ready, front, nodes, round);
     if (best === null) {
       // Nothing else of its shape fits either: the lane is done for this round.
       if (round.nowMs - ready.readyAtMs > round.reserveAfterMs) reserve(front.ask, nodes);
@@ -110,10 +110,10 @@ interface Best {
   readonly score: Score;
 }
 
-function bestNode(ready: Ready, ask: Ask, nodes: readonly RoomOnNode[], round: Round): Best | null {
+function bestNode(ready: Ready, { ask, shape }: Front, nodes: readonly RoomOnNode[], round: Round): Best | null {
   let best: Best | null = null;
   for (const node of nodes) {
-    if (node.reserved || !node.fits(ask)) continue;
+    if (node.reserved || !node.fits(ask, shape)) continue;
     const cost = score(ready, ask, node.seen, round.missingBytes(ready.key, node.name));
     if (best === null || cost.totalMs < best.score.totalMs) best = { node, score: cost };
   }
@@ -138,11 +138,13 @@ function advance(front: Front, offered: ReadonlySet<string>, fronts: Heap<Front>
 /** A lane and the task of it whose turn it is. */
 class Front {
   readonly ask: Ask;
+  readonly shape: string;
   readonly #tasks: Iterator<Ready>;
   #head: Ready | null = null;
 
   constructor(lane: Lane) {
     this.ask = lane.ask;
+    this.shape = askShape(lane.ask);
     this.#tasks = lane.inOrder()[Symbol.iterator]();
   }
 
@@ -176,8 +178,7 @@ class RoomOnNode {
     return this.seen.capacity.name;
   }
 
-  fits(ask: Ask): boolean {
-    const shape = askShape(ask);
+  fits(ask: Ask, shape: string): boolean {
     if (this.#refused.has(shape)) return false;
     const fit = fits(ask, this.seen.capacity).fits;
     if (!fit) this.#refused.add(shape);

@@ -2,24 +2,13 @@
 // every machine, so a run's journal is its state. It never reads a clock, places a task or touches the world.
 
 import { assert, unreachable } from "../base/assert.ts";
-import { MeshError } from "../base/errors.ts";
 import { LIMITS } from "../base/limits.ts";
-import type { Expression } from "../spec/expression/syntax.ts";
+import { afterAllows, type AfterEvaluator } from "./after.ts";
 import { isDescendant } from "./growth-check.ts";
 import type { ReadyQueue } from "./ready-queue.ts";
 import { attemptOf, RunBook } from "./run-book.ts";
 import type { AttemptRef, Effect, ResolveOutcome, RunEvent, RunHeader, RunStatus, TaskOutcome } from "./run-event.ts";
 import { type SkipReason, STATUS, type TaskState, type TaskStatus, type TaskView, unsuccessful } from "./task-state.ts";
-
-/** What the condition of an `after` may ask of a task that is final. At most one of them holds. */
-export interface AfterState {
-  readonly succeeded: boolean;
-  readonly failed: boolean;
-  readonly skipped: boolean;
-}
-
-/** Evaluates the condition of an `after`. Must be pure; may throw a `MeshError`, which refuses the task. */
-export type AfterEvaluator = (condition: Expression, states: Readonly<Record<string, AfterState>>) => boolean;
 
 export class RunMachine {
   readonly #evaluateAfter: AfterEvaluator;
@@ -187,8 +176,8 @@ export class RunMachine {
   #grow(event: RunEvent & { readonly kind: "tasks-added" }): void {
     const parent = this.#book.named(event.by);
     const mayAdd = parent.phase === "resolving" || isHeld(parent);
-    // An attempt that runs again adds its tasks again: the first time counts. A run that stops takes none.
-    if (!mayAdd || parent.children.length > 0 || this.#stop !== null) return;
+    // A task that runs again adds its tasks again: the first time counts. A run that stops takes none.
+    if (!mayAdd || parent.children.length > 0 || parent.reopened > 0 || this.#stop !== null) return;
     this.#begin(this.#book.add(event.tasks, parent));
   }
 
@@ -231,29 +220,11 @@ export class RunMachine {
     const { condition, tasks } = task.graph.node.after;
     // A task that was let go once was let go for good: what it came after cannot change.
     if (condition === null || task.round > 0) return this.#book.resolve(task);
-    const allowed = this.#afterAllows(task, condition);
+    const before = task.graph.after.map((index) => this.#book.at(index));
+    const allowed = afterAllows(condition, before, this.#evaluateAfter);
     if (allowed === true) this.#book.resolve(task);
     else if (allowed === false) this.#book.skip(task, { kind: "after-condition", tasks });
     else this.#book.refuse(task, { code: allowed.code, message: allowed.message, line: condition.at.line });
-  }
-
-  #afterAllows(task: TaskState, condition: Expression): boolean | MeshError {
-    const states: Record<string, AfterState> = {};
-    for (const index of task.graph.after) {
-      const before = this.#book.at(index);
-      const { result, execution } = before.status;
-      states[before.key] = {
-        succeeded: result === "succeeded",
-        failed: result === "failed",
-        skipped: execution === "skipped",
-      };
-    }
-    try {
-      return this.#evaluateAfter(condition, states);
-    } catch (error) {
-      if (error instanceof MeshError) return error;
-      throw error;
-    }
   }
 
   // A task moves
@@ -310,9 +281,9 @@ export class RunMachine {
     else this.#book.offer(task);
   }
 
-  /** A task did its own part well; it is final once the tasks that it added are. */
+  /** A task did its own part well; it is final once the tasks that it added are. One made again has been final before. */
   #endWell(task: TaskState, status: TaskStatus): void {
-    if (task.openChildren === 0) return this.#book.settle(task, status);
+    if (task.openChildren === 0 || task.reopened > 0) return this.#book.settle(task, status);
     task.phase = "settling";
     task.status = STATUS.running;
     // Its own result is there. Who waits for its key may be what its subtasks wait for: it cannot wait for them in turn.

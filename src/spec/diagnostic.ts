@@ -1,7 +1,7 @@
 // A fault or a remark about a run definition, as data, and the closed table of the rules that make them.
 // It never prints: render.ts and sarif.ts turn diagnostics into text.
 
-import type { Position } from "./definition.ts";
+import type { Position } from "./position.ts";
 
 export interface Diagnostic {
   readonly severity: Severity;
@@ -77,6 +77,7 @@ export const RULES = {
   "package-parameter": { severity: "error", title: "The package takes other parameters than the ones given." },
   "doubtful-parameter": { severity: "warning", title: "The package is not known to take this parameter." },
   parallel: { severity: "error", title: "The shape of parallel is not valid." },
+  "parallel-limit": { severity: "warning", title: "A parallel task makes no more tasks than its limit." },
   "background-process": {
     severity: "error",
     title: "Background processes have unique keys and start in an order that exists.",

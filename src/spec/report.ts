@@ -17,6 +17,7 @@ export class Report {
   readonly #source: Source;
   readonly #seen = new Set<string>();
   readonly #found: Diagnostic[] = [];
+  readonly #muted = new Set<number>();
   #errors = 0;
   #dropped = 0;
 
@@ -24,8 +25,14 @@ export class Report {
     this.#source = source;
   }
 
+  /** Findings that start at this offset are not recorded: what stands there is a stand-in for what could not be read. */
+  mute(offset: number): void {
+    this.#muted.add(offset);
+  }
+
   /** Records a finding; one that an alias repeats at the same place counts once. */
   add(finding: Finding): void {
+    if (this.#muted.has(finding.at.start)) return;
     const row = RULES[finding.rule];
     if (row.severity === "error") this.#errors++;
     const key = `${finding.rule} ${finding.at.start} ${finding.message}`;

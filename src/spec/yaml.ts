@@ -234,6 +234,7 @@ class Converter {
     } else {
       return target;
     }
+    this.#report.mute(span.start);
     return nullAt(span.start);
   }
 
@@ -298,7 +299,7 @@ function tokenTooDeep(tokens: readonly CST.Token[]): number | null {
   const open: { readonly token: CST.Token; readonly depth: number }[] = tokens.map((token) => ({ token, depth: 0 }));
   for (let next = open.pop(); next; next = open.pop()) {
     const { token, depth } = next;
-    if (depth > LIMITS.definitionDepth) return token.offset;
+    if (depth >= LIMITS.definitionDepth) return token.offset;
     if (token.type === "document") {
       if (token.value) open.push({ token: token.value, depth });
     } else if ("items" in token) {
@@ -332,12 +333,13 @@ function addYamlError(error: YAMLError, report: Report): void {
     case "NON_STRING_KEY":
       return report.add({ rule: "yaml-key", at, message: "A key must be text", advice: "Put it in quotes." });
     case "TAG_RESOLVE_FAILED":
-      return report.add({
+      report.add({
         rule: "yaml-tag",
         at,
         message: "A value that starts with ! is a YAML tag",
         advice: "Put the value in quotes.",
       });
+      return report.mute(at.end);
     case "BAD_ALIAS":
       return report.add({
         rule: "yaml-alias",

@@ -14,6 +14,8 @@ export interface FilterEntry {
 export type Decision = "hidden" | "kept" | "kept-uncounted";
 
 export interface Filter {
+  /** "none" is the filter of a task that has none; an empty list of entries is another thing: it keeps nothing. */
+  readonly kind: "none" | "entries";
   readonly entries: readonly FilterEntry[];
   /** Verdict on a path relative to the workspace. A directory is also there when something below it is. */
   decide(path: string, isDirectory: boolean): Decision;
@@ -22,7 +24,7 @@ export interface Filter {
 }
 
 /** The filter of a task that has none: all is there and counts. */
-export const KEEP_ALL: Filter = { entries: [], decide: () => "kept", matches: () => false };
+export const KEEP_ALL: Filter = { kind: "none", entries: [], decide: () => "kept", matches: () => false };
 
 /**
  * Compiles filter entries. The last entry that matches a path decides. When no entry is positive, what none matches is
@@ -34,6 +36,7 @@ export function compileFilter(entries: readonly FilterEntry[]): Filter {
   const rules = entries.map(compileRule);
   const keepsRest = rules.length > 0 && rules.every((rule) => rule.negated);
   return {
+    kind: "entries",
     entries,
     decide(path) {
       for (let index = rules.length - 1; index >= 0; index--) {

@@ -17,24 +17,29 @@ interface MergeOptions {
 
 /** Lays trees over one another, bottom first. Hardlinks are numbered anew; a file whose partners are gone has none. */
 export function mergeTrees(trees: readonly Tree[], options: MergeOptions = { asLayer: false }): Tree {
+  return renumber(mergePlaced(trees, options), options.asLayer);
+}
+
+/** Like `mergeTrees` for a layer or a plain view, with the number of the tree that each entry was taken from. */
+export function mergeWithSources(
+  trees: readonly Tree[],
+  options: MergeOptions,
+): { readonly tree: Tree; readonly sources: readonly number[] } {
+  const placed = mergePlaced(trees, options);
+  return { tree: renumber(placed, options.asLayer), sources: placed.map((each) => each.layer) };
+}
+
+function mergePlaced(trees: readonly Tree[], options: MergeOptions): readonly Placed[] {
   let merged: readonly Placed[] = [];
   for (const [layer, tree] of trees.entries()) {
     const upper = tree.map((entry) => ({ entry, layer }));
     merged = merged.length === 0 ? upper : overlay(merged, upper);
   }
-  if (!options.asLayer) merged = merged.filter((placed) => placed.entry.kind !== "whiteout");
-  return renumber(merged, options.asLayer);
-}
-
-/** Like `mergeTrees`, with the number of the tree that each entry was taken from. */
-export function mergeWithSources(trees: readonly Tree[]): readonly Placed[] {
-  let merged: readonly Placed[] = [];
-  for (const [layer, tree] of trees.entries()) merged = overlay(merged, tree.map((entry) => ({ entry, layer })));
-  return merged;
+  return options.asLayer ? merged : merged.filter((placed) => placed.entry.kind !== "whiteout");
 }
 
 /** An entry and the number of the layer it comes from, 0 for the lowest. */
-export interface Placed {
+interface Placed {
   readonly entry: TreeEntry;
   readonly layer: number;
 }

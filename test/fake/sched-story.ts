@@ -1,12 +1,20 @@
 // Short ways to tell a run machine a story: tasks, events, and a shell that answers effects with what the test decides.
 
+import type { AfterEvaluator } from "../../src/sched/after.ts";
 import { type Ask, makeAsk } from "../../src/sched/ask.ts";
 import type { Effect, ResolveOutcome, RunEvent, RunHeader, TaskOutcome } from "../../src/sched/run-event.ts";
-import { type AfterEvaluator, RunMachine } from "../../src/sched/run-machine.ts";
+import { RunMachine } from "../../src/sched/run-machine.ts";
 import type { TaskNode } from "../../src/sched/task-node.ts";
 import type { Expression } from "../../src/spec/expression/syntax.ts";
 
-export const HEADER: RunHeader = { id: "run1", title: "story", definition: "tasks.yml", init: {}, targets: [], coordinator: "here" };
+export const HEADER: RunHeader = {
+  id: "run1",
+  title: "story",
+  definition: "tasks.yml",
+  init: {},
+  targets: [],
+  coordinator: "here",
+};
 
 export function task(key: string, needs: readonly string[] = [], more: Partial<TaskNode> = {}): TaskNode {
   return { key, type: "command", needs, after: { tasks: [], condition: null }, expectedMs: null, retries: 0, ...more };
@@ -38,9 +46,23 @@ export const evaluateAfter: AfterEvaluator = (condition, states) => {
   return condition.operator === "&&" ? left && right : left || right;
 };
 
-export const SUCCEEDED: TaskOutcome = { result: "succeeded", exitCode: 0, signal: null, reason: null, durationMs: 5, used: null, message: null };
+export const SUCCEEDED: TaskOutcome = {
+  result: "succeeded",
+  exitCode: 0,
+  signal: null,
+  reason: null,
+  durationMs: 5,
+  used: null,
+  message: null,
+};
 export const FAILED: TaskOutcome = { ...SUCCEEDED, result: "failed", exitCode: 1 };
-export const CANCELLED: TaskOutcome = { ...SUCCEEDED, result: "failed", exitCode: null, signal: "SIGTERM", reason: "cancelled" };
+export const CANCELLED: TaskOutcome = {
+  ...SUCCEEDED,
+  result: "failed",
+  exitCode: null,
+  signal: "SIGTERM",
+  reason: "cancelled",
+};
 
 /** An event without its time. */
 type Untimed = RunEvent extends infer E ? (E extends RunEvent ? Omit<E, "atMs"> : never) : never;
@@ -73,7 +95,12 @@ export class Story {
     return this.resolve(key, { kind: "hit", cacheKey, hitFrom: "run0" });
   }
 
-  miss(key: string, cacheKey = `key-${key}`, ask: Ask = makeAsk({ cpuMilli: 1_000 }), shared = true): readonly Effect[] {
+  miss(
+    key: string,
+    cacheKey = `key-${key}`,
+    ask: Ask = makeAsk({ cpuMilli: 1_000 }),
+    shared = true,
+  ): readonly Effect[] {
     return this.resolve(key, { kind: "miss", cacheKey, ask, shared });
   }
 

@@ -15,7 +15,10 @@ import type { SeededRandom } from "./seeded-random.ts";
 const MOST_STEPS = 20_000;
 
 /** Something the shell has yet to do. */
-type Pending = Exclude<Effect, { readonly kind: "place" | "task-settled" | "finish-run" }> | { readonly kind: "undefer"; readonly key: string; readonly round: number } | ({ readonly kind: "end" } & Running);
+type Pending =
+  | Exclude<Effect, { readonly kind: "place" | "task-settled" | "finish-run" }>
+  | { readonly kind: "undefer"; readonly key: string; readonly round: number }
+  | ({ readonly kind: "end" } & Running);
 
 interface Running extends AttemptRef {
   readonly node: string;
@@ -37,7 +40,9 @@ export class SchedWorld {
 
   constructor(random: SeededRandom) {
     this.#random = random;
-    const nodes = Array.from({ length: 1 + random.below(3) }, (_, index) => capacityOf(`n${index}`, 1_000 * (1 + random.below(4))));
+    const nodes = Array.from({ length: 1 + random.below(3) }, (_, index) =>
+      capacityOf(`n${index}`, 1_000 * (1 + random.below(4))),
+    );
     this.#ledgers = new Map(nodes.map((node) => [node.name, new CapacityLedger({ ...node, gpus: [] })]));
   }
 
@@ -53,7 +58,8 @@ export class SchedWorld {
       if (this.#pending.length === 0) this.#placeRound();
       const next = this.#pending.splice(this.#random.below(this.#pending.length), 1)[0];
       if (next !== undefined) this.#perform(next);
-      else if (!this.#finished && this.#random.chance(0.01)) throw new Error(`Nothing is under way, and the run has not ended: ${this.#open()}`);
+      else if (!this.#finished && this.#random.chance(0.01))
+        throw new Error(`Nothing is under way, and the run has not ended: ${this.#open()}`);
     }
     for (const { key, phase } of this.machine.tasks) must(phase === "final", `${key} is ${phase} after the run ended`);
   }
@@ -112,11 +118,30 @@ export class SchedWorld {
       return this.#tell({ kind: "task-deferred", key, round, atMs, elsewhere: "run9" });
     }
     if (chance < 0.12) {
-      return this.#tell({ kind: "task-refused", key, round, atMs, refusal: { code: "expression.invalid", message: "no", line: 1 } });
+      return this.#tell({
+        kind: "task-refused",
+        key,
+        round,
+        atMs,
+        refusal: { code: "expression.invalid", message: "no", line: 1 },
+      });
     }
-    if (this.#cached.has(cacheKey)) return this.#tell({ kind: "task-resolved", key, round, atMs, outcome: { kind: "hit", cacheKey, hitFrom: "run0" } });
+    if (this.#cached.has(cacheKey))
+      return this.#tell({
+        kind: "task-resolved",
+        key,
+        round,
+        atMs,
+        outcome: { kind: "hit", cacheKey, hitFrom: "run0" },
+      });
     const ask = makeAsk({ cpuMilli: 500 * (1 + this.#random.below(2)), memoryBytes: this.#random.below(50) });
-    this.#tell({ kind: "task-resolved", key, round, atMs, outcome: { kind: "miss", cacheKey, ask, shared: this.#hash(key) % 5 !== 0 } });
+    this.#tell({
+      kind: "task-resolved",
+      key,
+      round,
+      atMs,
+      outcome: { kind: "miss", cacheKey, ask, shared: this.#hash(key) % 5 !== 0 },
+    });
   }
 
   /** Few keys for many tasks: many of them are equal. */
@@ -142,7 +167,9 @@ export class SchedWorld {
     if (by.length > 12) return;
     const known = this.machine.tasks.map(({ key }) => key);
     const tasks = Array.from({ length: 1 + this.#random.below(3) }, (_, index): TaskNode => {
-      const needs = [by, ...(index > 0 ? [`${by}.g${index - 1}`] : []), this.#random.pick(known)].filter(() => this.#random.chance(0.5));
+      const needs = [by, ...(index > 0 ? [`${by}.g${index - 1}`] : []), this.#random.pick(known)].filter(() =>
+        this.#random.chance(0.5),
+      );
       return task(`${by}.g${index}`, needs);
     });
     try {
@@ -163,7 +190,11 @@ export class SchedWorld {
   }
 
   #placeRound(): void {
-    const nodes = [...this.#ledgers.values()].map((ledger) => ({ capacity: ledger.capacity(), speedPercent: 100, bytesPerMs: 1_000 }));
+    const nodes = [...this.#ledgers.values()].map((ledger) => ({
+      capacity: ledger.capacity(),
+      speedPercent: 100,
+      bytesPerMs: 1_000,
+    }));
     const assignments = place({
       lanes: this.machine.ready.lanes(),
       nodes,
@@ -218,12 +249,17 @@ export class SchedWorld {
 function randomTasks(random: SeededRandom, count: number): readonly TaskNode[] {
   return Array.from({ length: count }, (_, index): TaskNode => {
     const earlier = Array.from({ length: index }, (_unused, at) => `t${at}`);
-    const some = (most: number) => (earlier.length === 0 ? [] : Array.from({ length: random.below(most + 1) }, () => random.pick(earlier)));
+    const some = (most: number) =>
+      earlier.length === 0 ? [] : Array.from({ length: random.below(most + 1) }, () => random.pick(earlier));
     const before = some(2);
     const [first, second] = before;
     const condition =
       first !== undefined && second !== undefined && random.chance(0.4)
-        ? both(random.pick(["&&", "||"]), state(first, random.pick(["failed", "succeeded", "skipped"])), state(second, "succeeded"))
+        ? both(
+            random.pick(["&&", "||"]),
+            state(first, random.pick(["failed", "succeeded", "skipped"])),
+            state(second, "succeeded"),
+          )
         : null;
     const expectedMs = random.chance(0.5) ? random.below(1_000) : null;
     return task(`t${index}`, some(3), { after: { tasks: before, condition }, expectedMs, retries: random.below(2) });

@@ -14,7 +14,10 @@ describe("order", () => {
       { kind: "task-settled", key: "b" },
       { kind: "resolve", key: "c", round: 1 },
     ]);
-    expect(story.hit("c").at(-1)).toEqual({ kind: "finish-run", status: { execution: "finished", result: "succeeded" } });
+    expect(story.hit("c").at(-1)).toEqual({
+      kind: "finish-run",
+      status: { execution: "finished", result: "succeeded" },
+    });
     expect(["a", "b", "c"].map((key) => story.stateOf(key))).toEqual([
       "finished succeeded cacheHit",
       "finished succeeded executed",
@@ -33,16 +36,31 @@ describe("order", () => {
     expect(story.stateOf("a")).toBe("running");
     story.finish("a", { ...FAILED, exitCode: 7, message: "no" });
     expect(story.stateOf("a")).toBe("finished failed executed");
-    expect(story.machine.task("a")).toMatchObject({ exitCode: 7, message: "no", node: "n1", startedAtMs: 1003, completedAtMs: 1004, durationMs: 5 });
+    expect(story.machine.task("a")).toMatchObject({
+      exitCode: 7,
+      message: "no",
+      node: "n1",
+      startedAtMs: 1003,
+      completedAtMs: 1004,
+      durationMs: 5,
+    });
     expect(story.machine.status).toEqual({ execution: "finished", result: "failed" });
   });
 
   test("a run without tasks ends at once", () => {
-    expect(Story.of([]).effects).toEqual([{ kind: "finish-run", status: { execution: "finished", result: "succeeded" } }]);
+    expect(Story.of([]).effects).toEqual([
+      { kind: "finish-run", status: { execution: "finished", result: "succeeded" } },
+    ]);
   });
 
   test("ready lanes give the longest remaining path first, then definition order", () => {
-    const story = Story.of([task("x"), task("short", [], { expectedMs: 10 }), task("y"), task("head", [], { expectedMs: 5 }), task("tail", ["head"], { expectedMs: 9_000 })]);
+    const story = Story.of([
+      task("x"),
+      task("short", [], { expectedMs: 10 }),
+      task("y"),
+      task("head", [], { expectedMs: 5 }),
+      task("tail", ["head"], { expectedMs: 9_000 }),
+    ]);
     for (const key of ["x", "short", "y", "head"]) story.miss(key);
     const [lane] = story.machine.ready.lanes();
     expect([...(lane?.inOrder() ?? [])].map((ready) => ready.key)).toEqual(["head", "x", "y", "short"]);
@@ -108,7 +126,9 @@ describe("skips", () => {
   });
 
   test("a chain of 50,000 skips needs no stack", () => {
-    const story = Story.of(Array.from({ length: 50_000 }, (_, index) => task(`t${index}`, index === 0 ? [] : [`t${index - 1}`])));
+    const story = Story.of(
+      Array.from({ length: 50_000 }, (_, index) => task(`t${index}`, index === 0 ? [] : [`t${index - 1}`])),
+    );
     story.resolve("t0", { kind: "skip" });
     expect(story.machine.status.execution).toBe("finished");
   });
@@ -137,7 +157,10 @@ describe("the same cache key", () => {
     expect(story.miss("b", "same")).toEqual([{ kind: "place", key: "b", attempt: 1 }]);
     story.start("b");
     story.finish("b");
-    expect(story.hit("c", "same").at(-1)).toEqual({ kind: "finish-run", status: { execution: "finished", result: "failed" } });
+    expect(story.hit("c", "same").at(-1)).toEqual({
+      kind: "finish-run",
+      status: { execution: "finished", result: "failed" },
+    });
   });
 
   test("10,000 tasks of one key that all fail are each resolved twice at most", () => {
@@ -177,7 +200,9 @@ describe("the same cache key", () => {
     const story = Story.of([task("a")]);
     story.tell({ kind: "task-deferred", key: "a", round: 1, elsewhere: "run9" });
     expect(story.machine.task("a")).toMatchObject({ phase: "deferred", deferredTo: "run9" });
-    expect(story.tell({ kind: "task-undeferred", key: "a", round: 1 })).toEqual([{ kind: "resolve", key: "a", round: 2 }]);
+    expect(story.tell({ kind: "task-undeferred", key: "a", round: 1 })).toEqual([
+      { kind: "resolve", key: "a", round: 2 },
+    ]);
   });
 
   test("a ready task whose key turns out to run elsewhere leaves the queue", () => {
@@ -220,7 +245,9 @@ describe("attempts", () => {
     const story = Story.of([task("a")]);
     story.miss("a");
     story.tell({ kind: "task-placed", key: "a", attempt: 1, node: "n", lease: "l1" });
-    expect(story.tell({ kind: "task-returned", key: "a", attempt: 1, lease: "l1" })).toEqual([{ kind: "place", key: "a", attempt: 1 }]);
+    expect(story.tell({ kind: "task-returned", key: "a", attempt: 1, lease: "l1" })).toEqual([
+      { kind: "place", key: "a", attempt: 1 },
+    ]);
     story.tell({ kind: "task-placed", key: "a", attempt: 1, node: "n", lease: "l2" });
     expect(story.tell({ kind: "task-started", key: "a", attempt: 1, lease: "l1" })).toEqual([]);
     expect(story.stateOf("a")).toBe("ready");
@@ -238,7 +265,12 @@ describe("attempts", () => {
     const story = Story.of([task("a")]);
     story.tell({ kind: "task-deferred", key: "a", round: 1, elsewhere: "run9" });
     story.tell({ kind: "task-undeferred", key: "a", round: 1 });
-    const stale = { kind: "task-resolved", key: "a", round: 1, outcome: { kind: "hit", cacheKey: "k", hitFrom: "r" } } as const;
+    const stale = {
+      kind: "task-resolved",
+      key: "a",
+      round: 1,
+      outcome: { kind: "hit", cacheKey: "k", hitFrom: "r" },
+    } as const;
     expect(story.tell(stale)).toEqual([]);
     expect(story.stateOf("a")).toBe("waiting");
   });
@@ -262,8 +294,13 @@ describe("stopping", () => {
       { kind: "task-settled", key: "c" },
       { kind: "task-settled", key: "d" },
     ]);
-    expect(story.finish("a", CANCELLED).at(-1)).toEqual({ kind: "finish-run", status: { execution: "aborted", result: "none" } });
-    expect(["a", "b", "c", "d"].map((key) => story.stateOf(key))).toEqual(Array.from({ length: 4 }, () => "aborted cancelled"));
+    expect(story.finish("a", CANCELLED).at(-1)).toEqual({
+      kind: "finish-run",
+      status: { execution: "aborted", result: "none" },
+    });
+    expect(["a", "b", "c", "d"].map((key) => story.stateOf(key))).toEqual(
+      Array.from({ length: 4 }, () => "aborted cancelled"),
+    );
   });
 
   test("a second cancel is without grace, a third says nothing", () => {
@@ -271,7 +308,9 @@ describe("stopping", () => {
     story.miss("a");
     story.start("a");
     story.tell({ kind: "cancel-requested", by: "user" });
-    expect(story.tell({ kind: "cancel-requested", by: "user" })).toMatchObject([{ kind: "cancel-task", graceful: false }]);
+    expect(story.tell({ kind: "cancel-requested", by: "user" })).toMatchObject([
+      { kind: "cancel-task", graceful: false },
+    ]);
     expect(story.tell({ kind: "cancel-requested", by: "user" })).toEqual([]);
   });
 
@@ -300,7 +339,12 @@ describe("stopping", () => {
     story.miss("b");
     story.start("a");
     story.start("b");
-    expect(story.finish("a", FAILED).map((effect) => effect.kind)).toEqual(["task-settled", "task-settled", "cancel-task", "task-settled"]);
+    expect(story.finish("a", FAILED).map((effect) => effect.kind)).toEqual([
+      "task-settled",
+      "task-settled",
+      "cancel-task",
+      "task-settled",
+    ]);
     expect(story.machine.task("c")?.skip).toEqual({ kind: "fail-fast", task: "a" });
     expect(story.machine.task("d")?.skip).toEqual({ kind: "need", task: "a", was: "failed" });
     story.finish("b", CANCELLED);
@@ -347,7 +391,10 @@ describe("growing", () => {
     story.hit("gen");
     story.tell({ kind: "tasks-added", by: "mid", tasks: [task("leaf", ["gen", "mid"])] });
     expect(story.hit("mid").at(-1)).toEqual({ kind: "resolve", key: "leaf", round: 1 });
-    expect(story.hit("leaf").at(-1)).toEqual({ kind: "finish-run", status: { execution: "finished", result: "succeeded" } });
+    expect(story.hit("leaf").at(-1)).toEqual({
+      kind: "finish-run",
+      status: { execution: "finished", result: "succeeded" },
+    });
   });
 
   test("tasks that would wait for the task that adds them are refused, and nothing changes", () => {
@@ -377,7 +424,11 @@ describe("growing", () => {
       by: "gen",
       tasks: [task("x", ["bad"]), task("y", ["good"]), task("z", [], after(["bad", "x"], state("bad", "failed")))],
     });
-    expect([story.stateOf("x"), story.stateOf("y"), story.machine.task("z")?.phase]).toEqual(["skipped", "waiting", "resolving"]);
+    expect([story.stateOf("x"), story.stateOf("y"), story.machine.task("z")?.phase]).toEqual([
+      "skipped",
+      "waiting",
+      "resolving",
+    ]);
   });
 
   test("a growing end raises the rank of what waits for a machine", () => {
@@ -395,7 +446,9 @@ describe("lineage", () => {
     const story = Story.of([task("a"), task("b", ["a"])]);
     story.run("a");
     story.miss("b");
-    expect(story.tell({ kind: "output-lost", key: "a", reason: "blob.corrupt" })).toEqual([{ kind: "resolve", key: "a", round: 2 }]);
+    expect(story.tell({ kind: "output-lost", key: "a", reason: "blob.corrupt" })).toEqual([
+      { kind: "resolve", key: "a", round: 2 },
+    ]);
     expect(story.machine.ready.size).toBe(0);
     story.miss("a");
     story.start("a");
@@ -445,7 +498,13 @@ describe("lineage", () => {
 });
 
 test("outstanding() names all that must be under way", () => {
-  const story = Story.of([task("resolving"), task("ready"), task("placed"), task("running"), task("waiting", ["ready"])]);
+  const story = Story.of([
+    task("resolving"),
+    task("ready"),
+    task("placed"),
+    task("running"),
+    task("waiting", ["ready"]),
+  ]);
   for (const key of ["ready", "placed", "running"]) story.miss(key);
   story.start("running");
   story.tell({ kind: "task-placed", key: "placed", attempt: 1, node: "n", lease: "l" });

@@ -30,5 +30,7 @@ test("RunMachine holds its invariants in every simulated world, and replays to t
   }
   // The worlds are worth simulating: every way for a task to end occurs in them, but a rare one.
   const all = ["cancelled", "refused", "terminated"].map((how) => `aborted ${how}`);
-  expect([...ends.keys()]).toEqual(expect.arrayContaining([...all, "finished cacheHit", "finished executed", "skipped"]));
+  expect([...ends.keys()]).toEqual(
+    expect.arrayContaining([...all, "finished cacheHit", "finished executed", "skipped"]),
+  );
 });

@@ -1,6 +1,6 @@
 // The syntax tree of `${{ }}` expressions: plain JSON data.
 
-import type { Position } from "../definition.ts";
+import type { Position } from "../position.ts";
 
 export type Expression = { readonly at: Position } & ExpressionNode;
 

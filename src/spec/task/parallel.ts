@@ -38,7 +38,8 @@ export function readParallel(reading: Reading, entry: Entry | undefined): Parall
     values: null,
     at,
   } as const;
-  if (entry.value.kind !== "map") return { ...plain, total: readTotal(reading, entry.value) };
+  if (entry.value.kind !== "map")
+    return checkCount(reading, entry, { ...plain, total: readTotal(reading, entry.value) });
   const fields = readFields(reading, entry.value, KEYS, "`parallel`");
   const kinds = (["total", "matrix", "values"] as const).filter((name) => fields.has(name));
   const [kind, second] = kinds;
@@ -79,13 +80,12 @@ export function readParallel(reading: Reading, entry: Entry | undefined): Parall
     matrix: matrix ? readMatrix(reading, matrix.value) : null,
     values: values ? readValues(reading, values.value) : null,
   };
-  checkCount(reading, entry, read);
-  return read;
+  return checkCount(reading, entry, read);
 }
 
 function readTotal(reading: Reading, node: Node): Template | null {
   if (startsWithExpression(node)) return readTemplate(reading, node, "`parallel`");
-  const total = readInteger(reading, node, "`parallel`", { least: 1, most: MOST });
+  const total = readInteger(reading, node, "`parallel`", { least: 1 });
   return total === null ? null : String(total);
 }
 
@@ -133,19 +133,22 @@ function readValues(reading: Reading, node: Node): Expression | readonly Readonl
   return all;
 }
 
-function checkCount(reading: Reading, entry: Entry, { total, matrix, values, tasksLimit }: Parallel): void {
+function checkCount(reading: Reading, entry: Entry, parallel: Parallel): Parallel {
+  const { total, matrix, values, tasksLimit } = parallel;
   let count = typeof total === "string" ? Number(total) : 1;
   for (const list of Object.values(matrix ?? {})) if (Array.isArray(list)) count *= list.length;
   if (Array.isArray(values)) count = values.length;
-  if (count <= tasksLimit) return;
-  const advice = count <= MOST ? `Raise \`tasks-limit\` to ${count}.` : `At most ${MOST} are possible.`;
-  fault(
-    reading,
-    "parallel",
-    entry.keySpan,
-    `\`parallel\` makes ${count} tasks, and \`tasks-limit\` is ${tasksLimit}`,
-    advice,
-  );
+  if (count > tasksLimit) {
+    const advice = count <= MOST ? `Set \`tasks-limit\` to ${count}.` : `At most ${MOST} are possible.`;
+    fault(
+      reading,
+      "parallel-limit",
+      entry.keySpan,
+      `\`parallel\` makes ${count} tasks, and its limit is ${tasksLimit}`,
+      advice,
+    );
+  }
+  return parallel;
 }
 
 /** The names that `parallel.*` has in this task's expressions; null when an expression decides them. */

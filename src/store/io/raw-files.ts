@@ -19,7 +19,7 @@ const O_CLOEXEC = 0o2000000;
 const O_NONBLOCK = 0o4000;
 
 export const HERE = AT_FDCWD;
-export const ERRNO = { EPERM: 1, ENOENT: 2, EACCES: 13, EEXIST: 17, ENOTDIR: 20, ENODATA: 61, ELOOP: 40, ENOTSUP: 95, ENOTEMPTY: 39 } as const;
+export const ERRNO = { EPERM: 1, ENOENT: 2, EACCES: 13, EEXIST: 17, ENOTDIR: 20, EISDIR: 21, EXDEV: 18, EMLINK: 31, EINVAL: 22, ENOSYS: 38, ENODATA: 61, ELOOP: 40, ENOTSUP: 95, ENOTEMPTY: 39 } as const;
 
 /** File types of st_mode and of directory entries. */
 export const TYPE_MASK = 0o170000;
@@ -57,6 +57,8 @@ const SIGNATURES = {
   fgetxattr: { args: ["i32", "ptr", "ptr", "u64"], returns: FFIType.i64_fast },
   fsetxattr: { args: ["i32", "ptr", "ptr", "u64", "i32"], returns: "i32" },
   fremovexattr: { args: ["i32", "ptr"], returns: "i32" },
+  ioctl: { args: ["i32", "u64", "i32"], returns: "i32" },
+  copy_file_range: { args: ["i32", "ptr", "i32", "ptr", "u64", "u32"], returns: FFIType.i64_fast },
   syncfs: { args: ["i32"], returns: "i32" },
   __errno_location: { args: [], returns: "ptr" },
 } as const;
@@ -207,6 +209,25 @@ export function statFd(fd: number): FileStat {
 /** Reads into a buffer whose address is `address`: bytes read, 0 at the end, or -errno. */
 export function readInto(fd: number, address: Pointer, length: number): number {
   return answer(libc().read(fd, address, length));
+}
+
+/** FICLONE of linux/fs.h. */
+const FICLONE = 0x40049409;
+const COPY_BYTES = 1 << 26;
+
+/** Makes the empty file `target` share all blocks of `source`: 0, or -errno where the filesystem can't. */
+export function cloneInto(source: number, target: number): number {
+  return answer(libc().ioctl(target, FICLONE, source));
+}
+
+/** Copies from one open file's position to another's inside the kernel: bytes copied, 0 at the end, or -errno. */
+export function copyRange(source: number, target: number): number {
+  return answer(libc().copy_file_range(source, null, target, null, COPY_BYTES, 0));
+}
+
+/** Address of memory to hand to `readInto`; the array must stay referenced. */
+export function addressOf(bytes: Uint8Array): Pointer {
+  return ptr(bytes);
 }
 
 /** Goes back to an open file's start. */

@@ -1,0 +1,153 @@
+// The one door to bun:ffi: the few C library calls that Bun has no name for. Loaded on first use.
+// Failures are `Error`s with a `code` ("ENOENT"), like those of node:fs.
+
+import { constants } from "node:os";
+import { dlopen, type Pointer, read } from "bun:ffi";
+
+/** Both ends of a pipe; neither is inherited by a child unless passed on. */
+export interface Pipe {
+  readonly readFd: number;
+  readonly writeFd: number;
+}
+
+/** A pipe (pipe2(2)), close on exec. */
+export function makePipe(): Pipe {
+  const ends = new Int32Array(2);
+  check("pipe2", library().pipe2(ends, CLOSE_ON_EXEC));
+  return { readFd: ends[0] ?? -1, writeFd: ends[1] ?? -1 };
+}
+
+/** Two ends of a connected stream socket (socketpair(2)), close on exec. */
+export function makeSocketPair(): readonly [number, number] {
+  const ends = new Int32Array(2);
+  check("socketpair", library().socketpair(AF_UNIX, SOCK_STREAM | CLOSE_ON_EXEC, 0, ends));
+  return [ends[0] ?? -1, ends[1] ?? -1];
+}
+
+/** Descriptor of an empty file in memory that may be executed (memfd_create(2)), close on exec. */
+export function makeMemoryFile(name: string): number {
+  const MFD_CLOEXEC = 1;
+  const MFD_EXEC = 0x10;
+  const { memfd_create: create } = library();
+  const fd = create(cString(name), MFD_CLOEXEC | MFD_EXEC);
+  // Kernels before 6.3 do not know the flag and need none.
+  return fd >= 0 ? fd : check("memfd_create", create(cString(name), MFD_CLOEXEC));
+}
+
+/** Makes a whiteout: the character device 0:0, which overlayfs reads as "not here" and any user may make. */
+export function makeWhiteout(path: string): void {
+  check("mknod", library().mknod(cString(path), 0o020000, 0n), path);
+}
+
+/** Makes a named pipe. */
+export function makeFifo(path: string, mode: number): void {
+  check("mknod", library().mknod(cString(path), 0o010000 | mode, 0n), path);
+}
+
+/** Sets an extended attribute of the file itself, not of what it links to. */
+export function setXattr(path: string, name: string, content: Uint8Array): void {
+  const bytes = content.length === 0 ? new Uint8Array(1) : content;
+  check("lsetxattr", library().lsetxattr(cString(path), cString(name), bytes, BigInt(content.length), 0), path);
+}
+
+/** An extended attribute of the file itself; null when it has none of that name. */
+export function getXattr(path: string, name: string): Uint8Array | null {
+  return readGrowing("lgetxattr", path, (bytes) => library().lgetxattr(cString(path), cString(name), bytes, BigInt(bytes.length)));
+}
+
+/** Names of all extended attributes of the file itself. */
+export function listXattrs(path: string): readonly string[] {
+  const names = readGrowing("llistxattr", path, (bytes) => library().llistxattr(cString(path), bytes, BigInt(bytes.length)));
+  if (names === null || names.length === 0) return [];
+  return new TextDecoder().decode(names).replace(/\0$/, "").split("\0");
+}
+
+/** Removes an extended attribute of the file itself; none of that name is fine. */
+export function removeXattr(path: string, name: string): void {
+  if (library().lremovexattr(cString(path), cString(name)) < 0 && errno() !== "ENODATA") check("lremovexattr", -1, path);
+}
+
+/** Takes an advisory lock on the open file (flock(2)) without waiting; false when somebody else holds it. */
+export function tryLock(fd: number, kind: "shared" | "exclusive"): boolean {
+  const LOCK_NONBLOCKING = 4;
+  if (library().flock(fd, (kind === "shared" ? 1 : 2) | LOCK_NONBLOCKING) >= 0) return true;
+  if (errno() === "EAGAIN") return false;
+  check("flock", -1);
+  return false;
+}
+
+/** Gives up a lock taken by `tryLock`. */
+export function unlock(fd: number): void {
+  check("flock", library().flock(fd, 8));
+}
+
+const CLOSE_ON_EXEC = 0o2000000;
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+
+const SYMBOLS = {
+  __errno_location: { args: [], returns: "ptr" },
+  pipe2: { args: ["ptr", "i32"], returns: "i32" },
+  socketpair: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
+  memfd_create: { args: ["ptr", "u32"], returns: "i32" },
+  mknod: { args: ["ptr", "u32", "u64"], returns: "i32" },
+  lsetxattr: { args: ["ptr", "ptr", "ptr", "u64", "i32"], returns: "i32" },
+  lgetxattr: { args: ["ptr", "ptr", "ptr", "u64"], returns: "i64" },
+  llistxattr: { args: ["ptr", "ptr", "u64"], returns: "i64" },
+  lremovexattr: { args: ["ptr", "ptr"], returns: "i32" },
+  flock: { args: ["i32", "i32"], returns: "i32" },
+} as const;
+
+type Library = ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"];
+
+let loaded: Library | null = null;
+
+function library(): Library {
+  return (loaded ??= load());
+}
+
+/** glibc's name, then musl's. */
+function load(): Library {
+  try {
+    return dlopen("libc.so.6", SYMBOLS).symbols;
+  } catch {
+    return dlopen(process.arch === "arm64" ? "libc.musl-aarch64.so.1" : "libc.musl-x86_64.so.1", SYMBOLS).symbols;
+  }
+}
+
+function cString(text: string): Uint8Array {
+  return Buffer.from(`${text}\0`);
+}
+
+/** The first call may find the buffer too small; then its right size is asked for. */
+function readGrowing(name: string, path: string, readInto: (bytes: Uint8Array) => number | bigint): Uint8Array | null {
+  for (let capacity = 1024; ; capacity *= 8) {
+    const bytes = new Uint8Array(capacity);
+    const length = Number(readInto(bytes));
+    if (length >= 0) return bytes.slice(0, length);
+    const code = errno();
+    if (code === "ENODATA" || code === "EOPNOTSUPP") return null;
+    if (code !== "ERANGE" || capacity > 1024 * 1024) throw systemError(name, code, path);
+  }
+}
+
+function check(name: string, result: number, path?: string): number {
+  if (result >= 0) return result;
+  throw systemError(name, errno(), path);
+}
+
+function errno(): string {
+  const location = library().__errno_location() as Pointer;
+  return errnoName(read.i32(location));
+}
+
+/** "EINVAL" for 22; "errno 999" for one that has no name. */
+export function errnoName(number: number): string {
+  const found = Object.entries(constants.errno).find(([, value]) => value === number);
+  return found?.[0] ?? `errno ${number}`;
+}
+
+function systemError(name: string, code: string, path?: string): Error {
+  return Object.assign(new Error(`${code}: ${name}${path === undefined ? "" : ` '${path}'`}`), { code, syscall: name });
+}
+

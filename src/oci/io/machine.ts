@@ -1,0 +1,130 @@
+// What one mesh process knows of its machine for contexts, found out once: masks, device nodes, mounts, skeletons.
+
+import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { fail } from "../../base/errors.ts";
+import type { ContextSpec } from "../runtime/context-spec.ts";
+import { isWithin } from "../runtime/mount-info.ts";
+import type { HostPart, MachineFacts } from "../runtime/plan-input.ts";
+import { DEVICE_NODES } from "../runtime/plan-mounts.ts";
+import type { Architecture } from "../runtime/syscalls.ts";
+import { ensureSkeleton, type HostRoot, inspectHostRoot, skeletonFacts } from "./host-root.ts";
+
+/** Files that tell about the whole machine, its keys or its memory. */
+const MASKED_FILES = [
+  "/proc/kcore",
+  "/proc/keys",
+  "/proc/key-users",
+  "/proc/timer_list",
+  "/proc/timer_stats",
+  "/proc/latency_stats",
+  "/proc/sched_debug",
+  "/proc/kmsg",
+  "/proc/kpagecgroup",
+  "/proc/kpagecount",
+  "/proc/kpageflags",
+  "/proc/vmallocinfo",
+  "/proc/slabinfo",
+  "/proc/allocinfo",
+  "/proc/vmcore",
+  "/proc/mtrr",
+];
+const MASKED_DIRECTORIES = ["/proc/acpi", "/proc/scsi", "/proc/asound", "/sys/firmware", "/sys/devices/virtual/powercap"];
+const READ_ONLY_PATHS = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/proc/dynamic_debug", "/proc/driver"];
+
+export class Machine {
+  readonly architecture: Architecture = process.arch === "arm64" ? "arm64" : "x64";
+  readonly #home: string;
+  readonly #skeletons = new Map<string, string>();
+  #hostRoot: HostRoot | null = null;
+  #facts: MachineFacts | null = null;
+
+  constructor(home: string) {
+    this.#home = home;
+  }
+
+  /** Facts for a plan. Throws `store.unwritable` when the folder of contexts can't be made. */
+  facts(spec: ContextSpec): MachineFacts {
+    const facts = (this.#facts ??= this.#inspect());
+    if (spec.root.kind === "layers") return facts;
+    const { kind, mounts } = this.#inspectHost();
+    return { ...facts, hostRoot: kind, hostMounts: mounts };
+  }
+
+  /** Path of the skeleton that a context needs, written on first use. */
+  skeleton(spec: ContextSpec): string {
+    const singleId = spec.idMap === "single";
+    const key = `${spec.root.kind} ${singleId}`;
+    let path = this.#skeletons.get(key);
+    if (path === undefined || !existsSync(path)) {
+      const facts = skeletonFacts({ root: spec.root.kind, singleId, home: this.#home });
+      path = ensureSkeleton(this.#makeDirectory("."), facts);
+      this.#skeletons.set(key, path);
+    }
+    return path;
+  }
+
+  /** The host's root in parts, with the spec's layers over each; empty where it is shown as a whole. */
+  hostParts(spec: ContextSpec): readonly HostPart[] {
+    if (spec.root.kind !== "host") return [];
+    const above = [...spec.root.lowers, this.skeleton(spec)];
+    const parts: HostPart[] = [];
+    for (const { path, kind } of this.#inspectHost().parts) {
+      if (parts.some((outer) => outer.lowers !== null && isWithin(path, outer.path))) continue;
+      const lowers = above.map((lower) => lower + path).filter((lower) => existsSync(lower));
+      const changed = lowers.length > 1 || (lowers.length === 1 && !lowers[0]?.startsWith(above.at(-1) ?? ""));
+      parts.push({ path, lowers: kind === "overlay" || changed ? lowers : null });
+    }
+    return parts;
+  }
+
+  /** Host directories to hide by a mount: of these paths, and of what skeletons hide, whatever would be seen otherwise. */
+  toHide(spec: ContextSpec, parts: readonly HostPart[]): readonly string[] {
+    if (spec.root.kind !== "host") return [];
+    const { hidden } = this.#inspectHost();
+    const bound = parts.filter((part) => part.lowers === null);
+    const bare = hidden.filter((path) => bound.some((part) => isWithin(path, part.path)));
+    const more = spec.hidden.flatMap(realDirectory).filter((path) => !hidden.some((directory) => isWithin(path, directory)));
+    return [...new Set([...bare, ...more])].sort();
+  }
+
+  #inspect(): MachineFacts {
+    return {
+      architecture: this.architecture,
+      parentPid: process.pid,
+      stage: this.#makeDirectory("stage"),
+      maskedFiles: MASKED_FILES.filter((path) => existsSync(path)),
+      maskedDirectories: MASKED_DIRECTORIES.filter((path) => existsSync(path)),
+      readOnlyPaths: READ_ONLY_PATHS.filter((path) => existsSync(path)),
+      hostRoot: "stacked",
+      hostBind: this.#makeDirectory("host"),
+      hostMounts: [],
+      deviceNodes: DEVICE_NODES.filter((node) => existsSync(`/dev/${node}`)),
+    };
+  }
+
+  #inspectHost(): HostRoot {
+    return (this.#hostRoot ??= inspectHostRoot(this.#home, skeletonFacts({ root: "host", singleId: false, home: this.#home })));
+  }
+
+  /** A directory below MESH_HOME/context, as a real path. */
+  #makeDirectory(name: string): string {
+    const path = join(this.#home, "context", name);
+    try {
+      mkdirSync(path, { recursive: true, mode: 0o755 });
+      return realpathSync(path);
+    } catch (error) {
+      return fail("store.unwritable", `Cannot make ${path}`, { cause: error });
+    }
+  }
+}
+
+/** The real path in a list when it is an existing directory, else an empty list. */
+function realDirectory(path: string): readonly string[] {
+  try {
+    const real = realpathSync(path);
+    return statSync(real).isDirectory() ? [real] : [];
+  } catch {
+    return [];
+  }
+}

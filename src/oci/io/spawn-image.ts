@@ -1,0 +1,135 @@
+// Spawns a set-up program and reads what it reports. Knows nothing of what the program does.
+
+import { chmodSync, closeSync, unlinkSync, writeFileSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { errnoName, makeMemoryFile, makeSocketPair } from "../../base/io/libc.ts";
+import { type ContextImage, emitImage } from "../runtime/emit.ts";
+import type { SetupProgram } from "../runtime/setup-op.ts";
+
+/** Two words that a program wrote on its report socket. */
+export interface ReportRecord {
+  readonly word: number;
+  readonly value: bigint;
+}
+
+export interface SpawnedImage {
+  readonly pid: number;
+  readonly process: Bun.Subprocess;
+  /** What the program reports, until it closes its end or becomes another program. Read once. */
+  records(): AsyncGenerator<ReportRecord, void>;
+  /** "mount overlay: EINVAL" for a failure record. */
+  describe(record: ReportRecord): string;
+  /** Sends one byte, for which a program may wait. */
+  answer(): void;
+  /** Closes mesh's end of the report socket. */
+  closeReport(): void;
+  /** Kills the program, waits for it and closes the socket. */
+  end(): Promise<void>;
+}
+
+export interface SpawnOptions {
+  /** Name that process listings show. */
+  readonly name: string;
+  /** Descriptors for the program's standard output and error; default nothing. They stay open here. */
+  readonly output?: readonly [stdout: number, stderr: number];
+  /** Descriptor that the program gets as number 4. */
+  readonly extraFd?: number | null;
+}
+
+/** Starts the program. Throws system errors when it can't be spawned. */
+export function spawnImage(program: SetupProgram, options: SpawnOptions): SpawnedImage {
+  const compiled = emitImage(program, process.arch === "arm64" ? "arm64" : "x64");
+  const [ours, theirs] = makeSocketPair();
+  let child: Bun.Subprocess;
+  try {
+    child = withExecutable(compiled, (path) => {
+      const [stdout, stderr]: readonly [number | "ignore", number | "ignore"] = options.output ?? ["ignore", "ignore"];
+      const extra = options.extraFd === undefined || options.extraFd === null ? [] : [options.extraFd];
+      return Bun.spawn([path], { argv0: options.name, env: {}, stdio: ["ignore", stdout, stderr, theirs, ...extra] });
+    });
+  } catch (error) {
+    closeSync(ours);
+    throw error;
+  } finally {
+    closeSync(theirs);
+  }
+  return new Spawned(child, compiled, ours);
+}
+
+class Spawned implements SpawnedImage {
+  readonly process: Bun.Subprocess;
+  readonly #image: ContextImage;
+  #reportFd: number | null;
+
+  constructor(child: Bun.Subprocess, image: ContextImage, reportFd: number) {
+    this.process = child;
+    this.#image = image;
+    this.#reportFd = reportFd;
+  }
+
+  get pid(): number {
+    return this.process.pid;
+  }
+
+  async *records(): AsyncGenerator<ReportRecord, void> {
+    if (this.#reportFd === null) return;
+    let pending = Buffer.alloc(0);
+    for await (const chunk of Bun.file(this.#reportFd).stream()) {
+      pending = pending.length === 0 ? Buffer.from(chunk) : Buffer.concat([pending, chunk]);
+      for (; pending.length >= 16; pending = pending.subarray(16)) {
+        yield { word: Number(pending.readBigUInt64LE(0)), value: pending.readBigInt64LE(8) };
+      }
+    }
+  }
+
+  describe(record: ReportRecord): string {
+    return `${this.#image.nameOf(record.word)}: ${errnoName(Number(-record.value))}`;
+  }
+
+  answer(): void {
+    if (this.#reportFd !== null) writeSync(this.#reportFd, "1");
+  }
+
+  closeReport(): void {
+    if (this.#reportFd !== null) closeSync(this.#reportFd);
+    this.#reportFd = null;
+  }
+
+  async end(): Promise<void> {
+    this.process.kill("SIGKILL");
+    await this.process.exited;
+    this.closeReport();
+  }
+}
+
+let memoryFilesRun = true;
+
+/** A file in memory needs no directory that allows execution; where the system forbids it (vm.memfd_noexec), a file serves. */
+function withExecutable<T>(compiled: ContextImage, use: (path: string) => T): T {
+  if (memoryFilesRun) {
+    try {
+      return withMemoryFile(compiled, use);
+    } catch {
+      memoryFilesRun = false;
+    }
+  }
+  const path = join(tmpdir(), `mesh-${process.pid}-${crypto.randomUUID()}`);
+  writeFileSync(path, compiled.image, { mode: 0o700, flag: "wx" });
+  try {
+    chmodSync(path, 0o700);
+    return use(path);
+  } finally {
+    unlinkSync(path);
+  }
+}
+
+function withMemoryFile<T>(compiled: ContextImage, use: (path: string) => T): T {
+  const fd = makeMemoryFile("mesh-context");
+  try {
+    writeSync(fd, compiled.image);
+    return use(`/proc/self/fd/${fd}`);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,254 @@
+// Writes a set-up program as the table that the stub walks, with its texts and variables behind it. Pure.
+
+import { fail } from "../../base/errors.ts";
+import type { Argument, Place, SetupOp, SetupProgram, Target } from "./setup-op.ts";
+import { BITS_ONLY_FLAG, buildImage, DATA_ADDRESS, FAILURE_ADDRESS, FIRST_ROW_ADDRESS, ROW } from "./stub.ts";
+import { type Architecture, syscallNumber } from "./syscalls.ts";
+
+/** A program ready to be spawned, and what its reports mean. */
+export interface ContextImage {
+  /** A static ELF executable. */
+  readonly image: Uint8Array;
+  /** Name of the operation that a failure record points at. */
+  readonly nameOf: (rowAddress: number) => string;
+}
+
+/** Descriptor on which a program reports: a socket to mesh. Records are two 64-bit words. */
+export const REPORT_FD = 3;
+/** First word of the record that tells the process id of the context's pid 1. Any other first word is a failed row's address. */
+export const PID_RECORD = 1;
+/** Exit code of a program that failed before its task began. */
+export const SETUP_FAILED_EXIT = 125;
+
+/** Encodes the program. Throws `context.unavailable` when the architecture lacks one of the calls. */
+export function emitImage(program: SetupProgram, architecture: Architecture): ContextImage {
+  const rows = program.operations.filter((op) => op.kind !== "label");
+  const writer = new DataWriter(rows.length + FAILURE_ROWS.length, program.variables);
+  const labels = labelAddresses(program.operations);
+  const failAddress = rowAddress(rows.length);
+  let index = 0;
+  for (const op of [...rows, ...FAILURE_ROWS]) {
+    writeRow(writer, op, { index, labels, failAddress, architecture });
+    index++;
+  }
+  return {
+    image: buildImage(writer.finish(), architecture),
+    nameOf: (address) => {
+      const op = rows[(address - FIRST_ROW_ADDRESS) / ROW.size];
+      return op && "name" in op ? op.name : `operation at 0x${address.toString(16)}`;
+    },
+  };
+}
+
+/** What follows a failed operation: report it, end. Nothing can be done about an error in here. */
+const FAILURE_ROWS: readonly SetupOp[] = [
+  {
+    kind: "call",
+    name: "report the failure",
+    call: "write",
+    arguments: [REPORT_FD, { kind: "address", at: { fixed: FAILURE_ADDRESS } }, 16],
+    onError: "next",
+  },
+  { kind: "call", name: "end", call: "exit_group", arguments: [SETUP_FAILED_EXIT], onError: "next" },
+];
+
+interface RowContext {
+  readonly index: number;
+  readonly labels: ReadonlyMap<string, number>;
+  readonly failAddress: number;
+  readonly architecture: Architecture;
+}
+
+function writeRow(writer: DataWriter, op: SetupOp, context: RowContext): void {
+  const at = FIRST_ROW_ADDRESS - DATA_ADDRESS + context.index * ROW.size;
+  const after = rowAddress(context.index + 1);
+  const resolve = (target: Target): number => (target === "next" ? after : labelOf(context.labels, target.label));
+  if (op.kind === "label") return;
+  if (op.kind === "goto") {
+    const target = labelOf(context.labels, op.label);
+    writer.row(at, { number: 0, flags: BITS_ONLY_FLAG, result: writer.scratch, match: writer.scratch, onError: target, onMatch: target, next: target });
+    return;
+  }
+  let flags = 0;
+  const args: readonly Argument[] = op.kind === "bits" ? [{ kind: "value", at: op.of }, op.mask] : op.arguments;
+  for (const [position, argument] of args.entries()) {
+    if (typeof argument === "object" && argument.kind === "value") flags |= 1 << position;
+    writer.argument(at + ROW.arguments + 8 * position, argument);
+  }
+  const wanted = op.onResult;
+  writer.row(at, {
+    number: op.kind === "bits" ? 0 : numberOf(op.call, context.architecture),
+    flags: op.kind === "bits" ? flags | BITS_ONLY_FLAG : flags,
+    result: op.result === undefined ? writer.scratch : writer.place(op.result),
+    match: wanted === undefined ? writer.scratch : writer.matchAddress(wanted.is),
+    onError: op.onError === undefined || op.onError === "fail" ? context.failAddress : resolve(op.onError),
+    onMatch: wanted === undefined ? after : resolve(wanted.goTo),
+    next: after,
+  });
+}
+
+function numberOf(name: string, architecture: Architecture): number {
+  return (
+    syscallNumber(name, architecture) ?? fail("context.unavailable", `Cannot call ${name} on ${architecture}: it has no such system call`)
+  );
+}
+
+function rowAddress(index: number): number {
+  return FIRST_ROW_ADDRESS + index * ROW.size;
+}
+
+function labelAddresses(operations: readonly SetupOp[]): ReadonlyMap<string, number> {
+  const labels = new Map<string, number>();
+  let rows = 0;
+  for (const op of operations) {
+    if (op.kind === "label") labels.set(op.label, rowAddress(rows));
+    else rows++;
+  }
+  return labels;
+}
+
+function labelOf(labels: ReadonlyMap<string, number>, label: string): number {
+  const at = labels.get(label);
+  if (at === undefined) throw new Error(`Bug: no label ${label}`);
+  return at;
+}
+
+interface Row {
+  readonly number: number;
+  readonly flags: number;
+  readonly result: number;
+  readonly match: number;
+  readonly onError: number;
+  readonly onMatch: number;
+  readonly next: number;
+}
+
+const utf8 = new TextEncoder();
+
+/** Grows the data segment: the rows first, then whatever they point at. Equal texts are kept once. */
+class DataWriter {
+  #buffer = new Uint8Array(64 * 1024);
+  #view = new DataView(this.#buffer.buffer);
+  #length: number;
+  readonly #texts = new Map<string, number>();
+  readonly #variables = new Map<string, number>();
+  readonly #numbers = new Map<number, number>();
+  readonly #initial: Readonly<Record<string, Uint8Array>>;
+  /** Address of 8 bytes whose content nobody reads. */
+  readonly scratch: number;
+
+  constructor(rowCount: number, variables: Readonly<Record<string, Uint8Array>>) {
+    this.#initial = variables;
+    this.#length = FIRST_ROW_ADDRESS - DATA_ADDRESS + rowCount * ROW.size;
+    this.#reserve(0);
+    this.scratch = DATA_ADDRESS + this.#allocate(8);
+  }
+
+  finish(): Uint8Array {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
+  row(at: number, row: Row): void {
+    this.#view.setUint32(at + ROW.number, row.number, true);
+    this.#view.setUint32(at + ROW.flags, row.flags, true);
+    this.#word(at + ROW.result, row.result);
+    this.#word(at + ROW.match, row.match);
+    this.#word(at + ROW.onError, row.onError);
+    this.#word(at + ROW.onMatch, row.onMatch);
+    this.#word(at + ROW.next, row.next);
+  }
+
+  argument(at: number, argument: Argument): void {
+    if (typeof argument === "number" && argument >= 0) this.#word(at, argument);
+    else if (typeof argument === "number" || typeof argument === "bigint") {
+      this.#view.setBigUint64(at, BigInt.asUintN(64, BigInt(argument)), true);
+    } else this.#word(at, this.#addressOf(argument));
+  }
+
+  place(place: Place): number {
+    if ("fixed" in place) return place.fixed;
+    let at = this.#variables.get(place.variable);
+    if (at === undefined) {
+      at = this.#put(this.#initial[place.variable] ?? new Uint8Array(8));
+      this.#variables.set(place.variable, at);
+    }
+    return at + (place.offset ?? 0);
+  }
+
+  /** Address of a word to compare a result with. */
+  matchAddress(is: number | Place): number {
+    if (typeof is !== "number") return this.place(is);
+    let at = this.#numbers.get(is);
+    if (at === undefined) {
+      const offset = this.#allocate(8);
+      this.#word(offset, is);
+      at = DATA_ADDRESS + offset;
+      this.#numbers.set(is, at);
+    }
+    return at;
+  }
+
+  #addressOf(argument: Exclude<Argument, number | bigint>): number {
+    if (typeof argument === "string") return this.#text(argument);
+    switch (argument.kind) {
+      case "bytes":
+        return this.#put(argument.bytes);
+      case "strings": {
+        const vector = this.#allocate(8 * (argument.strings.length + 1));
+        for (const [index, text] of argument.strings.entries()) this.#word(vector + 8 * index, this.#text(text));
+        return DATA_ADDRESS + vector;
+      }
+      case "filter": {
+        const instructions = this.#put(argument.instructions);
+        const program = this.#allocate(16);
+        this.#view.setUint16(program, argument.instructions.length / 8, true);
+        this.#word(program + 8, instructions);
+        return DATA_ADDRESS + program;
+      }
+      case "value":
+      case "address":
+        return this.place(argument.at);
+    }
+  }
+
+  #text(text: string): number {
+    let at = this.#texts.get(text);
+    if (at === undefined) {
+      this.#reserve(text.length * 3 + 1);
+      at = DATA_ADDRESS + this.#length;
+      const { written } = utf8.encodeInto(text, this.#buffer.subarray(this.#length));
+      this.#length += written + 1;
+      this.#texts.set(text, at);
+    }
+    return at;
+  }
+
+  #put(content: Uint8Array): number {
+    const at = this.#allocate(content.length);
+    this.#buffer.set(content, at);
+    return DATA_ADDRESS + at;
+  }
+
+  /** Offset of fresh zero bytes, aligned to 8. */
+  #allocate(sizeBytes: number): number {
+    this.#length = (this.#length + 7) & ~7;
+    this.#reserve(sizeBytes);
+    const at = this.#length;
+    this.#length += sizeBytes;
+    return at;
+  }
+
+  #reserve(more: number): void {
+    if (this.#length + more + 16 <= this.#buffer.length) return;
+    const grown = new Uint8Array(2 * (this.#length + more + 16));
+    grown.set(this.#buffer);
+    this.#buffer = grown;
+    this.#view = new DataView(grown.buffer);
+  }
+
+  /** A 64-bit word whose value is below 2^53. */
+  #word(at: number, word: number): void {
+    this.#view.setUint32(at, word >>> 0, true);
+    this.#view.setUint32(at + 4, Math.floor(word / 0x100000000), true);
+  }
+}

@@ -1,0 +1,274 @@
+// The three processes of a context and how they are born and die. Pure: it writes operations, it performs none.
+//
+//   monitor   child of mesh, in mesh's own namespaces. Writes the id map, waits, and then dies the task's death.
+//   pid 1     first process of all the new namespaces. Builds the filesystem, then reaps; its death kills everything inside.
+//   task      what was asked for.
+//
+// Each dies with the one above it (PR_SET_PDEATHSIG, and the kernel's rule for pid 1 of a PID namespace).
+
+import { PID_RECORD, REPORT_FD, SETUP_FAILED_EXIT } from "./emit.ts";
+import type { ContextSpec } from "./context-spec.ts";
+import { type Allotment, type MachineFacts, USER_NAMESPACE_FD } from "./plan-input.ts";
+import { bindHostRoot } from "./plan-root.ts";
+import {
+  address,
+  ANYWAY,
+  AT_FDCWD,
+  bytes,
+  call,
+  O_CLOEXEC,
+  O_PATH_CLOEXEC,
+  type Place,
+  type SetupOp,
+  value,
+  variable,
+  words,
+} from "./setup-op.ts";
+
+const O_WRONLY_CLOEXEC = 0x80001;
+const PR_SET_PDEATHSIG = 1;
+const PR_SET_DUMPABLE = 4;
+const SIGKILL = 9;
+const SIGCHLD = 17;
+const CLOSE_RANGE_UNSHARE = 2;
+const EVERY_FD = 0xffffffff;
+const MSG_PEEK_DONTWAIT = 0x42;
+
+const CLONE = {
+  FILES: 0x400,
+  NEWNS: 0x20000,
+  NEWCGROUP: 0x2000000,
+  NEWUTS: 0x4000000,
+  NEWIPC: 0x8000000,
+  NEWUSER: 0x10000000,
+  NEWPID: 0x20000000,
+  NEWNET: 0x40000000,
+} as const;
+const CLONE_INTO_CGROUP = 0x200000000n;
+
+/** Fixed descriptors, shared for a moment by monitor and pid 1, which have no shared memory but this one page. */
+const BORN_FD = 10;
+const MAPPED_FD = 11;
+const PROCESS_FD = 12;
+/** A page that monitor and pid 1 share: the task's wait status. */
+const SHARED_ADDRESS = 0x600000;
+const TASK_STATUS: Place = { fixed: SHARED_ADDRESS };
+
+/** How long each side waits for the other. Reached only when the other one was killed between two operations. */
+const HANDSHAKE_SECONDS = 10;
+
+const OOM_SCORE = "300";
+
+/** Variables with a content other than 8 zero bytes. */
+export const PROCESS_VARIABLES: Readonly<Record<string, Uint8Array>> = {
+  pidRecord: words(PID_RECORD, 0),
+  initStatus: words(0, 0),
+};
+
+/** The monitor up to the birth of pid 1; pid 1 continues behind the label "pid 1". */
+export function monitorOperations(spec: ContextSpec, machine: MachineFacts, allotment: Allotment): readonly SetupOp[] {
+  const { idMap } = allotment;
+  return [
+    call("leave the terminal's session", "setsid", [], ANYWAY),
+    call("close inherited descriptors", "close_range", [idMap.insideNamespace ? USER_NAMESPACE_FD + 1 : REPORT_FD + 1, EVERY_FD, 0]),
+    call("clear the file mode mask", "umask", [0]),
+    ...joinCgroups(allotment.cgroupTaskFiles),
+    ...writeFile("make the context the kernel's first choice when memory runs out", "/proc/self/oom_score_adj", OOM_SCORE, true),
+    ...bindHostRoot(spec, machine),
+    ...(idMap.insideNamespace ? enterUserNamespace() : []),
+    dieWithParent(),
+    call("check that mesh is still there", "getppid", [], { onResult: { is: machine.parentPid, goTo: { label: "parent lives" } } }),
+    call("end: mesh is gone", "exit_group", [SETUP_FAILED_EXIT]),
+    { kind: "label", label: "parent lives" },
+    call("share a page with pid 1", "mmap", [SHARED_ADDRESS, 4096, 3 /* read, write */, 0x31 /* shared, anonymous, fixed */, -1, 0]),
+    ...eventDescriptor("make the event of birth", BORN_FD),
+    ...eventDescriptor("make the event of the finished map", MAPPED_FD),
+    ...birth(spec, allotment),
+    ...waitForEvent("wait for pid 1", BORN_FD),
+    ...writeIdMap(allotment),
+    call("tell pid 1 that its ids are mapped", "write", [MAPPED_FD, bytes(words(1)), 8]),
+    call("report the process id", "write", [REPORT_FD, address("pidRecord"), 16]),
+    call("close all descriptors", "close_range", [0, EVERY_FD, CLOSE_RANGE_UNSHARE]),
+    call("wait for pid 1 to end", "wait4", [{ kind: "value", at: PID }, address("initStatus"), 0, 0]),
+    ...dieTheSameDeath(),
+    { kind: "label", label: "pid 1" },
+  ];
+}
+
+/** Pid 1 before it touches a mount: its descriptors and ids. */
+export function initOperations(): readonly SetupOp[] {
+  return [
+    dieWithParent(),
+    call("open its own process directory", "openat", [AT_FDCWD, "/proc/self", O_PATH_CLOEXEC, 0], { result: variable("descriptor") }),
+    call("show its process directory to the monitor", "dup3", [value("descriptor"), PROCESS_FD, O_CLOEXEC]),
+    call("tell the monitor that it is born", "write", [BORN_FD, bytes(words(1)), 8]),
+    ...waitForEvent("wait for the id map", MAPPED_FD),
+    call("part with the monitor's descriptors", "close_range", [USER_NAMESPACE_FD, EVERY_FD, CLOSE_RANGE_UNSHARE]),
+    call("become group 0", "setresgid", [0, 0, 0]),
+    call("become user 0", "setresuid", [0, 0, 0]),
+    call("drop supplementary groups", "setgroups", [0, 0], ANYWAY),
+    call("let helpers look at it", "prctl", [PR_SET_DUMPABLE, 1, 0, 0, 0]),
+    dieWithParent(),
+    ...checkMeshLives("before the filesystem"),
+  ];
+}
+
+/** Pid 1 gives birth to the task and reaps until that ends; the task continues behind the label "task". */
+export function reaperOperations(): readonly SetupOp[] {
+  return [
+    call("start the task's process", "clone", [SIGCHLD, 0, 0, 0, 0], {
+      result: variable("task"),
+      onResult: { is: 0, goTo: { label: "task" } },
+    }),
+    call("hide from the task", "prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0]),
+    call("close all descriptors of pid 1", "close_range", [0, EVERY_FD, CLOSE_RANGE_UNSHARE]),
+    { kind: "label", label: "reap" },
+    call("reap", "wait4", [-1, { kind: "address", at: TASK_STATUS }, 0, 0], {
+      onResult: { is: variable("task"), goTo: { label: "task ended" } },
+    }),
+    { kind: "goto", label: "reap" },
+    { kind: "label", label: "task ended" },
+    call("end pid 1", "exit_group", [0]),
+    { kind: "label", label: "task" },
+  ];
+}
+
+/** Waits until mesh has attached the network helper: one byte on the report socket. */
+export function waitForNetwork(): readonly SetupOp[] {
+  return [
+    call("wait for the network", "read", [REPORT_FD, address("byte"), 1], { onResult: { is: 1, goTo: { label: "network ready" } } }),
+    call("end: mesh is gone", "exit_group", [SETUP_FAILED_EXIT]),
+    { kind: "label", label: "network ready" },
+  ];
+}
+
+/** Ends the context when mesh's end of the report socket is closed. */
+function checkMeshLives(when: string): readonly SetupOp[] {
+  const label = `mesh lives ${when}`;
+  return [
+    call("look for mesh", "recvfrom", [REPORT_FD, address("byte"), 1, MSG_PEEK_DONTWAIT, 0, 0], {
+      onError: { label },
+      onResult: { is: 1, goTo: { label } },
+    }),
+    call("end: mesh is gone", "exit_group", [SETUP_FAILED_EXIT]),
+    { kind: "label", label },
+  ];
+}
+
+function dieWithParent(): SetupOp {
+  return call("die with the parent", "prctl", [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0]);
+}
+
+/**
+ * Single-threaded and writing "0" to `tasks`, the move skips the kernel's global lock, whose wait costs milliseconds
+ * (cgroup_procs_write_start).
+ */
+function joinCgroups(taskFiles: readonly string[]): readonly SetupOp[] {
+  return taskFiles.flatMap((path) => writeFile(`join the cgroup of ${path}`, path, "0", false));
+}
+
+function writeFile(name: string, path: string, text: string, optional: boolean): readonly SetupOp[] {
+  const flow = optional ? ANYWAY : {};
+  return [
+    call(name, "openat", [AT_FDCWD, path, O_WRONLY_CLOEXEC, 0], { result: variable("descriptor"), ...flow }),
+    call(name, "write", [value("descriptor"), text, text.length], flow),
+    call(name, "close", [value("descriptor")], flow),
+  ];
+}
+
+/** Entering a user namespace changes credentials, which makes /proc/self root's: undone, or the id map can't be opened. */
+function enterUserNamespace(): readonly SetupOp[] {
+  return [
+    call("enter the user namespace of the subordinate ids", "setns", [USER_NAMESPACE_FD, CLONE.NEWUSER]),
+    call("keep its own process files", "prctl", [PR_SET_DUMPABLE, 1, 0, 0, 0]),
+  ];
+}
+
+function eventDescriptor(name: string, fd: number): readonly SetupOp[] {
+  return [
+    call(name, "eventfd2", [0, O_CLOEXEC], { result: variable("descriptor") }),
+    call(name, "dup3", [value("descriptor"), fd, O_CLOEXEC]),
+    call(name, "close", [value("descriptor")]),
+  ];
+}
+
+function waitForEvent(name: string, fd: number): readonly SetupOp[] {
+  const pollFd = new Uint8Array(8);
+  new DataView(pollFd.buffer).setInt32(0, fd, true);
+  pollFd[4] = 1; // POLLIN
+  return [
+    call(name, "ppoll", [bytes(pollFd), 1, bytes(words(HANDSHAKE_SECONDS, 0)), 0, 0], {
+      onResult: { is: 1, goTo: { label: name } },
+    }),
+    call("end: nobody answered", "exit_group", [SETUP_FAILED_EXIT]),
+    { kind: "label", label: name },
+  ];
+}
+
+const PID: Place = variable("pidRecord", 8);
+
+/** Monitor and pid 1 share their descriptors until both close them: pid 1 shows its /proc directory so, and no path is formatted. */
+function birth(spec: ContextSpec, allotment: Allotment): readonly SetupOp[] {
+  const born = { result: PID, onResult: { is: 0, goTo: { label: "pid 1" } } } as const;
+  const name = "make the namespaces";
+  if (allotment.cgroupDirectory === null) {
+    return [call(name, "clone", [birthFlags(spec) | SIGCHLD, 0, 0, 0, 0], born)];
+  }
+  return [
+    call("open the cgroup", "openat", [AT_FDCWD, allotment.cgroupDirectory, O_PATH_CLOEXEC, 0], { result: variable("cloneArguments", 80) }),
+    call(name, "clone3", [address("cloneArguments"), 88], born),
+  ];
+}
+
+/** `struct clone_args` (clone(2)) for a birth inside a cgroup; its last word is filled with the directory's descriptor. */
+export function cloneArguments(spec: ContextSpec): Uint8Array {
+  return words(BigInt(birthFlags(spec)) | CLONE_INTO_CGROUP, 0, 0, 0, SIGCHLD, 0, 0, 0, 0, 0, 0);
+}
+
+/** All namespaces, and shared descriptors. */
+function birthFlags(spec: ContextSpec): number {
+  const network = spec.network === "host" ? 0 : CLONE.NEWNET;
+  return CLONE.FILES | CLONE.NEWUSER | CLONE.NEWNS | CLONE.NEWPID | CLONE.NEWIPC | CLONE.NEWUTS | CLONE.NEWCGROUP | network;
+}
+
+function writeIdMap({ idMap }: Allotment): readonly SetupOp[] {
+  const write = (name: string, file: string, text: string): readonly SetupOp[] => [
+    call(name, "openat", [PROCESS_FD, file, O_WRONLY_CLOEXEC, 0], { result: variable("descriptor") }),
+    call(name, "write", [value("descriptor"), text, text.length]),
+    call(name, "close", [value("descriptor")]),
+  ];
+  return [
+    ...(idMap.denySetgroups ? write("refuse setgroups", "setgroups", "deny") : []),
+    ...write("map user ids", "uid_map", idMap.uidMap),
+    ...write("map group ids", "gid_map", idMap.gidMap),
+  ];
+}
+
+/** The monitor ends as the task did: same exit code, or same signal. When pid 1 itself was killed, by that signal. */
+function dieTheSameDeath(): readonly SetupOp[] {
+  const bits = (name: string, of: Place, mask: number, whenZero: string): SetupOp => ({
+    kind: "bits",
+    name,
+    of,
+    mask,
+    result: variable("signal"),
+    onResult: { is: 0, goTo: { label: whenZero } },
+  });
+  return [
+    bits("look whether a signal ended pid 1", variable("initStatus"), 0x7f, "pid 1 exited"),
+    { kind: "goto", label: "die by the signal" },
+    { kind: "label", label: "pid 1 exited" },
+    bits("look whether the set-up failed", variable("initStatus"), 0xff00, "task status is there"),
+    call("exit as pid 1 did", "exit_group", [{ kind: "value", at: variable("initStatus", 1) }]),
+    { kind: "label", label: "task status is there" },
+    bits("look whether a signal ended the task", TASK_STATUS, 0x7f, "task exited"),
+    { kind: "goto", label: "die by the signal" },
+    { kind: "label", label: "task exited" },
+    call("exit as the task did", "exit_group", [{ kind: "value", at: { fixed: SHARED_ADDRESS + 1 } }]),
+    { kind: "label", label: "die by the signal" },
+    call("leave no core dump", "prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0], ANYWAY),
+    call("find its own id", "getpid", [], { result: variable("self") }),
+    call("die by the same signal", "kill", [value("self"), value("signal")], ANYWAY),
+    call("exit as if killed", "exit_group", [128 + SIGKILL]),
+  ];
+}

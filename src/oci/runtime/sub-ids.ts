@@ -1,0 +1,19 @@
+// Subordinate ids: reads /etc/subuid and /etc/subgid (subuid(5)). Pure.
+
+export interface IdRange {
+  readonly start: number;
+  readonly count: number;
+}
+
+/** Ids 1 to this one exist inside a context with a range. */
+export const RANGE_COUNT = 65_535;
+
+/** The first range of the user, by name or by number, that is large enough; null when there is none. */
+export function findRange(text: string, user: { readonly name: string; readonly id: number }): IdRange | null {
+  for (const line of text.split("\n")) {
+    const [owner, start, count] = line.trim().split(":");
+    if (owner !== user.name && owner !== String(user.id)) continue;
+    if (Number(start) > 0 && Number(count) >= RANGE_COUNT) return { start: Number(start), count: Number(count) };
+  }
+  return null;
+}

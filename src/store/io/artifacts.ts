@@ -1,0 +1,113 @@
+// Artifacts: a file is a blob; a directory is a tree whose directory lies among the layers, so that it can be bound read-only
+// into a task without a copy, and copied out for people.
+
+import { shortDigest } from "../../base/digest.ts";
+import { MeshError } from "../../base/errors.ts";
+import type { IdMaps } from "../ids.ts";
+import { EMPTY_TREE } from "../layer.ts";
+import { mergeWithSources } from "../merged.ts";
+import type { Artifact } from "../result.ts";
+import type { Tree } from "../tree.ts";
+import type { Blobs } from "./blobs.ts";
+import { buildTree, linksPointingOut } from "./build-tree.ts";
+import { copyFile } from "./copy-file.ts";
+import { storeFailure } from "./failures.ts";
+import type { HashPool } from "./hash-pool.ts";
+import type { Home } from "./home.ts";
+import { defaultIds, type Layers, sizeOf } from "./layers.ts";
+import * as raw from "./raw-files.ts";
+import { scanDirectory } from "./scan.ts";
+import { resolveInStack } from "./stack-path.ts";
+
+export interface CaptureOptions {
+  readonly key: string;
+  /** Directories that the path is looked up in, top first: an upper and the layers below it, or just one directory. */
+  readonly stack: readonly string[];
+  /** Path from the stack's root. Links are followed inside the stack only. */
+  readonly path: string;
+  /** Directories of the stack never change again: files may be shared with them instead of being copied. */
+  readonly immutable: boolean;
+  readonly ids?: IdMaps | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export class Artifacts {
+  readonly #home: Home;
+  readonly #blobs: Blobs;
+  readonly #layers: Layers;
+  readonly #pool: HashPool;
+
+  constructor(home: Home, blobs: Blobs, layers: Layers, pool: HashPool) {
+    this.#home = home;
+    this.#blobs = blobs;
+    this.#layers = layers;
+    this.#pool = pool;
+  }
+
+  /** Takes a file or directory into the store. Throws `artifact.not-found` when nothing is there. */
+  async capture(options: CaptureOptions): Promise<Artifact> {
+    const found = resolveInStack(options.stack, options.path);
+    if (!found) {
+      throw new MeshError("artifact.not-found", `Cannot keep artifact ${JSON.stringify(options.key)}: there is nothing at ${JSON.stringify(options.path)}`, {
+        hint: "The task must leave a file or a directory at that path.",
+      });
+    }
+    const name = options.path.split("/").findLast((part) => part !== "" && part !== ".") ?? options.key;
+    const mode = found.stat.mode & 0o7777;
+    if (found.kind === "file") {
+      const digest = await this.#blobs.putFile(found.path, { move: false });
+      return { key: options.key, digest, kind: "file", name, sizeBytes: found.stat.size, mode };
+    }
+    const ref = await this.#directory(found.paths, options);
+    return { key: options.key, digest: ref.digest, kind: "directory", name, sizeBytes: ref.sizeBytes, mode };
+  }
+
+  async #directory(paths: readonly string[], options: CaptureOptions): Promise<{ digest: Artifact["digest"]; sizeBytes: number }> {
+    const ids = options.ids ?? defaultIds();
+    const sources = paths.toReversed();
+    const trees: Tree[] = [];
+    try {
+      for (const path of sources) {
+        const scan = await scanDirectory(path, { ids, maskedDirectories: new Set(), removeForeign: false, signal: options.signal });
+        await this.#pool.hash(scan, Date.now(), options.signal);
+        trees.push(scan.tree());
+      }
+      const { tree, sources: sourceOf } = mergeWithSources(trees, { asLayer: false });
+      const temporary = this.#home.temporary();
+      try {
+        await buildTree(temporary, { tree, sources, sourceOf, below: "", how: options.immutable ? "link" : "copy", ids, signal: options.signal });
+        const ref = this.#layers.publish(temporary, { tree: () => tree, sizeBytes: sizeOf(tree) }, ids);
+        if (ref.digest === EMPTY_TREE) this.#home.discard(temporary);
+        return ref;
+      } catch (error) {
+        this.#home.discard(temporary);
+        throw error;
+      }
+    } catch (error) {
+      throw storeFailure(error, `keep artifact ${JSON.stringify(options.key)}`);
+    }
+  }
+
+  /**
+   * Copies an artifact out to `target`, which must not exist; files belong to this process. Answers the symlinks that lead out of
+   * the directory: they are made as they are, and never followed. Throws `blob.missing`, `blob.corrupt`, `store.full`.
+   */
+  async materialize(artifact: Artifact, target: string, signal?: AbortSignal): Promise<{ readonly pointingOut: readonly string[] }> {
+    try {
+      if (artifact.kind === "file") {
+        // `read` names what is wrong, and drops a blob that can't be trusted.
+        if (!this.#blobs.verify(artifact.digest)) this.#blobs.read(artifact.digest);
+        copyFile(this.#blobs.path(artifact.digest), target);
+        raw.check(raw.chmodAt(raw.HERE, target, artifact.mode & 0o777), "chmod", target);
+        return { pointingOut: [] };
+      }
+      if (!this.#layers.has(artifact.digest)) throw new MeshError("blob.missing", `Cannot find artifact directory ${shortDigest(artifact.digest)}`);
+      const tree = this.#layers.tree(artifact.digest);
+      await buildTree(target, { tree, sources: [this.#layers.directory(artifact.digest)], below: "", how: "copy", ids: null, signal });
+      raw.check(raw.chmodAt(raw.HERE, target, (artifact.mode & 0o777) | 0o700), "chmod", target);
+      return { pointingOut: linksPointingOut(tree) };
+    } catch (error) {
+      throw storeFailure(error, `copy artifact ${JSON.stringify(artifact.key)} to ${target}`);
+    }
+  }
+}

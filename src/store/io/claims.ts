@@ -1,0 +1,116 @@
+// Claims: one key runs once on this machine, and no more runs at once than fits, across all processes that share the store. All
+// of it is decided in one transaction. A claim whose process is gone counts no more.
+
+import type { Digest } from "../../base/digest.ts";
+import { type Capacity, type Demand, fitDemand, type GpuLease, type Shortage, type Taken } from "../capacity.ts";
+import type { Owner } from "../owner.ts";
+import type { Index } from "./index-db.ts";
+import { currentOwner, isAlive } from "./liveness.ts";
+import type { Results, StoredResult } from "./results.ts";
+
+/** The process that holds a claim, and what it says of itself. */
+export interface ClaimOwner extends Owner {
+  readonly run: string;
+  readonly task: string;
+}
+
+export interface ClaimOptions extends Demand {
+  /** null for a task that is not cached. */
+  readonly key: Digest | null;
+  readonly owner: ClaimOwner;
+  /** All that this machine gives; the same in every process, or the smallest counts for who says it. */
+  readonly capacity: Capacity;
+  readonly nowMs: number;
+}
+
+export type Claim =
+  | { readonly kind: "granted"; readonly id: number; readonly gpus: readonly GpuLease[] }
+  | { readonly kind: "hit"; readonly result: StoredResult }
+  | { readonly kind: "busy"; readonly by: ClaimOwner }
+  | { readonly kind: "full"; readonly reasons: readonly Shortage[]; readonly by: readonly ClaimOwner[] };
+
+interface ClaimRow {
+  readonly id: number;
+  readonly key: string | null;
+  readonly owner: string;
+  readonly cpu_milli: number;
+  readonly memory_bytes: number;
+  readonly gpus: string;
+}
+
+export class Claims {
+  readonly #index: Index;
+  readonly #results: Results;
+
+  constructor(index: Index, results: Results) {
+    this.#index = index;
+    this.#results = results;
+  }
+
+  /** This process as the owner of a claim. */
+  owner(run: string, task: string): ClaimOwner {
+    return { ...currentOwner(), run, task };
+  }
+
+  /** Claims a key and room for its task; or says that its result is there, that it runs elsewhere, or what is short. */
+  claim(options: ClaimOptions): Claim {
+    return this.#index.transaction((): Claim => {
+      if (options.key !== null) {
+        const result = this.#results.get(options.key, options.nowMs);
+        if (result) return { kind: "hit", result };
+      }
+      const held = this.#living();
+      const same = options.key === null ? undefined : held.find((claim) => claim.key === options.key);
+      if (same) return { kind: "busy", by: same.owner };
+      const fit = fitDemand(options.capacity, held, options);
+      if (!fit.fits) return { kind: "full", reasons: fit.reasons, by: held.map((claim) => claim.owner) };
+      this.#index.run(
+        "INSERT INTO claims (key, owner, cpu_milli, memory_bytes, gpus) VALUES (?, ?, ?, ?, ?)",
+        options.key,
+        JSON.stringify(options.owner),
+        options.cpuMilli,
+        options.memoryBytes,
+        JSON.stringify(fit.gpus),
+      );
+      return { kind: "granted", id: this.#index.lastId, gpus: fit.gpus };
+    });
+  }
+
+  /** Gives a claim back. One that is gone already is no error. */
+  release(id: number): void {
+    this.#index.run("DELETE FROM claims WHERE id = ?", id);
+  }
+
+  /** Claims of processes that live. */
+  list(): readonly (Taken & { readonly id: number; readonly key: Digest | null; readonly owner: ClaimOwner })[] {
+    return this.#index.transaction(() => this.#living());
+  }
+
+  /** Reads all claims and removes those of dead processes; each process is looked at once. */
+  #living(): (Taken & { id: number; key: Digest | null; owner: ClaimOwner })[] {
+    const alive = new Map<string, boolean>();
+    const living = [];
+    for (const row of this.#index.all<ClaimRow>("SELECT * FROM claims ORDER BY id")) {
+      const owner = JSON.parse(row.owner) as ClaimOwner;
+      const process = `${owner.pid} ${owner.startTicks} ${owner.bootId} ${owner.pidNamespace}`;
+      let lives = alive.get(process);
+      if (lives === undefined) {
+        lives = isAlive(owner);
+        alive.set(process, lives);
+      }
+      if (!lives) {
+        this.#index.run("DELETE FROM claims WHERE id = ?", row.id);
+        continue;
+      }
+      living.push({
+        id: row.id,
+        key: row.key as Digest | null,
+        owner,
+        cpuMilli: row.cpu_milli,
+        memoryBytes: row.memory_bytes,
+        gpus: JSON.parse(row.gpus) as readonly GpuLease[],
+      });
+    }
+    return living;
+  }
+}

@@ -1,0 +1,75 @@
+// The folders of one MESH_HOME: made when missing, temporary names, and rubbish that is removed in the background.
+
+import { mkdirSync, readdirSync, renameSync } from "node:fs";
+import { MeshError } from "../../base/errors.ts";
+import { type HomePaths, homePaths } from "../paths.ts";
+import { storeFailure } from "./failures.ts";
+import { currentOwner, isAlive } from "./liveness.ts";
+import { removeTree } from "./remove-tree.ts";
+
+export class Home {
+  readonly paths: HomePaths;
+  #names = 0;
+  readonly #removals = new Set<Promise<void>>();
+
+  /** Throws `store.unwritable` or `store.full` when the folders can't be made. */
+  constructor(home: string) {
+    this.paths = homePaths(home);
+    try {
+      // One call when all is there; the order makes `runs` the last that is made.
+      mkdirSync(this.paths.runs, 0o700);
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "EEXIST") return;
+      this.#make();
+    }
+  }
+
+  #make(): void {
+    const { home, blobs, layers, masks, scratch, tmp, runs } = this.paths;
+    try {
+      for (const folder of [home, blobs, layers, masks, scratch, tmp, runs]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      const failure = storeFailure(error, `make the store in ${home}`);
+      throw failure instanceof MeshError ? failure : new MeshError("store.unwritable", `Cannot make the store in ${home}`, { cause: error });
+    }
+  }
+
+  /** A path in tmp/ that nothing else uses; its name says which process it belongs to. */
+  temporary(): string {
+    const { pid, startTicks } = currentOwner();
+    return `${this.paths.tmp}/${pid}.${startTicks || "0"}.${this.#names++}`;
+  }
+
+  /** Takes a directory out of sight at once and removes it in the background. */
+  discard(path: string): void {
+    const doomed = this.temporary();
+    try {
+      renameSync(path, doomed);
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "ENOENT") return;
+      throw error;
+    }
+    // What can't be removed stays in tmp/, where `sweep` tries again.
+    const removal = removeTree(doomed).catch(() => {});
+    this.#removals.add(removal);
+    void removal.then(() => this.#removals.delete(removal));
+  }
+
+  /** Resolves when all that was discarded is gone. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#removals);
+  }
+
+  /** Removes what processes that have ended left in tmp/; the number of entries removed. */
+  async sweep(): Promise<number> {
+    const here = currentOwner();
+    let removed = 0;
+    for (const name of readdirSync(this.paths.tmp)) {
+      const [pid = "", startTicks = ""] = name.split(".");
+      if (isAlive({ ...here, pid: Number(pid), startTicks: startTicks === "0" ? "" : startTicks })) continue;
+      await removeTree(`${this.paths.tmp}/${name}`);
+      removed++;
+    }
+    return removed;
+  }
+}

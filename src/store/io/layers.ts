@@ -1,0 +1,390 @@
+// Layers on disk: a task's upper directory becomes its layer by rename, is found again by the digest of its tree, and serves as an
+// overlay lowerdir as it stands. Also what is made of layers: masks, flattened stacks, and views through a filter.
+
+import { existsSync, readdirSync } from "node:fs";
+import { canonicalDigest } from "../../base/canonical.ts";
+import { type Digest, shortDigest } from "../../base/digest.ts";
+import type { Filter } from "../filter.ts";
+import { type IdMaps, IDENTITY_IDS, singleId } from "../ids.ts";
+import { EMPTY_LAYER, EMPTY_TREE, isEmptyLayer, type LayerRef } from "../layer.ts";
+import { applyFilter, type FilteredView, type MaskParent, mergeTrees, mergeWithSources } from "../merged.ts";
+import { layerPath, maskPath } from "../paths.ts";
+import { comparePaths, inWorkspace, parentOf, type Tree } from "../tree.ts";
+import { decodeTree, type EncodedTree, encodeParts, encodeTree } from "../tree-codec.ts";
+import type { Blobs } from "./blobs.ts";
+import { buildTree } from "./build-tree.ts";
+import { storeFailure } from "./failures.ts";
+import type { HashPool } from "./hash-pool.ts";
+import type { Home } from "./home.ts";
+import type { Index } from "./index-db.ts";
+import * as raw from "./raw-files.ts";
+import { removeTree } from "./remove-tree.ts";
+import { type Scan, scanDirectory } from "./scan.ts";
+
+/** Trees up to this size live in the index, larger ones in a blob. */
+const INLINE_TREE_BYTES = 16_384;
+/** Trees and views kept in memory, by number of entries. */
+const CACHED_ENTRIES = 100_000;
+
+export interface CommitOptions {
+  /** The overlay's upper directory, not mounted any more. It is gone afterwards, unless it was empty. */
+  readonly upper: string;
+  /**
+   * Tree paths of directories that a mask hid. One that the task made over the mask's whiteout carries an opaque mark although
+   * nothing was deleted: the mark is removed.
+   */
+  readonly maskedDirectories: ReadonlySet<string>;
+  /** Whether a tree path stays in the layer (`outputs.filesystem.filter`); directories above what stays are kept. */
+  readonly keep?: ((path: string) => boolean) | undefined;
+  /** How owners on disk look inside; by default root's are themselves, and an ordinary user is root inside. */
+  readonly ids?: IdMaps | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A filter's outcome over a stack of layers, without the entries behind its digest. */
+export type LayerView = Omit<FilteredView, "keyTree">;
+
+interface LayerRow {
+  readonly digest: string;
+  readonly workspace: string;
+  readonly system: string;
+  readonly size: number;
+  readonly entries: number;
+  readonly ids: string;
+  readonly boot: string;
+}
+
+export class Layers {
+  readonly #home: Home;
+  readonly #index: Index;
+  readonly #blobs: Blobs;
+  readonly #pool: HashPool;
+  readonly #boot: string;
+  readonly #trees = new Map<Digest, Tree>();
+  #cachedEntries = 0;
+
+  constructor(home: Home, index: Index, blobs: Blobs, pool: HashPool, boot: string) {
+    this.#home = home;
+    this.#index = index;
+    this.#blobs = blobs;
+    this.#pool = pool;
+    this.#boot = boot;
+  }
+
+  /**
+   * Makes a layer of an upper directory: reads it, then renames it into place, or drops it when that layer is there already.
+   * Throws `store.full`, `store.unwritable`, `io.failed`; the upper directory is then still where it was.
+   */
+  async commit(options: CommitOptions): Promise<LayerRef> {
+    const { upper, signal } = options;
+    try {
+      if (readdirSync(upper).length === 0) return EMPTY_LAYER;
+      const ids = options.ids ?? defaultIds();
+      const scanOptions = { ids, maskedDirectories: options.maskedDirectories, removeForeign: true, signal };
+      let scan = await scanDirectory(upper, scanOptions);
+      if (options.keep && (await pruneUnkept(upper, scan.entries, options.keep))) scan = await scanDirectory(upper, scanOptions);
+      for (const path of scan.dropped) {
+        this.#index.warn("entry-left-out", `${JSON.stringify(path)} is a socket or a device, which a layer can't hold`);
+      }
+      if (scan.entries.length === 0) return EMPTY_LAYER;
+      await this.#pool.hash(scan, Date.now(), signal);
+      return this.publish(upper, scan, ids);
+    } catch (error) {
+      throw storeFailure(error, `commit the layer in ${upper}`);
+    }
+  }
+
+  /** Puts a directory whose tree is known into place, or drops it when that layer is there already. */
+  publish(directory: string, content: Pick<Scan, "tree" | "sizeBytes">, ids: IdMaps): LayerRef {
+    const tree = content.tree();
+    const encoded = encodeParts(tree);
+    const ref = refOf(encoded, content.sizeBytes, tree.length);
+    if (isEmptyLayer(ref)) return ref;
+    if (encoded.bytes.length > INLINE_TREE_BYTES) this.#blobs.put(encoded.bytes);
+    const target = this.directory(ref.digest);
+    raw.check(raw.chmodAt(raw.HERE, directory, 0o755), "chmod", directory);
+    let isMoved = false;
+    try {
+      this.#index.transaction(() => {
+        const present = existsSync(target);
+        if (present && this.has(ref.digest)) {
+          this.#home.discard(directory);
+          return;
+        }
+        // A directory of that name that no row vouches for is rubbish of a process that ended in the middle.
+        if (present) this.#home.discard(target);
+        raw.check(raw.renameAt(raw.HERE, directory, raw.HERE, target), "rename", target);
+        isMoved = true;
+        this.#insert(ref, encoded, ids);
+      });
+    } catch (error) {
+      if (isMoved) raw.renameAt(raw.HERE, target, raw.HERE, directory);
+      throw error;
+    }
+    return ref;
+  }
+
+  #insert(ref: LayerRef, encoded: EncodedTree, ids: IdMaps): void {
+    this.#index.run(
+      "INSERT OR REPLACE INTO layers (digest, workspace, system, size, entries, ids, boot, used_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      ref.digest,
+      ref.workspace,
+      ref.system,
+      ref.sizeBytes,
+      ref.entries,
+      JSON.stringify(ids),
+      this.#boot,
+      Date.now(),
+    );
+    if (encoded.bytes.length <= INLINE_TREE_BYTES) {
+      this.#index.run("INSERT OR REPLACE INTO trees (digest, bytes) VALUES (?, ?)", ref.digest, encoded.bytes);
+    }
+  }
+
+  /** Where the layer's directory is, whether it exists or not. The empty layer has none. */
+  directory(digest: Digest): string {
+    return layerPath(this.#home.paths, digest);
+  }
+
+  /** Whether the layer is there. Whether it survived a reboot is another question: `needsCheck`. */
+  has(digest: Digest): boolean {
+    return digest === EMPTY_TREE || (this.#row(digest) !== null && existsSync(this.directory(digest)));
+  }
+
+  /** The layer's name and parts, or null when it is not there. */
+  ref(digest: Digest): LayerRef | null {
+    if (digest === EMPTY_TREE) return EMPTY_LAYER;
+    const row = this.#row(digest);
+    if (!row || !existsSync(this.directory(digest))) return null;
+    return {
+      digest,
+      workspace: row.workspace as Digest,
+      system: row.system as Digest,
+      sizeBytes: row.size,
+      entries: row.entries,
+    };
+  }
+
+  /** Whether the layer was written under an earlier boot without a sync, so that `verify` has to be asked before it is used. */
+  needsCheck(digest: Digest): boolean {
+    const row = this.#row(digest);
+    return row !== null && row.boot !== this.#boot && row.boot !== "synced";
+  }
+
+  /** The layer's tree. Throws `blob.missing` when the layer is not there. */
+  tree(digest: Digest): Tree {
+    if (digest === EMPTY_TREE) return [];
+    const cached = this.#trees.get(digest);
+    if (cached) return cached;
+    const row = this.#index.get<{ bytes: Uint8Array }>("SELECT bytes FROM trees WHERE digest = ?", digest);
+    const tree = decodeTree(row ? row.bytes : this.#blobs.read(digest));
+    this.#remember(digest, tree);
+    return tree;
+  }
+
+  #remember(digest: Digest, tree: Tree): void {
+    this.#trees.set(digest, tree);
+    this.#cachedEntries += tree.length;
+    for (const [oldest, { length }] of this.#trees) {
+      if (this.#cachedEntries <= CACHED_ENTRIES || oldest === digest) break;
+      this.#trees.delete(oldest);
+      this.#cachedEntries -= length;
+    }
+  }
+
+  /** Reads the whole layer again. False when its directory is not what its digest says; then the layer is dropped. */
+  async verify(digest: Digest, signal?: AbortSignal): Promise<boolean> {
+    if (digest === EMPTY_TREE) return true;
+    const row = this.#row(digest);
+    if (row && (await this.#matches(digest, JSON.parse(row.ids) as IdMaps, signal))) {
+      this.#index.run("UPDATE layers SET boot = ? WHERE digest = ?", this.#boot, digest);
+      return true;
+    }
+    this.drop(digest);
+    this.#index.warn("layer-dropped", `Layer ${shortDigest(digest)} is not what it should be; its task runs again`);
+    return false;
+  }
+
+  async #matches(digest: Digest, ids: IdMaps, signal?: AbortSignal): Promise<boolean> {
+    try {
+      const scan = await scanDirectory(this.directory(digest), { ids, maskedDirectories: new Set(), removeForeign: false, signal });
+      await this.#pool.hash(scan, Date.now(), signal);
+      return scan.dropped.length === 0 && encodeParts(scan.tree()).digest === digest && this.#treeIsSound(digest);
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      return false;
+    }
+  }
+
+  #treeIsSound(digest: Digest): boolean {
+    const row = this.#index.get<{ bytes: Uint8Array }>("SELECT bytes FROM trees WHERE digest = ?", digest);
+    return row !== null || this.#blobs.read(digest).length > 0;
+  }
+
+  /** Forgets a layer and removes its directory. */
+  drop(digest: Digest): void {
+    this.#trees.delete(digest);
+    this.#index.transaction(() => {
+      this.#index.run("DELETE FROM layers WHERE digest = ?", digest);
+      this.#index.run("DELETE FROM trees WHERE digest = ?", digest);
+      this.#home.discard(this.directory(digest));
+    });
+  }
+
+  /**
+   * Directory of whiteouts that hides these tree paths when it lies above the layers. `parents` are the directories above
+   * them with the attributes that the layers give them: the mask has to repeat them, as the topmost ones count.
+   */
+  mask(hidden: readonly string[], parents: readonly MaskParent[] = []): string {
+    const attributes = new Map(parents.map((parent) => [parent.path, parent]));
+    const directories = new Set<string>();
+    for (const path of hidden) {
+      for (let above = parentOf(path); above !== "" && !directories.has(above); above = parentOf(above)) directories.add(above);
+    }
+    const tree: Tree = [...directories, ...hidden].toSorted(comparePaths).map((path) => maskEntry(path, directories.has(path), attributes));
+    const encoded = encodeParts(tree);
+    const target = maskPath(this.#home.paths, encoded.digest);
+    if (existsSync(target)) return target;
+    const temporary = this.#home.temporary();
+    try {
+      makeMask(temporary, tree);
+      const code = raw.renameAt(raw.HERE, temporary, raw.HERE, target);
+      // Another process may have been faster.
+      if (code === -raw.ERRNO.ENOTEMPTY || code === -raw.ERRNO.EEXIST) this.#home.discard(temporary);
+      else raw.check(code, "rename", target);
+    } catch (error) {
+      this.#home.discard(temporary);
+      throw storeFailure(error, "make a mask");
+    }
+    return target;
+  }
+
+  /**
+   * One layer that stands for a stack of them, bottom first: for stacks deeper than one overlay takes. Files are hardlinks.
+   * Owners are those of the layers; all of them must have been committed with the same id maps.
+   */
+  async flatten(digests: readonly Digest[], signal?: AbortSignal): Promise<LayerRef> {
+    const stack = digests.filter((digest) => digest !== EMPTY_TREE);
+    const { tree, sources } = mergeWithSources(stack.map((digest) => this.tree(digest)), { asLayer: true });
+    const encoded = encodeParts(tree);
+    const known = this.ref(encoded.digest);
+    if (known) return known;
+    const ids = JSON.parse(this.#row(stack[0] ?? EMPTY_TREE)?.ids ?? "null") as IdMaps | null;
+    const temporary = this.#home.temporary();
+    try {
+      await buildTree(temporary, {
+        tree,
+        sources: stack.map((digest) => this.directory(digest)),
+        sourceOf: sources,
+        below: "",
+        how: "link",
+        ids: ids ?? defaultIds(),
+        signal,
+      });
+      return this.publish(temporary, { tree: () => tree, sizeBytes: sizeOf(tree) }, ids ?? defaultIds());
+    } catch (error) {
+      this.#home.discard(temporary);
+      throw storeFailure(error, `flatten ${stack.length} layers`);
+    }
+  }
+
+  /**
+   * What a task over these layers (bottom first) finds in its workspace through a filter. Computed once for each pair of
+   * workspace contents and filter, whatever else the layers hold.
+   */
+  view(layers: readonly LayerRef[], filter: Filter): LayerView {
+    const stack = layers.filter((layer) => layer.workspace !== EMPTY_TREE);
+    const key = canonicalDigest([
+      stack.map((layer) => layer.workspace),
+      filter.entries.map((entry) => [entry.pattern, entry.cacheKey]),
+      filter.kind,
+    ]);
+    const row = this.#index.get<{ body: string }>("SELECT body FROM views WHERE key = ?", key);
+    if (row) return JSON.parse(row.body) as LayerView;
+    const { keyTree, ...view } = this.viewTree(stack, filter);
+    // Kept so that two keys can be compared file by file, also when the layers are gone.
+    if (keyTree.length > 0) this.#blobs.put(encodeTree(keyTree));
+    this.#index.run("INSERT OR REPLACE INTO views (key, body, used_at) VALUES (?, ?, ?)", key, JSON.stringify(view), Date.now());
+    return view;
+  }
+
+  /** The same with the entries behind the key's digest, computed anew. */
+  viewTree(layers: readonly LayerRef[], filter: Filter): FilteredView {
+    const trees = layers.map((layer) => this.tree(layer.digest).filter((entry) => inWorkspace(entry.path)));
+    return applyFilter(mergeTrees(trees), filter);
+  }
+
+  #row(digest: Digest): LayerRow | null {
+    return this.#index.get<LayerRow>("SELECT * FROM layers WHERE digest = ?", digest);
+  }
+}
+
+/** How owners on disk look inside when nothing else is said. */
+export function defaultIds(): IdMaps {
+  const uid = process.geteuid?.() ?? 0;
+  return uid === 0 ? IDENTITY_IDS : singleId(uid, process.getegid?.() ?? 0);
+}
+
+/** Bytes of a tree's files, hardlinks counted once. */
+export function sizeOf(tree: Tree): number {
+  const seen = new Set<number>();
+  let size = 0;
+  for (const entry of tree) {
+    if (entry.hardlink > 0 && seen.has(entry.hardlink)) continue;
+    if (entry.hardlink > 0) seen.add(entry.hardlink);
+    size += entry.size;
+  }
+  return size;
+}
+
+function refOf(encoded: EncodedTree, sizeBytes: number, entries: number): LayerRef {
+  return { digest: encoded.digest, workspace: encoded.workspace, system: encoded.system, sizeBytes, entries };
+}
+
+/** Removes from disk what is not kept; whether there was anything. */
+async function pruneUnkept(root: string, entries: Scan["entries"], keep: (path: string) => boolean): Promise<boolean> {
+  const kept = new Set<string>();
+  for (let index = entries.length - 1; index >= 0; index--) {
+    const path = entries[index]?.path ?? "";
+    if (!kept.has(path) && !keep(path)) continue;
+    kept.add(path);
+    if (parentOf(path) !== "") kept.add(parentOf(path));
+  }
+  const doomed = entries.filter(({ path }) => !kept.has(path) && (parentOf(path) === "" || kept.has(parentOf(path))));
+  for (const { path } of doomed) await removeTree(`${root}/${path}`);
+  return doomed.length > 0;
+}
+
+function maskEntry(path: string, isDirectory: boolean, attributes: ReadonlyMap<string, MaskParent>): Tree[number] {
+  const found = attributes.get(path);
+  return {
+    path,
+    kind: isDirectory ? "directory" : "whiteout",
+    mode: isDirectory ? (found?.mode ?? 0o755) : 0,
+    uid: isDirectory ? (found?.uid ?? 0) : 0,
+    gid: isDirectory ? (found?.gid ?? 0) : 0,
+    size: 0,
+    digest: null,
+    target: null,
+    xattrs: [],
+    hardlink: 0,
+    opaque: false,
+  };
+}
+
+function makeMask(root: string, tree: Tree): void {
+  raw.check(raw.makeDirectoryAt(raw.HERE, root, 0o755), "make", root);
+  const ids = defaultIds();
+  for (const entry of tree) {
+    const path = `${root}/${entry.path}`;
+    if (entry.kind === "whiteout") raw.check(raw.makeWhiteoutAt(raw.HERE, path), "make", path);
+    else raw.check(raw.makeDirectoryAt(raw.HERE, path, 0o700), "make", path);
+  }
+  for (const entry of tree.toReversed()) {
+    if (entry.kind !== "directory") continue;
+    const path = `${root}/${entry.path}`;
+    // An ordinary user owns all of it anyway.
+    if (ids === IDENTITY_IDS) raw.check(raw.chownAt(raw.HERE, path, entry.uid, entry.gid), "chown", path);
+    raw.check(raw.chmodAt(raw.HERE, path, entry.mode), "chmod", path);
+  }
+}

@@ -1,0 +1,148 @@
+// The store of one MESH_HOME: opens it and ties its parts together. What each part does stands in the file named after it.
+
+import { closeSync, openSync } from "node:fs";
+import type { Digest } from "../../base/digest.ts";
+import { LIMITS } from "../../base/limits.ts";
+import type { LogRef } from "../result.ts";
+import { Artifacts } from "./artifacts.ts";
+import { Blobs } from "./blobs.ts";
+import { Claims } from "./claims.ts";
+import { Definitions } from "./definitions.ts";
+import { Durations } from "./durations.ts";
+import { HashPool } from "./hash-pool.ts";
+import { Home } from "./home.ts";
+import { Index, type StoreWarning } from "./index-db.ts";
+import { Layers } from "./layers.ts";
+import { bootId } from "./liveness.ts";
+import { type LogBounds, LogWriter } from "./log-writer.ts";
+import { type PruneOptions, Pruner, type PruneReport, type StoreStats } from "./prune.ts";
+import * as raw from "./raw-files.ts";
+import { Results, type StoredResult } from "./results.ts";
+import { Runs } from "./runs.ts";
+import { type FromFilesOptions, type SourceFile, WorkingTrees } from "./working-tree.ts";
+import type { LayerRef } from "../layer.ts";
+import type { HomePaths } from "../paths.ts";
+
+export class Store implements Disposable {
+  readonly paths: HomePaths;
+  readonly blobs: Blobs;
+  readonly layers: Layers;
+  readonly artifacts: Artifacts;
+  readonly results: Results;
+  readonly claims: Claims;
+  readonly runs: Runs;
+  readonly definitions: Definitions;
+  readonly durations: Durations;
+  readonly #home: Home;
+  readonly #index: Index;
+  readonly #pool = new HashPool();
+  readonly #trees: WorkingTrees;
+  readonly #pruner: Pruner;
+  readonly #boot: string;
+
+  /** Opens the store in `home`, an absolute path, and makes it when it is not there. Throws `store.unwritable`, `store.full`. */
+  static open(home: string): Store {
+    return new Store(new Home(home));
+  }
+
+  private constructor(home: Home) {
+    this.#home = home;
+    this.paths = home.paths;
+    this.#index = new Index(home.paths.index);
+    this.#boot = bootId();
+    this.blobs = new Blobs(home, this.#index, this.#boot);
+    this.layers = new Layers(home, this.#index, this.blobs, this.#pool, this.#boot);
+    this.artifacts = new Artifacts(home, this.blobs, this.layers, this.#pool);
+    this.results = new Results(this.#index, this.layers, this.blobs);
+    this.claims = new Claims(this.#index, this.results);
+    this.runs = new Runs(this.#index);
+    this.definitions = new Definitions(this.#index);
+    this.durations = new Durations(this.#index);
+    this.#trees = new WorkingTrees(home, this.#index, this.layers);
+    this.#pruner = new Pruner(home, this.#index, this.layers, this.blobs);
+  }
+
+  /** What went wrong without stopping anything, since the store was opened. */
+  get warnings(): readonly StoreWarning[] {
+    return this.#index.warnings;
+  }
+
+  /** A layer with files of this machine under /workspace. */
+  fromFiles(files: readonly SourceFile[], options: FromFilesOptions): Promise<LayerRef> {
+    return this.#trees.fromFiles(files, options);
+  }
+
+  /** A bounded log for one task attempt of a run. */
+  openLog(task: { readonly run: string; readonly task: string }, bounds?: LogBounds): LogWriter {
+    return new LogWriter(this.#home, this.blobs, task, bounds);
+  }
+
+  /** Bytes of a finished log, as frames (log-frames.ts). Throws `blob.missing`, `blob.corrupt`. */
+  readLog(log: LogRef): Uint8Array {
+    return log.kind === "inline" ? Buffer.from(log.base64, "base64") : this.blobs.read(log.digest);
+  }
+
+  /**
+   * Checks what a result needs and an earlier boot wrote. False when something of it was lost; the result is then dropped, and
+   * its task has to run.
+   */
+  async trust(stored: StoredResult, signal?: AbortSignal): Promise<boolean> {
+    for (const digest of this.results.untrusted(stored)) {
+      if (await this.layers.verify(digest, signal)) continue;
+      this.results.drop(stored.key);
+      return false;
+    }
+    return true;
+  }
+
+  /** A temporary path in the store, on the same filesystem as layers and blobs. */
+  temporary(): string {
+    return this.#home.temporary();
+  }
+
+  /** Takes a directory of the store (a task's scratch) out of sight at once and removes it in the background. */
+  discard(path: string): void {
+    this.#home.discard(path);
+  }
+
+  /** Resolves when all that was discarded is gone. */
+  settled(): Promise<void> {
+    return this.#home.settled();
+  }
+
+  stats(): StoreStats {
+    return this.#pruner.stats();
+  }
+
+  /** Makes room; see prune.ts for what never goes. */
+  prune(options: PruneOptions): Promise<PruneReport> {
+    return this.#pruner.prune(options);
+  }
+
+  /**
+   * Writes everything to the disk and remembers that, so that nothing has to be read again after a reboot. For a clean stop;
+   * takes as long as the disk takes.
+   */
+  sync(): void {
+    const fd = openSync(this.paths.home, "r");
+    try {
+      raw.check(raw.syncFilesystem(fd), "sync", this.paths.home);
+    } finally {
+      closeSync(fd);
+    }
+    this.#index.transaction(() => {
+      for (const table of ["layers", "blobs"]) this.#index.run(`UPDATE ${table} SET boot = 'synced' WHERE boot = ?`, this.#boot);
+    });
+  }
+
+  /** Closes the index and ends the hashing threads. Await `settled` before, or rubbish waits for the next prune. */
+  [Symbol.dispose](): void {
+    this.#pool[Symbol.dispose]();
+    this.#index[Symbol.dispose]();
+  }
+}
+
+/** Whether a stack of layers is deeper than one overlay takes, so that it has to be flattened; `others` are mounted besides. */
+export function needsFlattening(layers: readonly Digest[], others: number): boolean {
+  return layers.length + others > LIMITS.overlayLowers;
+}

@@ -1,0 +1,92 @@
+// The house rules as data: floors, doors, what pure code may touch, and the exceptions with their reasons.
+
+export interface Policy {
+  /** Folders of src/, from the ground up. A folder imports itself and the folders of lower floors. */
+  readonly floors: readonly (readonly string[])[];
+  /** Folders in which every file may have effects. Elsewhere only files in an `io/` folder may. */
+  readonly shells: readonly string[];
+  /** Which files may import a package: paths, or folders that end in "/". */
+  readonly doors: Readonly<Record<string, readonly string[]>>;
+  /** Files over the limit, each with the reason why it is one noun all the same. */
+  readonly longFiles: Readonly<Record<string, string>>;
+  /** Tests that have no one source file, each with what they tell a story of. */
+  readonly storyTests: Readonly<Record<string, string>>;
+}
+
+export const POLICY: Policy = {
+  floors: [["base"], ["store", "spec"], ["oci", "sched"], ["mesh"], ["exec"], ["node"], ["web", "cli"]],
+  shells: ["node", "web", "cli"],
+  doors: {
+    "@stricli/core": ["src/cli/"],
+    "bun:ffi": ["src/base/io/libc.ts"],
+    "bun:sqlite": ["src/store/io/"],
+    cborg: ["src/base/canonical.ts"],
+    ignore: ["src/node/working-tree.ts"],
+    yaml: ["src/spec/yaml.ts"],
+  },
+  longFiles: {},
+  storyTests: {},
+};
+
+export const MAX_LINES = 400;
+
+/** A name that says nothing: such a file collects what belongs elsewhere. */
+export const VAGUE_NAMES = ["common", "helper", "helpers", "index", "misc", "shared", "types", "util", "utils"];
+
+/** Folders of test/ that mirror nothing. */
+export const UNMIRRORED_TESTS = ["test/e2e/", "test/fake/", "test/fixtures/", "test/support/"];
+
+/** Node's modules without effects. */
+export const PURE_NODE_MODULES = ["node:buffer", "node:path", "node:path/posix", "node:util"];
+
+/** Members of `Bun` without effects. */
+export const PURE_BUN_MEMBERS = [
+  "CryptoHasher",
+  "Glob",
+  "SHA1",
+  "SHA256",
+  "SHA512",
+  "TOML",
+  "YAML",
+  "deepEquals",
+  "deepMatch",
+  "deflateSync",
+  "escapeHTML",
+  "gunzipSync",
+  "gzipSync",
+  "hash",
+  "inflateSync",
+  "inspect",
+  "semver",
+  "stringWidth",
+  "stripANSI",
+  "wrapAnsi",
+  "zstdCompressSync",
+  "zstdDecompressSync",
+];
+
+/** Globals that touch the world: time, chance, the network, the process, other threads, or everything at once. */
+export const EFFECTFUL_GLOBALS = [
+  "AbortSignal.timeout",
+  "BroadcastChannel",
+  "Date.now",
+  "EventSource",
+  "Math.random",
+  "WebSocket",
+  "Worker",
+  "XMLHttpRequest",
+  "console",
+  "crypto",
+  "fetch",
+  "globalThis",
+  "import.meta",
+  "navigator",
+  "new Date",
+  "performance",
+  "process",
+  "queueMicrotask",
+  "require",
+  "setImmediate",
+  "setInterval",
+  "setTimeout",
+];

@@ -1,0 +1,60 @@
+// Tests that need something of the machine: `testIf` runs them where it is there, and else skips them with the reason
+// in their name. Under MESH_TEST_REQUIRE=1 they fail instead, unless nobody could provide what is missing.
+
+import { test } from "bun:test";
+import { skipSuffix } from "../../scripts/support/junit.ts";
+import { ABILITIES, type Ability, type AbilityName } from "./abilities.ts";
+
+type TestBody = () => void | Promise<void>;
+
+/** What to do with a test: run it, skip it or fail it, with the reason. */
+type Verdict = { readonly kind: "run" } | { readonly kind: "skip" | "fail"; readonly reason: string };
+
+/** Declares a test that needs one ability or several. `timeoutMs` replaces the suite's. */
+export function testIf(
+  needs: AbilityName | readonly AbilityName[],
+  name: string,
+  body: TestBody,
+  timeoutMs?: number,
+): void {
+  const names = typeof needs === "string" ? [needs] : needs;
+  const verdict = judge(names, names.map(known), process.env["MESH_TEST_REQUIRE"] === "1");
+  switch (verdict.kind) {
+    case "run":
+      test(name, body, timeoutMs);
+      return;
+    case "skip":
+      test.skip(name + skipSuffix(verdict.reason), body);
+      return;
+    case "fail":
+      test(name, () => {
+        throw new Error(`This machine could run the test but lacks something: ${verdict.reason}`);
+      });
+  }
+}
+
+interface Probed {
+  readonly from: Ability["from"];
+  readonly reason: string | null;
+}
+
+/** Decides about a test from what was found out about its needs. */
+export function judge(names: readonly string[], probed: readonly Probed[], isStrict: boolean): Verdict {
+  const missing = probed.flatMap(({ from, reason }, index) =>
+    reason === null ? [] : [{ from, text: `${names[index] ?? ""}: ${reason}` }],
+  );
+  if (missing.length === 0) return { kind: "run" };
+  const reason = missing.map(({ text }) => text).join("; ");
+  // What no package gives excuses the test, whatever else is missing.
+  const isExcused = missing.some(({ from }) => from === "machine");
+  return { kind: isStrict && !isExcused ? "fail" : "skip", reason };
+}
+
+const found = new Map<AbilityName, Probed>();
+
+function known(name: AbilityName): Probed {
+  const ability = ABILITIES[name];
+  const probed = found.get(name) ?? { from: ability.from, reason: ability.lacks() };
+  found.set(name, probed);
+  return probed;
+}
