@@ -4,7 +4,7 @@
 import type { Digest } from "../base/digest.ts";
 import type { Filter } from "./filter.ts";
 import { WORKSPACE_IN_TREE } from "./paths.ts";
-import { comparePaths, inWorkspace, isBelow, parentOf, type Tree, type TreeEntry } from "./tree.ts";
+import { comparePaths, isBelow, parentOf, type Tree, type TreeEntry } from "./tree.ts";
 import { treeDigest } from "./tree-codec.ts";
 
 interface MergeOptions {
@@ -69,7 +69,11 @@ export interface FilteredView {
 
 /** Applies a filter to the workspace part of a merged view. Entries outside the workspace are left alone and not counted. */
 export function applyFilter(view: Tree, filter: Filter): FilteredView {
-  const entries = view.filter((entry) => inWorkspace(entry.path) && entry.path !== WORKSPACE_IN_TREE);
+  const entries = view.filter((entry) => isBelow(entry.path, WORKSPACE_IN_TREE));
+  if (filter.kind === "none") {
+    const keyTree = renumber(entries.map((entry) => ({ entry, layer: 0 })), false);
+    return { keyDigest: treeDigest(keyTree), keyTree, hidden: [], maskParents: [], keptCount: entries.length, unmatched: [] };
+  }
   const parents = parentIndexes(entries);
   const kept = new Uint8Array(entries.length);
   const counted = new Uint8Array(entries.length);

@@ -78,7 +78,8 @@ export class FileHasher {
       total += length;
       if (!options.goOn()) return STOPPED;
     }
-    hasher.digest(this.digest);
+    // Handing our array to `digest` would do, were it 64 bytes long.
+    this.digest.set(hasher.digest());
     return total === raw.statFromWords(this.stat).size && this.#isSteady(fd) ? 0 : CHANGED;
   }
 

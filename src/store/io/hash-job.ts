@@ -76,9 +76,9 @@ export class HashJob {
     return this.#load(STOP) === 1;
   }
 
-  /** Whether a large file was set aside at any time. */
-  get hasAside(): boolean {
-    return this.#load(ASIDE) > 0;
+  /** Large files that were set aside so far. */
+  get asideCount(): number {
+    return this.#load(ASIDE);
   }
 
   /** Whether files are set aside that nobody has taken. */

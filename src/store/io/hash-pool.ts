@@ -40,18 +40,17 @@ export class HashPool implements Disposable {
 
   /** Small files in slices here; large ones by workers, which stay off the others: there they would not pay. */
   async #goOn(job: HashJob, packed: PackedJob, signal?: AbortSignal): Promise<void> {
-    let called = false;
+    let called = 0;
     let activeMs = performance.now();
     while (!job.isDone) {
       signal?.throwIfAborted();
       const started = performance.now();
       let worked = false;
       while (performance.now() < started + SLICE_MS && job.work(true)) worked = true;
-      if (job.hasAside && !called) {
-        called = true;
-        this.#start(Math.min(MOST_WORKERS, Math.max(1, availableParallelism() - 1)));
-        for (const worker of this.#workers) worker.postMessage(packed);
-      }
+      const wanted = Math.min(MOST_WORKERS, availableParallelism(), job.asideCount);
+      this.#start(wanted);
+      for (const worker of this.#workers.slice(called, wanted)) worker.postMessage(packed);
+      called = Math.max(called, wanted);
       if (worked) {
         activeMs = performance.now();
         await breathe();

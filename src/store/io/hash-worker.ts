@@ -10,6 +10,9 @@ self.onmessage = (event) => {
     while (!job.isDone) {
       if (!job.workAside()) job.sleep();
     }
+  } catch (error) {
+    job.stop();
+    throw error;
   } finally {
     job.close();
   }

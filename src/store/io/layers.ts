@@ -62,6 +62,8 @@ export class Layers {
   readonly #boot: string;
   readonly #trees = new Map<Digest, Tree>();
   #cachedEntries = 0;
+  /** Layers that had a row when this process looked. */
+  readonly #known = new Set<Digest>();
 
   constructor(home: Home, index: Index, blobs: Blobs, pool: HashPool, boot: string) {
     this.#home = home;
@@ -121,6 +123,7 @@ export class Layers {
       if (isMoved) raw.renameAt(raw.HERE, target, raw.HERE, directory);
       throw error;
     }
+    this.#remember(ref.digest, tree);
     return ref;
   }
 
@@ -148,7 +151,14 @@ export class Layers {
 
   /** Whether the layer is there. Whether it survived a reboot is another question: `needsCheck`. */
   has(digest: Digest): boolean {
-    return digest === EMPTY_TREE || (this.#row(digest) !== null && existsSync(this.directory(digest)));
+    if (digest === EMPTY_TREE) return true;
+    if (!existsSync(this.directory(digest))) return false;
+    // The row goes before the directory does: what was vouched for once is, while its directory is there.
+    if (!this.#known.has(digest)) {
+      if (this.#row(digest) === null) return false;
+      this.#known.add(digest);
+    }
+    return true;
   }
 
   /** The layer's name and parts, or null when it is not there. */
@@ -183,6 +193,7 @@ export class Layers {
   }
 
   #remember(digest: Digest, tree: Tree): void {
+    if (this.#trees.has(digest)) return;
     this.#trees.set(digest, tree);
     this.#cachedEntries += tree.length;
     for (const [oldest, { length }] of this.#trees) {
@@ -223,7 +234,9 @@ export class Layers {
 
   /** Forgets a layer and removes its directory. */
   drop(digest: Digest): void {
+    this.#cachedEntries -= this.#trees.get(digest)?.length ?? 0;
     this.#trees.delete(digest);
+    this.#known.delete(digest);
     this.#index.transaction(() => {
       this.#index.run("DELETE FROM layers WHERE digest = ?", digest);
       this.#index.run("DELETE FROM trees WHERE digest = ?", digest);
