@@ -105,6 +105,6 @@ function readOutputs(
     }
   });
   const sources = from ? readTaskKeys(reading, from.value, "values-from") : [];
-  links.push(...sources);
+  for (const link of sources) links.push(link);
   return { values, valuesFrom: sources.map((link) => link.key) };
 }

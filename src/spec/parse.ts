@@ -32,7 +32,8 @@ export interface ParseResult {
   readonly diagnostics: readonly Diagnostic[];
 }
 
-const RUN_KEYS = ["aliases", "base", "concurrency-pools", "defaults", "on", "package", "tasks", "tool-cache"];
+/** The keys at the top level of a run definition. */
+export const RUN_KEYS = ["aliases", "base", "concurrency-pools", "defaults", "on", "package", "tasks", "tool-cache"];
 
 /** Reads and checks a definition. Never throws for bad input. */
 export function parseDefinition(text: string, options: ParseOptions): ParseResult {

@@ -86,7 +86,7 @@ export function entriesOf(reading: Reading, node: Node, what: string): readonly 
 }
 
 function unknownKey(reading: Reading, entry: Entry, allowed: readonly string[], what: string): void {
-  const meant = nearest(entry.key, allowed);
+  const meant = reading.report.isFull ? null : nearest(entry.key, allowed);
   const all = `Allowed here: ${allowed.toSorted().join(", ")}.`;
   const advice = meant === null ? all : `Did you mean ${JSON.stringify(meant)}? ${all}`;
   fault(

@@ -41,6 +41,7 @@ export function checkReferences(reading: Reading, known: Known, links: readonly 
   for (const met of reading.met) checker.expression(met);
   for (const draft of known.drafts) {
     sortUnique(draft.references);
+    draft.notExecuted.sort((a, b) => a.at.line - b.at.line || a.at.column - b.at.column);
     if (draft.task.after.condition) sortUnique(draft.afterTasks);
   }
   return edges;
@@ -48,7 +49,8 @@ export function checkReferences(reading: Reading, known: Known, links: readonly 
 
 function sortUnique(list: string[]): void {
   const sorted = [...new Set(list)].toSorted();
-  list.splice(0, list.length, ...sorted);
+  list.length = 0;
+  for (const item of sorted) list.push(item);
 }
 
 /** Contexts that an expression may start with, by where it stands. */
@@ -70,6 +72,7 @@ class Checker {
   readonly #known: Known;
   readonly #edges: readonly Edge[][];
   readonly #generated: readonly RegExp[];
+  #suggestions = 50;
   readonly #answers = new Map<string, ReturnType<typeof couldWrite>>();
 
   constructor(reading: Reading, known: Known, edges: readonly Edge[][]) {
@@ -403,7 +406,8 @@ class Checker {
   #unknownTask(key: string, span: Span, where: string): void {
     if (this.#known.open || this.#reading.broken.has(key) || this.#generated.some((pattern) => pattern.test(key)))
       return;
-    const advice = didYouMean(key, this.#known.byKey.keys(), "");
+    // Each suggestion looks at all tasks: among thousands of faults, those after the first ones go without.
+    const advice = this.#suggestions-- > 0 ? didYouMean(key, this.#known.byKey.keys(), "") : "";
     fault(
       this.#reading,
       "unknown-task",

@@ -13,6 +13,9 @@ export interface Finding {
   readonly advice?: string;
 }
 
+/** Findings come in the order of the checks, not of the places: some more than are shown are kept to choose from. */
+const MOST_KEPT = LIMITS.diagnostics * 2;
+
 export class Report {
   readonly #source: Source;
   readonly #seen = new Set<string>();
@@ -37,7 +40,7 @@ export class Report {
     if (row.severity === "error") this.#errors++;
     const key = `${finding.rule} ${finding.at.start} ${finding.message}`;
     if (this.#seen.has(key)) return;
-    if (this.#found.length >= LIMITS.diagnostics * 4) {
+    if (this.#found.length >= MOST_KEPT) {
       this.#dropped++;
       return;
     }
@@ -50,6 +53,11 @@ export class Report {
       at: positionAt(this.#source, finding.at.start),
       endColumn: endColumnOf(this.#source, finding.at),
     });
+  }
+
+  /** True when nothing more is kept: suggestions need not be looked for. */
+  get isFull(): boolean {
+    return this.#found.length >= MOST_KEPT;
   }
 
   get errors(): number {

@@ -55,9 +55,14 @@ export function readTriggers(reading: Reading, entry: Entry | undefined, links: 
   within(reading, "trigger", () => {
     const fields = readFields(reading, entry.value, [...GROUPS, ...SINGLE], "`on`");
     for (const [key, field] of fields) {
-      if (key === "cli") cli = readTrigger(reading, field, { path: "cli", links });
-      else if (SINGLE.includes(key)) others.push(...readMany(reading, field, { path: key, links }));
-      else others.push(...readGroup(reading, field, links));
+      if (key === "cli") {
+        cli = readTrigger(reading, field, { path: "cli", links });
+        continue;
+      }
+      const read = SINGLE.includes(key)
+        ? readMany(reading, field, { path: key, links })
+        : readGroup(reading, field, links);
+      for (const one of read) others.push(one);
     }
   });
   return { cli, others, initNames: initNamesOf(cli, others) };
@@ -109,7 +114,7 @@ function readTrigger(reading: Reading, { value: node }: Entry, { path, links }: 
   );
   if (!key && KEYED.has(path) && node.kind === "map") missing(reading, node, "key", what);
   const targets = target && !isNull(target.value) ? readTaskKeys(reading, target.value, "target") : [];
-  links.push(...targets);
+  for (const link of targets) links.push(link);
   checkOthers(reading, fields);
   return {
     init: init ? readTemplates(reading, init.value, `${what}'s \`init\``) : {},

@@ -8,6 +8,7 @@ import {
   isMap,
   isScalar,
   isSeq,
+  Lexer,
   type Node as YamlNode,
   type Pair,
   Parser,
@@ -64,8 +65,7 @@ export function readYaml(source: Source, report: Report): Node | null {
     });
     return null;
   }
-  const tokens = [...new Parser().parse(text)];
-  const deep = tokenTooDeep(tokens);
+  const { tokens, tooDeepAt: deep } = readTokens(text);
   if (deep !== null) {
     report.add({ rule: "too-large", at: { start: deep, end: deep + 1 }, message: tooDeepMessage() });
     return null;
@@ -186,7 +186,7 @@ class Converter {
   /** Entries of all merge keys of a map; of two that bring the same key the later one wins, as with `use`. */
   #merged(merges: readonly { readonly value: Node; readonly at: Span }[]): Iterable<Entry> {
     const byKey = new Map<string, Entry>();
-    for (const { value, at } of merges) {
+    for (const { value, at } of this.#refused ? [] : merges) {
       for (const from of value.kind === "list" ? spliced(value) : [value]) {
         if (from.kind !== "map") {
           this.#report.add({
@@ -293,6 +293,29 @@ function spanOf(node: YamlNode): Span {
 function tooDeepMessage(): string {
   return `Lists and maps are nested more than ${LIMITS.definitionDepth} deep`;
 }
+
+/**
+ * The concrete tokens of a text, and where it nests too deeply. Brackets are counted as they come: a megabyte of them would
+ * keep the parser busy for seconds.
+ */
+function readTokens(text: string): { readonly tokens: readonly CST.Token[]; readonly tooDeepAt: number | null } {
+  const parser = new Parser();
+  const tokens: CST.Token[] = [];
+  let offset = 0;
+  let open = 0;
+  for (const lexeme of new Lexer().lex(text)) {
+    if (lexeme === "[" || lexeme === "{") open++;
+    else if (lexeme === "]" || lexeme === "}") open--;
+    if (open >= LIMITS.definitionDepth) return { tokens, tooDeepAt: offset };
+    if (!MARKS.has(lexeme)) offset += lexeme.length;
+    for (const token of parser.next(lexeme)) tokens.push(token);
+  }
+  for (const token of parser.end()) tokens.push(token);
+  return { tokens, tooDeepAt: tokenTooDeep(tokens) };
+}
+
+/** Lexemes that stand for no text: byte order mark aside, the starts of documents, flows that end early and scalars. */
+const MARKS: ReadonlySet<string> = new Set(["\u0002", "\u0018", "\u001f"]);
 
 /** Offset of the first collection nested too deeply, found without recursion; the composer would recurse into it. */
 function tokenTooDeep(tokens: readonly CST.Token[]): number | null {

@@ -7,7 +7,7 @@ import type { IdMapKind } from "../runtime/context-spec.ts";
 import { PID_RECORD, REPORT_FD } from "../runtime/emit.ts";
 import type { IdMap } from "../runtime/plan-input.ts";
 import { address, bytes, call, type SetupProgram, words } from "../runtime/setup-op.ts";
-import { findRange, type IdRange, RANGE_COUNT } from "../runtime/sub-ids.ts";
+import { findRange, type IdRange, RANGE_COUNT, sameIds } from "../runtime/sub-ids.ts";
 import { spawnImage } from "./spawn-image.ts";
 
 /** A map, and the descriptor of the user namespace to enter first, if any. */
@@ -16,12 +16,12 @@ export interface PreparedIdMap {
   readonly namespaceFd: number | null;
 }
 
-/** Where root's contexts take their ids from when /etc/subuid gives root none. */
-const ROOT_RANGE: IdRange = { start: 1_000_000_000, count: RANGE_COUNT + 1 };
+/** Where root's contexts take subordinate ids from when /etc/subuid gives root none. */
+const ROOT_RANGE: IdRange = { start: 1_000_000_000, count: RANGE_COUNT };
 
-/** The best map this user can have: for the host's root filesystem root keeps its ids; images want a range. */
-export function bestIdMap(root: "host" | "layers"): IdMapKind {
-  if (process.getuid?.() === 0) return root === "host" ? "identity" : "range";
+/** The best map this user can have. Root's contexts keep the machine's ids, so that what lies in the store has the owners it shows. */
+export function bestIdMap(): IdMapKind {
+  if (process.getuid?.() === 0) return "identity";
   return subordinateRanges() !== null && newIdMapPrograms() !== null ? "range" : "single";
 }
 
@@ -51,20 +51,22 @@ export class IdMaps {
     switch (kind) {
       case "identity": {
         if (!isRoot) fail("context.unavailable", "Cannot keep the machine's user ids in a context: only root can");
-        return { namespaceFd: null, map: privileged("0 0 65536", "0 0 65536", false) };
+        return { namespaceFd: null, map: privileged(sameIds(readIfThere("/proc/self/uid_map")), sameIds(readIfThere("/proc/self/gid_map")), false) };
       }
       case "single": {
-        const { uid, gid } = userInfo();
+        const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
         const map = { uidMap: `0 ${uid} 1`, gidMap: `0 ${gid} 1`, denySetgroups: true, insideNamespace: false, hasTtyGroup: false };
         return { namespaceFd: null, map };
       }
       case "range": {
         if (isRoot) {
           const { uids = ROOT_RANGE, gids = ROOT_RANGE } = subordinateRanges() ?? {};
-          return { namespaceFd: null, map: privileged(`0 ${uids.start} 65536`, `0 ${gids.start} 65536`, false) };
+          const map = ({ start }: IdRange) => `0 0 1\n1 ${start} ${RANGE_COUNT}`;
+          return { namespaceFd: null, map: privileged(map(uids), map(gids), false) };
         }
         const namespaceFd = await (this.#holder ??= openRangeNamespace());
-        return { namespaceFd, map: privileged("0 0 65536", "0 0 65536", true) };
+        const same = `0 0 1\n1 1 ${RANGE_COUNT}`;
+        return { namespaceFd, map: privileged(same, same, true) };
       }
     }
   }

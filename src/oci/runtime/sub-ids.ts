@@ -17,3 +17,16 @@ export function findRange(text: string, user: { readonly name: string; readonly 
   }
   return null;
 }
+
+/**
+ * A map of ids 0 to 65535 to themselves, for a namespace below the one whose map this is (/proc/self/uid_map). One line for
+ * each of its lines: an extent may not span two extents of the parent (user_namespaces(7)).
+ */
+export function sameIds(parentMap: string): string {
+  const lines = parentMap.split("\n").flatMap((line) => {
+    const [inside = Number.NaN, , count = Number.NaN] = line.trim().split(/\s+/).map(Number);
+    const last = Math.min(inside + count, RANGE_COUNT + 1);
+    return last > inside ? [`${inside} ${inside} ${last - inside}`] : [];
+  });
+  return lines.join("\n");
+}

@@ -115,7 +115,7 @@ function waitsFor(processes: ReadonlyMap<string, BackgroundProcess>, from: strin
     if (key === wanted) return true;
     if (seen.has(key)) continue;
     seen.add(key);
-    open.push(...(processes.get(key)?.after ?? []));
+    for (const before of processes.get(key)?.after ?? []) open.push(before);
   }
   return false;
 }

@@ -116,19 +116,24 @@ function readAfter(started: Uncommon): After {
     const condition = within(reading, "after", () => readExpression(reading, entry.value, "`after`"));
     return { tasks, condition };
   }
-  const links = readTaskKeys(reading, entry.value, "after");
-  started.links.push(...links);
-  tasks.push(...new Set(links.map((link) => link.key)));
+  for (const key of readLinks(started, entry, "after")) tasks.push(key);
   return { tasks, condition: null };
+}
+
+/** The tasks that an entry names, each once; where each is named is kept among the links. */
+function readLinks(started: Uncommon, entry: Entry, relation: Link["relation"]): readonly string[] {
+  const keys = new Set<string>();
+  for (const link of readTaskKeys(started.reading, entry.value, relation)) {
+    started.links.push(link);
+    keys.add(link.key);
+  }
+  return [...keys];
 }
 
 /** Reads `use`, in its order, each task once. */
 export function readUse(started: Started): readonly string[] {
   const entry = entryOf(started, "use");
-  if (!entry) return [];
-  const links = readTaskKeys(started.reading, entry.value, "use");
-  started.links.push(...links);
-  return [...new Set(links.map((link) => link.key))];
+  return entry ? readLinks(started, entry, "use") : [];
 }
 
 export function readEnvironment(started: Started): {

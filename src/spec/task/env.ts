@@ -85,7 +85,7 @@ function readInherit(reading: Reading, entry: Entry | undefined, links: Link[]):
   if (!entry || isNull(entry.value)) return "all-used-tasks";
   if (entry.value.kind === "list") {
     const named = readTaskKeys(reading, entry.value, "inherit");
-    links.push(...named);
+    for (const link of named) links.push(link);
     return named.map((link) => link.key);
   }
   return readOneOf(reading, entry.value, "`inherit`", ["all-used-tasks"] as const) ?? "all-used-tasks";

@@ -11,7 +11,8 @@ import { type Draft, draftOf, startDraft, type TaskOptions } from "./draft.ts";
 import { readEmbeddedRun } from "./embedded-run.ts";
 import { readPackageTask } from "./package-task.ts";
 
-const KEYS = {
+/** The keys of each kind of task. */
+export const TASK_KEYS = {
   command: (
     "after agent auto-cancel background-processes bootstrapping cache docker env env-config filter health-timeout if key outputs " +
     "parallel retry run runner terminate-grace-period-seconds timeout timeout-minutes tool-cache use"
@@ -21,7 +22,7 @@ const KEYS = {
   app: "after agent app background-processes docker env env-config filter if key run runner use".split(" "),
 } as const satisfies Record<Task["kind"], readonly string[]>;
 
-const ALL_KEYS: ReadonlySet<string> = new Set(Object.values(KEYS).flat());
+const ALL_KEYS: ReadonlySet<string> = new Set(Object.values(TASK_KEYS).flat());
 
 const WHAT: Readonly<Record<Task["kind"], string>> = {
   command: "a command task (one with `run`)",
@@ -40,7 +41,7 @@ export function readTask(reading: Reading, node: Node, options: TaskOptions): Dr
     return null;
   }
   const kind = kindOf(reading, node);
-  const started = startDraft(reading, node, { keys: KEYS[kind], what: WHAT[kind] });
+  const started = startDraft(reading, node, { keys: TASK_KEYS[kind], what: WHAT[kind] });
   switch (kind) {
     case "command":
       return draftOf(started, readCommand(started, options));
