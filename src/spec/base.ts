@@ -47,7 +47,7 @@ function readBaseImage(reading: Reading, entry: Entry, fields: ReadonlyMap<strin
   if (!image && !os && entry.value.kind === "map") missing(reading, entry.value, "image", "`base`");
   if (os) fault(reading, "deprecated", os.keySpan, '"os" and "tag" are old', 'Use "image" and "config".');
   const legacyOs = os ? readTemplate(reading, os.value, "`base.os`") : null;
-  const legacyTag = tag ? readText(reading, tag.value, "`base.tag`") : null;
+  const legacyTag = tag ? readTag(reading, tag.value) : null;
   const named = image ? readTemplate(reading, image.value, "`base.image`") : null;
   const said = config && !isNull(config.value) ? readText(reading, config.value, "`base.config`") : null;
   if (named === "")
@@ -68,6 +68,12 @@ function readBaseImage(reading: Reading, entry: Entry, fields: ReadonlyMap<strin
     arch: arch ? readArch(reading, arch) : null,
     at: placeOf(reading, entry.keySpan),
   };
+}
+
+/** A tag such as 1.0, which YAML reads as the number 1. */
+function readTag(reading: Reading, node: Node): string | null {
+  if (node.kind !== "scalar" || typeof node.value !== "number") return readText(reading, node, "`base.tag`");
+  return Number.isInteger(node.value) ? `${node.value}.0` : String(node.value);
 }
 
 /** "ubuntu 24.04", as `base.os` says it, is the image ubuntu:24.04. */

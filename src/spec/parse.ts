@@ -67,14 +67,13 @@ function readDefinition(reading: Reading, root: MapNode, { name, packages }: Fil
   const fields = readFields(reading, root, allowed, published ? "a package" : "a run definition");
   const links: Link[] = [];
   const notExecuted: NotExecuted[] = [];
-  const on = fields.get("on");
   const header: PackageHeader | null = published
     ? readHeader(reading, fields, links)
     : readPackage(reading, fields.get("package"), links, notExecuted);
   const whole = {
     form: header ? "package" : "run",
     base: readBase(reading, fields.get("base"), notExecuted),
-    triggers: readTriggers(reading, on, links),
+    triggers: readTriggers(reading, fields.get("on"), links),
     concurrencyPools: readPools(reading, fields.get("concurrency-pools"), notExecuted),
     toolCacheVault: readVault(reading, fields.get("tool-cache")),
     package: header,
@@ -86,7 +85,8 @@ function readDefinition(reading: Reading, root: MapNode, { name, packages }: Fil
     fault(reading, "missing-key", at, 'The definition must have the key "tasks", a list with one task or more');
   }
   const drafts = tasks && !isNull(tasks.value) ? readTasks(reading, tasks.value, { agent, packages }) : [];
-  return finish(reading, { whole, drafts, links, notExecuted, hasTriggers: on !== undefined && !isNull(on.value) });
+  const hasTriggers = whole.triggers.cli !== null || whole.triggers.others.length > 0;
+  return finish(reading, { whole, drafts, links, notExecuted, hasTriggers });
 }
 
 /** A bare task or list of tasks, as a task writes them while it runs; or a file for `include`, which may hold any list. */

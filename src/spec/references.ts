@@ -1,18 +1,17 @@
 // References resolved once all tasks are known: tasks that are named, what expressions read of them, and the other names
 // that expressions start with. What cannot exist is an error; what cannot be decided is at most a warning.
 
-import { nearest, printable, sentenceList } from "../base/text.ts";
+import { printable, sentenceList } from "../base/text.ts";
 import type { Definition, NotExecuted, Position, Task } from "./definition.ts";
 import { FUNCTIONS } from "./expression/functions.ts";
 import { namedIn, type Path } from "./expression/paths.ts";
 import { compilePattern, PatternFault } from "./expression/pattern.ts";
+import { ProducedChecker } from "./produced.ts";
+import { didYouMean, slipOf } from "./suggest.ts";
 import { parallelNames } from "./task/parallel.ts";
-import { BUILT_IN_PACKAGES } from "./packages.ts";
 import { fault, type Met, type Place, type Reading } from "./reading.ts";
-import type { RuleName } from "./diagnostic.ts";
 import type { Span } from "./source.ts";
 import type { Link } from "./task/keys.ts";
-import { couldWrite, plainlyWritten, type Written } from "./task/script.ts";
 import type { Draft } from "./task/draft.ts";
 
 /** Why one task comes after another, and where that is said. */
@@ -63,6 +62,7 @@ const CONTEXTS: Readonly<Record<Place, readonly string[]>> = (() => {
 const MEMBERS: Readonly<Record<string, readonly string[]>> = {
   run: ["id", "dir", "mint-dir", "url", "title", "started-at"],
   task: ["id", "key", "url", "attempt-number"],
+  tasks: ["values", "artifacts", "id", "tasks", "key", "url"],
 };
 
 const STATES = ["succeeded", "failed", "skipped"];
@@ -73,12 +73,13 @@ class Checker {
   readonly #edges: readonly Edge[][];
   readonly #generated: readonly RegExp[];
   #suggestions = 50;
-  readonly #answers = new Map<string, ReturnType<typeof couldWrite>>();
+  readonly #produced: ProducedChecker;
 
   constructor(reading: Reading, known: Known, edges: readonly Edge[][]) {
     this.#reading = reading;
     this.#known = known;
     this.#edges = edges;
+    this.#produced = new ProducedChecker(reading);
     this.#generated = known.drafts.flatMap(({ task }) => generatedKeys(task) ?? []);
   }
 
@@ -134,15 +135,17 @@ class Checker {
     const [state] = path.segments;
     const span = this.#span(path);
     if (to === undefined) {
-      if (CONTEXTS.after.includes(path.root) || !state || !isNear(state.name, STATES)) return false;
+      if (CONTEXTS.after.includes(path.root) || !state || !isStateOrSlip(state.name)) return false;
       this.#unknownTask(path.root, span, "`after`");
       return true;
     }
+    const isState = state !== undefined && state.name !== null && STATES.includes(state.name);
+    if (!isState && CONTEXTS.after.includes(path.root)) return false;
     if (met.task !== null) {
       this.#edges[met.task]?.push({ to, span });
       this.#known.drafts[met.task]?.afterTasks.push(path.root);
     }
-    if (!state?.name || !STATES.includes(state.name)) {
+    if (!isState) {
       const advice = didYouMean(
         state?.name ?? "",
         STATES,
@@ -170,82 +173,11 @@ class Checker {
     const task = this.#known.drafts[to]?.task;
     if (!task || !member || member.name === null || member.optional) return;
     if (member.name === "values" || member.name === "artifacts") {
-      if (last && last.name !== null && !last.optional) this.#written(task, member.name, { name: last.name, span });
-    } else if (!["id", "key", "tasks", "url"].includes(member.name) && task.kind === "command" && !task.parallel) {
-      const members = ["values", "artifacts", "id", "tasks"];
-      fault(
-        this.#reading,
-        "unknown-member",
-        span,
-        `A task has no ${JSON.stringify(printable(member.name))}`,
-        didYouMean(member.name, members, `It has ${sentenceList(members)}.`),
-      );
+      if (last && last.name !== null && !last.optional)
+        this.#produced.check(task, member.name, { name: last.name, span });
+    } else {
+      this.#memberOf("a task", { name: member.name, members: MEMBERS["tasks"] ?? [], span });
     }
-  }
-
-  #written(task: Task, what: Written, { name, span }: { readonly name: string; readonly span: Span }): void {
-    const shown = JSON.stringify(printable(name));
-    const variable = what === "values" ? "$MESH_VALUES" : "$MESH_ARTIFACTS";
-    const rules = {
-      values: ["unknown-value", "doubtful-value"],
-      artifacts: ["unknown-artifact", "doubtful-artifact"],
-    } as const;
-    const [unknown, doubtful] = rules[what];
-    const report = (rule: RuleName, message: string, advice: string): void =>
-      fault(this.#reading, rule, span, message, advice);
-    switch (task.kind) {
-      case "embedded-run":
-        return report(
-          doubtful,
-          `The embedded run ${JSON.stringify(task.key)} has no ${what} of its own`,
-          `Name a task in it: \`tasks.${task.key}.tasks.T.${what}\`.`,
-        );
-      case "app":
-        return report(unknown, `The app ${JSON.stringify(task.key)} has no ${what}`, "");
-      case "package": {
-        const values = task.name === null ? null : (BUILT_IN_PACKAGES.get(task.name)?.values ?? null);
-        if (what === "values" && values && !values.includes(name))
-          report(unknown, `The package ${task.name} writes no value ${shown}`, "");
-        return;
-      }
-      case "command": {
-        const declared =
-          what === "values" ? task.outputs.values : task.outputs.artifacts.map((artifact) => artifact.key);
-        if (declared.includes(name)) return;
-        const answer = this.#couldWrite(task, what, name);
-        if (answer === "yes") return;
-        const candidates = [...declared, ...plainlyWritten(task.run, what)];
-        const advice = didYouMean(
-          name,
-          candidates,
-          `Let it write ${variable}/${name}${what === "artifacts" ? ", or declare it under `outputs.artifacts`" : ""}.`,
-        );
-        if (answer === "no")
-          report(
-            unknown,
-            `The task ${JSON.stringify(task.key)} has no way to ${what === "values" ? "write the value" : "make the artifact"} ${shown}`,
-            advice,
-          );
-        else
-          report(
-            doubtful,
-            `Nothing in the task ${JSON.stringify(task.key)} shows that it ${what === "values" ? "writes the value" : "makes the artifact"} ${shown}`,
-            advice,
-          );
-        return;
-      }
-    }
-  }
-
-  #couldWrite(task: Task & { kind: "command" }, what: Written, name: string): ReturnType<typeof couldWrite> {
-    const id = `${task.key} ${what} ${name}`;
-    const known = this.#answers.get(id);
-    if (known) return known;
-    const scripts = [task.run, ...task.backgroundProcesses.map((process) => process.run)];
-    const answers = scripts.map((script) => couldWrite(script, what, name));
-    const answer = answers.includes("yes") ? "yes" : answers.includes("perhaps") ? "perhaps" : "no";
-    this.#answers.set(id, answer);
-    return answer;
   }
 
   #init(path: Path, met: Met): void {
@@ -320,16 +252,20 @@ class Checker {
 
   #member(path: Path): void {
     const [name] = path.segments;
-    const members = MEMBERS[path.root] ?? [];
-    if (!name?.name || name.optional || members.includes(name.name)) return;
-    const near = nearest(name.name, members);
-    fault(
-      this.#reading,
-      near === null ? "doubtful-context" : "unknown-member",
-      this.#span(path),
-      `\`${path.root}\` has no ${JSON.stringify(printable(name.name))}`,
-      didYouMean(name.name, members, `It has ${sentenceList(members)}.`),
-    );
+    if (!name?.name || name.optional) return;
+    this.#memberOf(`\`${path.root}\``, { name: name.name, members: MEMBERS[path.root] ?? [], span: this.#span(path) });
+  }
+
+  /** A slip of a known member is an error; an unknown one may exist all the same. */
+  #memberOf(
+    what: string,
+    of: { readonly name: string; readonly members: readonly string[]; readonly span: Span },
+  ): void {
+    const { name, members, span } = of;
+    if (members.includes(name)) return;
+    const rule = slipOf(name, members) === null ? "doubtful-context" : "unknown-member";
+    const advice = didYouMean(name, members, `There are ${sentenceList(members)}.`);
+    fault(this.#reading, rule, span, `There is no ${JSON.stringify(printable(name))} in ${what}`, advice);
   }
 
   #call(
@@ -340,9 +276,9 @@ class Checker {
     const span = this.#at(call.at, call.name.length);
     const row = Object.hasOwn(FUNCTIONS, call.name) ? FUNCTIONS[call.name] : undefined;
     if (!row) {
-      const near = nearest(call.name, names);
-      if (near === null) this.#mark("unknown-function", met, call.at);
-      const rule = near === null ? "doubtful-context" : "unknown-function";
+      const slip = slipOf(call.name, names);
+      if (slip === null) this.#mark("unknown-function", met, call.at);
+      const rule = slip === null ? "doubtful-context" : "unknown-function";
       fault(
         this.#reading,
         rule,
@@ -456,8 +392,8 @@ function written({ root, segments }: Path): string {
   return root + segments.map(({ name, optional }) => `${optional ? "?." : "."}${name ?? "..."}`).join("");
 }
 
-function isNear(name: string | null, candidates: readonly string[]): boolean {
-  return name !== null && (candidates.includes(name) || nearest(name, candidates) !== null);
+function isStateOrSlip(name: string | null): boolean {
+  return name !== null && (STATES.includes(name) || slipOf(name, STATES) !== null);
 }
 
 function isRegExp(source: string): boolean {
@@ -467,9 +403,4 @@ function isRegExp(source: string): boolean {
   } catch {
     return false;
   }
-}
-
-function didYouMean(name: string, candidates: Iterable<string>, otherwise: string): string {
-  const meant = nearest(name, candidates);
-  return meant === null ? otherwise : `Did you mean ${JSON.stringify(meant)}?`;
 }

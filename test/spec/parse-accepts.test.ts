@@ -164,6 +164,10 @@ const CLEAN: readonly (readonly [name: string, text: string, file?: string])[] =
     ),
   ],
   ["the base of RWX", `base: {image: "ubuntu:24.04", config: rwx/base 1.2.0, arch: x86_64}\n${task(run)}`],
+  [
+    "states of a task named like a context",
+    `tasks:\n  - {key: run, run: x}\n  - {key: b, run: x, after: "\${{ run.failed }}"}`,
+  ],
   ["a base that is called", `base: {call: "\${{ run.dir }}/base.yml", target: base, init: {a: b}}\n${task(run)}`],
   [
     "pools",

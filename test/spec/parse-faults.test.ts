@@ -158,6 +158,16 @@ const CASES: readonly Case[] = [
   ],
   ["a member of run that is not known", "doubtful-context", task("run: echo ${{ «run.commander» }}")],
   ["a function that is not known", "doubtful-context", task("run: echo ${{ «quadrangle»(1) }}")],
+  [
+    "a function that only resembles a known one",
+    "doubtful-context",
+    task("run: echo ${{ «contains-any»(run.id, 'x') }}"),
+  ],
+  [
+    "a member that tasks may have",
+    "doubtful-context",
+    `${task(run)}\n  - key: b\n    run: echo \${{ «tasks.a.duration» }}`,
+  ],
   ["a pattern with lookahead", "unsupported-pattern", task("if: ${{ run.id =~ «'(?=x)y'» }}", run)],
 
   // What the small things say.

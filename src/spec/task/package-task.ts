@@ -1,6 +1,6 @@
 // A package task: one with `call`, and none of the keys that only embedded runs have.
 
-import { nearest, printable } from "../../base/text.ts";
+import { printable } from "../../base/text.ts";
 import type { PackageTask, Template } from "../definition.ts";
 import { BUILT_IN_PACKAGES, type PackageSignature, parameterList, parseCall } from "../packages.ts";
 import {
@@ -13,6 +13,7 @@ import {
   readTemplate,
   startsWithExpression,
 } from "../reading.ts";
+import { didYouMean, slipOf } from "../suggest.ts";
 import type { Entry } from "../yaml.ts";
 import { readCache } from "./cache.ts";
 import { entryOf, markNotExecuted, readEnvironment, readUse, type Started, type TaskOptions } from "./draft.ts";
@@ -98,11 +99,11 @@ function checkParameter(
 ): void {
   const parameter = Object.hasOwn(signature.parameters, key) ? signature.parameters[key] : undefined;
   if (!parameter) {
-    const meant = nearest(key, Object.keys(signature.parameters));
+    const names = Object.keys(signature.parameters);
     const takes = `${name} takes ${parameterList(signature)}.`;
-    const rule = signature.open && meant === null ? "doubtful-parameter" : "package-parameter";
+    const rule = signature.open && slipOf(key, names) === null ? "doubtful-parameter" : "package-parameter";
     const message = `${name} takes no parameter ${JSON.stringify(printable(key))}`;
-    fault(reading, rule, keySpan, message, meant === null ? takes : `Did you mean ${JSON.stringify(meant)}? ${takes}`);
+    fault(reading, rule, keySpan, message, didYouMean(key, names, takes));
   } else if (parameter.kind === "boolean" && !startsWithExpression(value) && !isNull(value)) {
     readBoolean(reading, value, `the parameter ${key}`);
   }

@@ -70,11 +70,11 @@ function nameAfter(text: string, at: number): string | null {
 /** Commands that write nowhere but where their arguments say. All else may be, or start, the user's own program. */
 const KNOWN_COMMANDS = new Set(
   (
-    "[ [[ ]] : . alias apk apt apt-get awk base64 basename break bzip2 case cat cd chgrp chmod chown clear continue cp curl cut date " +
-    "declare df diff dirname do done dpkg du echo elif else esac exit export expr false fi file find flock for function getent git grep " +
+    "[ [[ ]] : . apk apt apt-get awk base64 basename break bzip2 case cat cd chgrp chmod chown clear continue cp curl cut date " +
+    "declare df diff dirname do done dpkg du echo elif else esac exec exit export expr false fi file find flock for function getent git grep " +
     "groups gunzip gzip head hostname id if in install jq kill link ln local locale ls md5sum mkdir mktemp mv nproc numfmt od paste " +
     "printf ps pwd read readlink readonly realpath return rm rmdir rsync sed select seq set sha1sum sha256sum sha512sum shift shopt " +
-    "shred sleep sort split stat strings stty sudo sync tac tail tar tee test then time timeout touch tr trap true truncate tty type " +
+    "shred sleep sort split stat strings stty sudo sync tac tail tar tee test then time timeout touch tr true truncate tty type " +
     "ulimit umask uname unset until unxz unzip uptime wait wc wget which while whoami xxd xz yes zip { } ( ) !"
   ).split(" "),
 );
@@ -97,6 +97,8 @@ const PREFIXES = new Set([
   "local",
   "declare",
   "readonly",
+  "exec",
+  "timeout",
 ]);
 
 /**
