@@ -14,23 +14,17 @@ import { ensureSkeleton, type HostRoot, inspectHostRoot, skeletonFacts } from ".
 const MASKED_FILES = [
   "/proc/kcore",
   "/proc/keys",
-  "/proc/key-users",
   "/proc/timer_list",
   "/proc/timer_stats",
   "/proc/latency_stats",
   "/proc/sched_debug",
-  "/proc/kmsg",
   "/proc/kpagecgroup",
   "/proc/kpagecount",
   "/proc/kpageflags",
-  "/proc/vmallocinfo",
-  "/proc/slabinfo",
-  "/proc/allocinfo",
   "/proc/vmcore",
-  "/proc/mtrr",
 ];
 const MASKED_DIRECTORIES = ["/proc/acpi", "/proc/scsi", "/proc/asound", "/sys/firmware", "/sys/devices/virtual/powercap"];
-const READ_ONLY_PATHS = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/proc/dynamic_debug", "/proc/driver"];
+const READ_ONLY_PATHS = ["bus", "driver", "dynamic_debug", "fs", "irq", "mtrr", "sys", "sysrq-trigger"];
 
 export class Machine {
   readonly architecture: Architecture = process.arch === "arm64" ? "arm64" : "x64";
@@ -56,7 +50,7 @@ export class Machine {
     const singleId = spec.idMap === "single";
     const key = `${spec.root.kind} ${singleId}`;
     let path = this.#skeletons.get(key);
-    if (path === undefined || !existsSync(path)) {
+    if (path === undefined) {
       const facts = skeletonFacts({ root: spec.root.kind, singleId, home: this.#home });
       path = ensureSkeleton(this.#makeDirectory("."), facts);
       this.#skeletons.set(key, path);
@@ -95,7 +89,7 @@ export class Machine {
       stage: this.#makeDirectory("stage"),
       maskedFiles: MASKED_FILES.filter((path) => existsSync(path)),
       maskedDirectories: MASKED_DIRECTORIES.filter((path) => existsSync(path)),
-      readOnlyPaths: READ_ONLY_PATHS.filter((path) => existsSync(path)),
+      readOnlyPaths: READ_ONLY_PATHS.filter((path) => existsSync(`/proc/${path}`)),
       hostRoot: "stacked",
       hostBind: this.#makeDirectory("host"),
       hostMounts: [],

@@ -16,6 +16,7 @@ const REGULAR_FILE = 0o100644;
 export function mountOperations(spec: ContextSpec, machine: MachineFacts, allotment: Allotment): readonly SetupOp[] {
   const kernelFlags = MOUNT.NO_SUID | MOUNT.NO_DEV | MOUNT.NO_EXEC;
   return [
+    ...makeEmpty(machine),
     ...allotment.hostParts.flatMap((part) => mountPart(spec, part)),
     ...(spec.root.kind === "host" ? machine.hostMounts.flatMap(bindReadOnly) : []),
     call("mount /proc", "mount", ["proc", "/proc", "proc", kernelFlags, 0]),
@@ -126,11 +127,14 @@ function temporaryDirectories(machine: MachineFacts): readonly SetupOp[] {
   return ["/tmp", "/var/tmp"].map((path) => bind(`mount ${path}`, stagePath(machine, "tmp"), path));
 }
 
+function makeEmpty(machine: MachineFacts): readonly SetupOp[] {
+  const empty = stagePath(machine, "empty");
+  return [bind("bind the empty directory", empty, empty), restrict("make the empty directory read-only", empty, MOUNT.READ_ONLY)];
+}
+
+/** The empty directory's mount is read-only, and so is each bind of it. */
 function hide(machine: MachineFacts, path: string): readonly SetupOp[] {
-  return [
-    bind(`hide ${path}`, stagePath(machine, "empty"), path),
-    restrict(`make hidden ${path} read-only`, path, MOUNT.READ_ONLY),
-  ];
+  return [bind(`hide ${path}`, stagePath(machine, "empty"), path)];
 }
 
 function bindAll(spec: ContextSpec, allotment: Allotment): readonly SetupOp[] {
@@ -161,15 +165,18 @@ function resolvConf(machine: MachineFacts, text: string | null): readonly SetupO
   ];
 }
 
-/** What tells about, or changes, the whole machine. Needed although capabilities are gone: with "identity" ids the task owns root's files. */
+/**
+ * What tells about, or changes, the whole machine. Needed although capabilities are gone: with "identity" ids the task owns
+ * root's files. Read-only paths are binds out of one read-only bind of /proc, which costs one call each instead of two.
+ */
 function mask(machine: MachineFacts): readonly SetupOp[] {
+  const readOnlyProc = stagePath(machine, "proc");
   return [
     ...machine.maskedFiles.map((path) => call(`mask ${path}`, "mount", ["dev/null", path, 0, MOUNT.BIND, 0])),
     ...machine.maskedDirectories.flatMap((path) => hide(machine, path)),
-    ...machine.readOnlyPaths.flatMap((path) => [
-      bind(`bind ${path} on itself`, path, path),
-      restrict(`make ${path} read-only`, path, MOUNT.READ_ONLY | MOUNT.NO_SUID | MOUNT.NO_DEV | MOUNT.NO_EXEC),
-    ]),
+    call("bind /proc to be read-only", "mount", ["/proc", readOnlyProc, 0, MOUNT.BIND, 0]),
+    restrict("make the bind of /proc read-only", readOnlyProc, MOUNT.READ_ONLY),
+    ...machine.readOnlyPaths.map((path) => call(`make /proc/${path} read-only`, "mount", [`${readOnlyProc}/${path}`, `/proc/${path}`, 0, MOUNT.BIND, 0])),
   ];
 }
 
