@@ -32,17 +32,18 @@ export class Machine {
   readonly #skeletons = new Map<string, string>();
   #hostRoot: HostRoot | null = null;
   #facts: MachineFacts | null = null;
+  #hostFacts: MachineFacts | null = null;
 
   constructor(home: string) {
     this.#home = home;
   }
 
-  /** Facts for a plan. Throws `store.unwritable` when the folder of contexts can't be made. */
+  /** Facts for a plan: one object for each kind of root. Throws `store.unwritable` when the folder of contexts can't be made. */
   facts(spec: ContextSpec): MachineFacts {
     const facts = (this.#facts ??= this.#inspect());
     if (spec.root.kind === "layers") return facts;
     const { kind, mounts } = this.#inspectHost();
-    return { ...facts, hostRoot: kind, hostMounts: mounts };
+    return (this.#hostFacts ??= { ...facts, hostRoot: kind, hostMounts: mounts });
   }
 
   /** Path of the skeleton that a context needs, written on first use. */

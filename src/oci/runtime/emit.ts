@@ -147,8 +147,10 @@ const utf8 = new TextEncoder();
 
 /** Grows the data segment: the rows first, then whatever they point at. Equal texts are kept once. */
 class DataWriter {
-  #buffer = new Uint8Array(64 * 1024);
+  #buffer = new Uint8Array(32 * 1024);
   #view = new DataView(this.#buffer.buffer);
+  /** The same bytes, for what is aligned. */
+  #words32 = new Uint32Array(this.#buffer.buffer);
   #length: number;
   readonly #texts = new Map<string, number>();
   readonly #variables = new Map<string, number>();
@@ -169,8 +171,8 @@ class DataWriter {
   }
 
   row(at: number, row: Row): void {
-    this.#view.setUint32(at + ROW.number, row.number, true);
-    this.#view.setUint32(at + ROW.flags, row.flags, true);
+    this.#words32[(at + ROW.number) >> 2] = row.number;
+    this.#words32[(at + ROW.flags) >> 2] = row.flags;
     this.#word(at + ROW.result, row.result);
     this.#word(at + ROW.match, row.match);
     this.#word(at + ROW.onError, row.onError);
@@ -265,15 +267,16 @@ class DataWriter {
 
   #reserve(more: number): void {
     if (this.#length + more + 16 <= this.#buffer.length) return;
-    const grown = new Uint8Array(2 * (this.#length + more + 16));
+    const grown = new Uint8Array(2 * ((this.#length + more + 16 + 7) & ~7));
     grown.set(this.#buffer);
     this.#buffer = grown;
     this.#view = new DataView(grown.buffer);
+    this.#words32 = new Uint32Array(grown.buffer);
   }
 
-  /** A 64-bit word whose value is below 2^53. */
+  /** An aligned 64-bit word whose value is below 2^53. Both architectures are little endian. */
   #word(at: number, word: number): void {
-    this.#view.setUint32(at, word >>> 0, true);
-    this.#view.setUint32(at + 4, Math.floor(word / 0x100000000), true);
+    this.#words32[at >> 2] = word;
+    this.#words32[(at >> 2) + 1] = word > 0xffffffff ? Math.floor(word / 0x100000000) : 0;
   }
 }

@@ -21,7 +21,8 @@ export function mountOperations(spec: ContextSpec, machine: MachineFacts, allotm
     ...(spec.root.kind === "host" ? machine.hostMounts.flatMap(bindReadOnly) : []),
     call("mount /proc", "mount", ["proc", "/proc", "proc", kernelFlags, 0]),
     ...mountSys(spec, allotment, kernelFlags),
-    ...mountDev(machine, allotment),
+    ...deviceOperations(machine),
+    ...mountPts(allotment),
     bind("mount /run", stagePath(machine, "run"), "/run"),
     bind("mount /mesh", stagePath(machine, "mesh"), "/mesh"),
     ...(spec.tmpfsTmp ? temporaryDirectories(machine) : []),
@@ -29,8 +30,21 @@ export function mountOperations(spec: ContextSpec, machine: MachineFacts, allotm
     ...(spec.devices ?? []).flatMap((path) => bindDevice(path)),
     ...bindAll(spec, allotment),
     ...resolvConf(machine, allotment.resolvConf),
-    ...mask(machine),
+    ...maskOperations(machine),
   ];
+}
+
+/** Most operations of a plan depend on the machine alone; they are made once. */
+const deviceOperations = perMachine(mountDev);
+const maskOperations = perMachine(mask);
+
+function perMachine(make: (machine: MachineFacts) => readonly SetupOp[]): (machine: MachineFacts) => readonly SetupOp[] {
+  const made = new WeakMap<MachineFacts, readonly SetupOp[]>();
+  return (machine) => {
+    let operations = made.get(machine);
+    if (operations === undefined) made.set(machine, (operations = make(machine)));
+    return operations;
+  };
 }
 
 /** Host name, and the loopback device of a network namespace of its own. */
@@ -99,7 +113,7 @@ function mountSys(spec: ContextSpec, allotment: Allotment, kernelFlags: number):
 }
 
 /** The nodes are the host's, bound: a user namespace may make none. */
-function mountDev(machine: MachineFacts, allotment: Allotment): readonly SetupOp[] {
+function mountDev(machine: MachineFacts): readonly SetupOp[] {
   const links = [
     ["pts/ptmx", "/dev/ptmx"],
     ["/proc/self/fd", "/dev/fd"],
@@ -107,15 +121,20 @@ function mountDev(machine: MachineFacts, allotment: Allotment): readonly SetupOp
     ["/proc/self/fd/1", "/dev/stdout"],
     ["/proc/self/fd/2", "/dev/stderr"],
   ] as const;
-  const ptsOptions = `newinstance,ptmxmode=0666,mode=0620${allotment.idMap.hasTtyGroup ? ",gid=5" : ""}`;
   return [
     bind("mount /dev", stagePath(machine, "dev"), "/dev"),
     ...machine.deviceNodes.flatMap((node) => bindDevice(`/dev/${node}`)),
-    call("make /dev/pts", "mkdirat", [AT_FDCWD, "/dev/pts", 0o755]),
-    call("mount /dev/pts", "mount", ["devpts", "/dev/pts", "devpts", MOUNT.NO_SUID | MOUNT.NO_EXEC, ptsOptions]),
     call("make /dev/shm", "mkdirat", [AT_FDCWD, "/dev/shm", 0o1777]),
     bind("mount /dev/shm", stagePath(machine, "shm"), "/dev/shm"),
     ...links.map(([target, path]) => call(`link ${path}`, "symlinkat", [target, AT_FDCWD, path])),
+  ];
+}
+
+function mountPts({ idMap }: Allotment): readonly SetupOp[] {
+  const options = `newinstance,ptmxmode=0666,mode=0620${idMap.hasTtyGroup ? ",gid=5" : ""}`;
+  return [
+    call("make /dev/pts", "mkdirat", [AT_FDCWD, "/dev/pts", 0o755]),
+    call("mount /dev/pts", "mount", ["devpts", "/dev/pts", "devpts", MOUNT.NO_SUID | MOUNT.NO_EXEC, options]),
   ];
 }
 
