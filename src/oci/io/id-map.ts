@@ -44,6 +44,7 @@ export function newIdMapPrograms(): { readonly uid: string; readonly gid: string
 
 /** Makes id maps, and keeps the namespace of the subordinate range open once it was needed. */
 export class IdMaps {
+  #identity: PreparedIdMap | null = null;
   #holder: Promise<number> | null = null;
 
   async prepare(kind: IdMapKind): Promise<PreparedIdMap> {
@@ -51,7 +52,7 @@ export class IdMaps {
     switch (kind) {
       case "identity": {
         if (!isRoot) fail("context.unavailable", "Cannot keep the machine's user ids in a context: only root can");
-        return { namespaceFd: null, map: privileged(sameIds(readIfThere("/proc/self/uid_map")), sameIds(readIfThere("/proc/self/gid_map")), false) };
+        return (this.#identity ??= { namespaceFd: null, map: identityMap() });
       }
       case "single": {
         const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
@@ -76,6 +77,10 @@ export class IdMaps {
     this.#holder = null;
     if (holder !== null) closeSync(await holder);
   }
+}
+
+function identityMap(): IdMap {
+  return privileged(sameIds(readIfThere("/proc/self/uid_map")), sameIds(readIfThere("/proc/self/gid_map")), false);
 }
 
 function privileged(uidMap: string, gidMap: string, insideNamespace: boolean): IdMap {

@@ -1,7 +1,8 @@
 // Starts contexts, delivers their output and says how they ended. What a context is, is decided by runtime/plan.ts.
 
-import { closeSync, statSync } from "node:fs";
+import { closeSync, rmdirSync, statSync } from "node:fs";
 import { constants } from "node:os";
+import { dirname } from "node:path";
 import { assert } from "../../base/assert.ts";
 import { fail, MeshError } from "../../base/errors.ts";
 import { LIMITS } from "../../base/limits.ts";
@@ -9,7 +10,7 @@ import { makePipe, type Pipe } from "../../base/io/libc.ts";
 import type { ContextExit, ContextSpec, RunningContext } from "../runtime/context-spec.ts";
 import { PID_RECORD } from "../runtime/emit.ts";
 import { plan } from "../runtime/plan.ts";
-import type { Allotment } from "../runtime/plan-input.ts";
+import type { Allotment, HostPart } from "../runtime/plan-input.ts";
 import { taskFilter } from "../runtime/profile.ts";
 import { type CgroupLease, CgroupPool, type LimitMechanisms } from "./cgroup.ts";
 import { IdMaps, type PreparedIdMap } from "./id-map.ts";
@@ -70,11 +71,10 @@ export class ContextRuntime implements AsyncDisposable {
     const cgroups = this.#acquire(spec);
     let attempt: Attempt | null = null;
     try {
-      const facts = this.#machine.facts(spec);
-      const program = plan(spec, facts, this.#allot(spec, idMap, cgroups));
-      attempt = new Attempt(spec, io, spawnWithOutput((output) =>
-        spawnImage(program, { name: "mesh-context", output, extraFd: idMap.namespaceFd }),
-      ));
+      const allotment = this.#allot(spec, idMap, cgroups);
+      const program = plan(spec, this.#machine.facts(spec), allotment);
+      const spawned = spawnWithOutput((output) => spawnImage(program, { name: "mesh-context", output, extraFd: idMap.namespaceFd }));
+      attempt = new Attempt(spec, allotment, io, spawned);
       await attempt.begun();
     } catch (error) {
       await attempt?.abandon();
@@ -160,6 +160,7 @@ function spawnWithOutput(spawn: (output: readonly [number, number]) => SpawnedIm
 /** One start, from the spawn to the end. */
 class Attempt {
   readonly #spec: ContextSpec;
+  readonly #allotment: Allotment;
   readonly #io: ContextIo;
   readonly #image: SpawnedImage;
   readonly #drained: Promise<unknown>;
@@ -167,8 +168,9 @@ class Attempt {
   #network: AttachedNetwork | null = null;
   #over = false;
 
-  constructor(spec: ContextSpec, io: ContextIo, { image, output }: Spawned) {
+  constructor(spec: ContextSpec, allotment: Allotment, io: ContextIo, { image, output }: Spawned) {
     this.#spec = spec;
+    this.#allotment = allotment;
     this.#io = io;
     this.#image = image;
     this.#drained = Promise.all([
@@ -261,6 +263,7 @@ class Attempt {
     this.#image.closeReport();
     await this.#drained;
     await this.#network?.detach();
+    removeEmptyParts(this.#spec.root.upper, this.#allotment.hostParts);
     this.#io.signal?.removeEventListener("abort", this.#abort);
   }
 }
@@ -270,6 +273,19 @@ async function deliver(fd: number, output: (bytes: Uint8Array) => void): Promise
     for await (const bytes of Bun.file(fd).stream()) output(bytes);
   } finally {
     closeSync(fd);
+  }
+}
+
+/** The host's root in parts needs its directories in the upper one; those that stay empty are no change of the task's. */
+function removeEmptyParts(upper: string, parts: readonly HostPart[]): void {
+  const made = parts.filter((part) => part.lowers !== null).map((part) => part.path);
+  const withParents = made.flatMap((path) => [path, dirname(path)]).filter((path) => path !== "/");
+  for (const path of withParents) {
+    try {
+      rmdirSync(upper + path);
+    } catch {
+      // It holds something, or is gone.
+    }
   }
 }
 

@@ -32,6 +32,7 @@ export const STAGE = {
   empty: "empty",
   host: "host",
   root: "root",
+  proc: "proc",
   dev: "dev",
   shm: "shm",
   run: "run",

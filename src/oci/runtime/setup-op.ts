@@ -37,6 +37,8 @@ export type SetupOp =
   | (Flow & { readonly kind: "call"; readonly call: SetupCall; readonly arguments: readonly Argument[] })
   /** Result is the value at `of` and-ed with `mask`. */
   | (Flow & { readonly kind: "bits"; readonly of: Place; readonly mask: number })
+  /** Result is the address of the value at `of` as decimal text. */
+  | (Flow & { readonly kind: "decimal"; readonly of: Place })
   | { readonly kind: "label"; readonly label: string }
   | { readonly kind: "goto"; readonly label: string };
 
