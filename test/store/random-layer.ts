@@ -24,7 +24,7 @@ export function randomLayer(random: SeededRandom): Tree {
         lastFile = { ...lastFile, hardlink: ++group };
         chosen.set(lastFile.path, lastFile);
       }
-      made = { ...lastFile, path };
+      made = { ...(lastFile as TreeEntry), path };
     }
     chosen.set(path, made);
     if (kind === "file") lastFile = made;

@@ -4,10 +4,11 @@
 import { existsSync, readdirSync } from "node:fs";
 import { canonicalDigest } from "../../base/canonical.ts";
 import { type Digest, shortDigest } from "../../base/digest.ts";
+import { MeshError } from "../../base/errors.ts";
 import type { Filter } from "../filter.ts";
 import { type IdMaps, IDENTITY_IDS, singleId } from "../ids.ts";
 import { EMPTY_LAYER, EMPTY_TREE, isEmptyLayer, type LayerRef } from "../layer.ts";
-import { applyFilter, type FilteredView, type MaskParent, mergeTrees, mergeWithSources } from "../merged.ts";
+import { applyFilter, type FilteredView, type MaskParent, mergeTrees, mergeWithSources, showsWhiteouts, underlayDirectories } from "../merged.ts";
 import { layerPath, maskPath } from "../paths.ts";
 import { comparePaths, inWorkspace, parentOf, type Tree } from "../tree.ts";
 import { decodeTree, type EncodedTree, encodeParts, encodeTree } from "../tree-codec.ts";
@@ -50,6 +51,7 @@ interface LayerRow {
   readonly system: string;
   readonly size: number;
   readonly entries: number;
+  readonly whiteouts: number;
   readonly ids: string;
   readonly boot: string;
 }
@@ -117,7 +119,7 @@ export class Layers {
         if (present) this.#home.discard(target);
         raw.check(raw.renameAt(raw.HERE, directory, raw.HERE, target), "rename", target);
         isMoved = true;
-        this.#insert(ref, encoded, ids);
+        this.#insert(ref, encoded, tree.filter((entry) => entry.kind === "whiteout").length, ids);
       });
     } catch (error) {
       if (isMoved) raw.renameAt(raw.HERE, target, raw.HERE, directory);
@@ -127,14 +129,15 @@ export class Layers {
     return ref;
   }
 
-  #insert(ref: LayerRef, encoded: EncodedTree, ids: IdMaps): void {
+  #insert(ref: LayerRef, encoded: EncodedTree, whiteouts: number, ids: IdMaps): void {
     this.#index.run(
-      "INSERT OR REPLACE INTO layers (digest, workspace, system, size, entries, ids, boot, used_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT OR REPLACE INTO layers (digest, workspace, system, size, entries, whiteouts, ids, boot, used_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
       ref.digest,
       ref.workspace,
       ref.system,
       ref.sizeBytes,
       ref.entries,
+      whiteouts,
       JSON.stringify(ids),
       this.#boot,
       Date.now(),
@@ -254,13 +257,40 @@ export class Layers {
     for (const path of hidden) {
       for (let above = parentOf(path); above !== "" && !directories.has(above); above = parentOf(above)) directories.add(above);
     }
-    const tree: Tree = [...directories, ...hidden].toSorted(comparePaths).map((path) => maskEntry(path, directories.has(path), attributes));
+    return this.#skeleton([...directories, ...hidden].toSorted(comparePaths).map((path) => maskEntry(path, directories.has(path), attributes)));
+  }
+
+  /**
+   * Directories to mount for a stack of layers, both bottom first; at most `most` of them. As a rule those of the layers; a stack
+   * that is too deep, or in which the kernel would show names of deleted files, is flattened. Throws `blob.missing`.
+   */
+  async lowers(digests: readonly Digest[], options: { readonly most: number; readonly signal?: AbortSignal }): Promise<readonly string[]> {
+    const stack = digests.filter((digest) => digest !== EMPTY_TREE);
+    let whiteouts = 0;
+    for (const digest of stack) {
+      if (!this.has(digest)) throw new MeshError("blob.missing", `Cannot find layer ${shortDigest(digest)}`);
+      whiteouts += this.#row(digest)?.whiteouts ?? 0;
+    }
+    if (stack.length <= options.most && whiteouts === 0) return stack.map((digest) => this.directory(digest));
+    const trees = stack.map((digest) => this.tree(digest));
+    const underlay = underlayOf(trees);
+    if (stack.length + 1 <= options.most && !showsWhiteouts([underlay, ...trees])) {
+      return [...(underlay.length > 0 ? [this.#skeleton(underlay)] : []), ...stack.map((digest) => this.directory(digest))];
+    }
+    const flat = await this.flatten(stack, options.signal);
+    const flatUnderlay = underlayOf([this.tree(flat.digest)]);
+    const directories = flat.digest === EMPTY_TREE ? [] : [this.directory(flat.digest)];
+    return flatUnderlay.length > 0 ? [this.#skeleton(flatUnderlay), ...directories] : directories;
+  }
+
+  /** Directory with these directories and whiteouts, made once. */
+  #skeleton(tree: Tree): string {
     const encoded = encodeParts(tree);
     const target = maskPath(this.#home.paths, encoded.digest);
     if (existsSync(target)) return target;
     const temporary = this.#home.temporary();
     try {
-      makeMask(temporary, tree);
+      makeSkeleton(temporary, tree);
       const code = raw.renameAt(raw.HERE, temporary, raw.HERE, target);
       // Another process may have been faster.
       if (code === -raw.ERRNO.ENOTEMPTY || code === -raw.ERRNO.EEXIST) this.#home.discard(temporary);
@@ -350,6 +380,10 @@ export function sizeOf(tree: Tree): number {
   return size;
 }
 
+function underlayOf(trees: readonly Tree[]): Tree {
+  return underlayDirectories(trees).map((path) => maskEntry(path, true, new Map()));
+}
+
 function refOf(encoded: EncodedTree, sizeBytes: number, entries: number): LayerRef {
   return { digest: encoded.digest, workspace: encoded.workspace, system: encoded.system, sizeBytes, entries };
 }
@@ -385,7 +419,7 @@ function maskEntry(path: string, isDirectory: boolean, attributes: ReadonlyMap<s
   };
 }
 
-function makeMask(root: string, tree: Tree): void {
+function makeSkeleton(root: string, tree: Tree): void {
   raw.check(raw.makeDirectoryAt(raw.HERE, root, 0o755), "make", root);
   const ids = defaultIds();
   for (const entry of tree) {

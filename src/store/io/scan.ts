@@ -25,6 +25,7 @@ export type PendingEntry = { -readonly [Field in keyof TreeEntry]: TreeEntry[Fie
 
 const SLICE_MS = 5;
 const SAFE_PATH_CHARS = 1_200;
+const IS_ROOT = process.geteuid?.() === 0;
 const OPAQUE = "user.overlay.opaque";
 
 interface Frame {
@@ -219,9 +220,9 @@ export class Scan {
     const mode = stat.mode & 0o7777;
     let restoreMode = -1;
     let fd = raw.openAt(frame.fd, name, raw.READ_DIRECTORY);
-    if (fd === -raw.ERRNO.EACCES || (mode & 0o500) !== 0o500) {
+    if (fd === -raw.ERRNO.EACCES || (fd >= 0 && (mode & 0o100) === 0 && !IS_ROOT)) {
       if (fd >= 0) raw.closeFd(fd);
-      // Closed even to its owner: open it while it is read.
+      // Closed even to its owner (one that can't be searched can be listed, no more): open it while it is read.
       raw.check(raw.chmodAt(frame.fd, name, mode | 0o700), "open", path);
       restoreMode = mode;
       fd = raw.openAt(frame.fd, name, raw.READ_DIRECTORY);

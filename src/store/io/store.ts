@@ -1,8 +1,6 @@
 // The store of one MESH_HOME: opens it and ties its parts together. What each part does stands in the file named after it.
 
 import { closeSync, openSync } from "node:fs";
-import type { Digest } from "../../base/digest.ts";
-import { LIMITS } from "../../base/limits.ts";
 import type { LogRef } from "../result.ts";
 import { Artifacts } from "./artifacts.ts";
 import { Blobs } from "./blobs.ts";
@@ -140,9 +138,4 @@ export class Store implements Disposable {
     this.#pool[Symbol.dispose]();
     this.#index[Symbol.dispose]();
   }
-}
-
-/** Whether a stack of layers is deeper than one overlay takes, so that it has to be flattened; `others` are mounted besides. */
-export function needsFlattening(layers: readonly Digest[], others: number): boolean {
-  return layers.length + others > LIMITS.overlayLowers;
 }
