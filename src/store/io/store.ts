@@ -108,6 +108,11 @@ export class Store implements Disposable {
     return this.#home.settled();
   }
 
+  /** Does several changes of the index in one transaction: all of them or none. `work` must be synchronous. */
+  batch(work: () => void): void {
+    this.#index.transaction(work);
+  }
+
   stats(): StoreStats {
     return this.#pruner.stats();
   }
