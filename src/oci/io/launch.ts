@@ -18,6 +18,7 @@ import { Machine } from "./machine.ts";
 import { type AttachedNetwork, attachNetwork, resolverFile } from "./network.ts";
 import { descendants, isAlive, signalQuietly } from "./processes.ts";
 import { type ReportRecord, type SpawnedImage, spawnImage } from "./spawn-image.ts";
+import { type NamespaceRun, runInUserNamespace } from "./user-namespace.ts";
 import { CpuRotation, type Watch, watch } from "./watchdog.ts";
 
 export interface ContextRuntimeOptions {
@@ -85,6 +86,14 @@ export class ContextRuntime implements AsyncDisposable {
     this.#running.add(context);
     void context.exited.then(() => this.#running.delete(context));
     return context;
+  }
+
+  /**
+   * Runs a program of this machine with the ids that contexts of the kind "range" have: for reading or removing what such a
+   * context made under its subordinate ids. See user-namespace.ts.
+   */
+  runInUserNamespace(options: { readonly argv: readonly string[]; readonly env: Readonly<Record<string, string>> }): Promise<NamespaceRun> {
+    return runInUserNamespace(this.#idMaps, options);
   }
 
   /** Ends every context and gives all cgroups back. */

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { getXattr } from "../../../src/base/io/libc.ts";
+import { newIdMapPrograms, subordinateRanges } from "../../../src/oci/io/id-map.ts";
 import { networkHelpers } from "../../../src/oci/io/network.ts";
 import { isAlive } from "../../../src/oci/io/processes.ts";
 import { TestContexts } from "../../fake/oci-contexts.ts";
@@ -352,6 +353,28 @@ describe("nothing survives its task", () => {
     const context = await contexts.runtime.start(spec, { stdin: "null", output, signal: controller.signal });
     expect((await context.exited).signal).toBe("SIGKILL");
     expect(contexts.runtime.start(spec, { stdin: "null", output, signal: controller.signal })).rejects.toThrow("enough");
+  });
+});
+
+const hasRange = isRoot || (subordinateRanges() !== null && newIdMapPrograms() !== null);
+
+describe.skipIf(!hasRange)("subordinate ids", () => {
+  const script = "mkdir d && echo secret > d/file && chown -R 33:34 d && chmod 700 d && chmod 600 d/file && stat -c %u:%g d/file && su -s /bin/sh nobody -c 'id -u'";
+
+  test("exist inside, and lie in the layer", async () => {
+    const { stdout, upper } = await contexts.run(script, { idMap: "range" });
+    expect(stdout).toBe("33:34\n65534\n");
+    expect(lstatSync(join(upper, "workspace/d")).uid).toBeGreaterThan(33);
+  });
+
+  test("runInUserNamespace() reads and removes what they own", async () => {
+    const { upper } = await contexts.run(script, { idMap: "range" });
+    const env = { PATH: "/usr/bin:/bin" };
+    const path = join(upper, "workspace/d");
+    const read = await contexts.runtime.runInUserNamespace({ argv: ["/bin/cat", join(path, "file")], env });
+    expect(read).toEqual({ exitCode: 0, stdout: "secret\n", stderr: "" });
+    const removed = await contexts.runtime.runInUserNamespace({ argv: ["/bin/rm", "-r", path], env });
+    expect([removed.exitCode, existsSync(path)]).toEqual([0, false]);
   });
 });
 
