@@ -1,7 +1,17 @@
 // Finds out what this machine can do for contexts, one ability at a time, with the reason and the remedy where it can't.
 // Each probe tries the thing itself; sysctls are read only to explain a refusal. It changes nothing that lasts.
 
-import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+} from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import { getXattr, makeWhiteout, setXattr } from "../../base/io/libc.ts";
@@ -65,12 +75,15 @@ async function probeUserNamespaces(): Promise<Ability> {
   const base = { id: "user-namespaces", title: "User namespaces" };
   const refusal = await refusalOf(NAMESPACE_PROGRAM);
   const restriction = namespaceRestriction();
-  if (refusal === null && restriction?.appliesAfterwards !== true) return { ...base, ok: true, detail: `Linux ${release()} makes them`, remedy: null };
+  if (refusal === null && restriction?.appliesAfterwards !== true)
+    return { ...base, ok: true, detail: `Linux ${release()} makes them`, remedy: null };
   return {
     ...base,
     ok: false,
     detail: [refusal ?? "they are made, but without privileges inside", restriction?.detail].filter(Boolean).join("; "),
-    remedy: restriction?.remedy ?? "Use a kernel with CONFIG_USER_NS, or allow user namespaces in the container that mesh runs in.",
+    remedy:
+      restriction?.remedy ??
+      "Use a kernel with CONFIG_USER_NS, or allow user namespaces in the container that mesh runs in.",
   };
 }
 
@@ -133,8 +146,13 @@ async function probeContext(home: string): Promise<{ readonly ability: Ability; 
     const context = await runtime.start(trueOverHost(scratch), { stdin: "null", output: () => undefined });
     const exit = await context.exited;
     const ok = exit.exitCode === 0;
-    const detail = ok ? `/bin/sh ran with ids mapped as "${bestIdMap()}"` : `/bin/sh ended with ${exit.signal ?? exit.exitCode}`;
-    return { ability: { ...base, ok, detail, remedy: ok ? null : "Look at the abilities above." }, limits: limitAbilities(runtime) };
+    const detail = ok
+      ? `/bin/sh ran with ids mapped as "${bestIdMap()}"`
+      : `/bin/sh ended with ${exit.signal ?? exit.exitCode}`;
+    return {
+      ability: { ...base, ok, detail, remedy: ok ? null : "Look at the abilities above." },
+      limits: limitAbilities(runtime),
+    };
   } catch (error) {
     const detail = error instanceof Error ? [error.message, causeOf(error)].filter(Boolean).join(": ") : String(error);
     const remedy = "Mend what is missing above, or run tasks without isolation: the `process` backend.";
@@ -171,7 +189,8 @@ function limitAbilities({ mechanisms }: ContextRuntime): readonly Ability[] {
       id: "limit-pids",
       title: "Process limit",
       held: mechanisms.pids,
-      fallback: process.getuid?.() === 0 ? "a watchdog looks every 50 ms" : "RLIMIT_NPROC in the context's own user namespace",
+      fallback:
+        process.getuid?.() === 0 ? "a watchdog looks every 50 ms" : "RLIMIT_NPROC in the context's own user namespace",
     },
   ];
   return rows.map(({ id, title, held, fallback }) => ({
@@ -209,7 +228,8 @@ function probeSubordinateIds(): readonly Ability[] {
         : needless
           ? "root needs none"
           : "none: one id is mapped, and chown-like calls are answered with success without being done",
-      remedy: needless || ranges ? null : `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ${user}`,
+      remedy:
+        needless || ranges ? null : `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ${user}`,
     },
     {
       id: "newuidmap",
@@ -232,7 +252,9 @@ function probeDelegation(): Ability {
       return { ...base, ok: true, detail: `version 2 at ${place.unified}: ${controllers}`, remedy: null };
     }
   }
-  const legacy = Object.entries(place.legacy).flatMap(([controller, directory]) => (isWritable(directory) ? [controller] : []));
+  const legacy = Object.entries(place.legacy).flatMap(([controller, directory]) =>
+    isWritable(directory) ? [controller] : [],
+  );
   if (legacy.length > 0) return { ...base, ok: true, detail: `version 1: ${legacy.join(", ")}`, remedy: null };
   return { ...base, ok: false, detail: "none is writable", remedy: DELEGATION_REMEDY };
 }
@@ -257,7 +279,8 @@ function probeNetworkHelper(): Ability {
     id: "network-helper",
     title: "Helper for networks of the kind `nat`",
     ok: helpers.length > 0,
-    detail: helpers.length > 0 ? helpers.map(({ path }) => path).join(", ") : "neither slirp4netns nor pasta is installed",
+    detail:
+      helpers.length > 0 ? helpers.map(({ path }) => path).join(", ") : "neither slirp4netns nor pasta is installed",
     remedy: helpers.length > 0 ? null : "Install slirp4netns or passt; `none` and `host` need no helper.",
   };
 }
@@ -287,7 +310,13 @@ async function nvidiaNames(): Promise<readonly string[]> {
     timeout: 10_000,
   });
   const [text, code] = await Promise.all([child.stdout.text(), child.exited]);
-  return code === 0 ? text.trim().split("\n").filter(Boolean).map((line) => `NVIDIA ${line}`) : [];
+  return code === 0
+    ? text
+        .trim()
+        .split("\n")
+        .filter(Boolean)
+        .map((line) => `NVIDIA ${line}`)
+    : [];
 }
 
 function amdNames(): readonly string[] {
@@ -313,7 +342,12 @@ function probeStoreFilesystem(home: string): Ability {
     return { ...base, ok: true, detail: `${home} on ${type}`, remedy: null };
   } catch (error) {
     const detail = `${home}: ${error instanceof Error ? error.message : String(error)}`;
-    return { ...base, ok: false, detail, remedy: "Set MESH_HOME to a folder on a local ext4, xfs or btrfs filesystem." };
+    return {
+      ...base,
+      ok: false,
+      detail,
+      remedy: "Set MESH_HOME to a folder on a local ext4, xfs or btrfs filesystem.",
+    };
   } finally {
     if (scratch !== null) removeScratch(scratch);
   }
@@ -327,9 +361,19 @@ function probeFreeSpace(home: string): Ability {
     const { bavail, bsize } = statfsSync(home);
     const bytes = bavail * bsize;
     const ok = bytes >= LITTLE_SPACE_BYTES;
-    return { ...base, ok, detail: formatBytes(bytes), remedy: ok ? null : "Free some space, or run `mesh cache prune`." };
+    return {
+      ...base,
+      ok,
+      detail: formatBytes(bytes),
+      remedy: ok ? null : "Free some space, or run `mesh cache prune`.",
+    };
   } catch (error) {
-    return { ...base, ok: false, detail: error instanceof Error ? error.message : String(error), remedy: "Make the folder, or set MESH_HOME." };
+    return {
+      ...base,
+      ok: false,
+      detail: error instanceof Error ? error.message : String(error),
+      remedy: "Make the folder, or set MESH_HOME.",
+    };
   }
 }
 

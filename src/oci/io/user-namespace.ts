@@ -26,7 +26,11 @@ export async function runInUserNamespace(
   const { namespaceFd } = await idMaps.prepare("range");
   const [stdout, stderr] = [makePipe(), makePipe()];
   const program = programOf(options.argv, options.env, namespaceFd !== null);
-  const spawned = spawnImage(program, { name: "mesh-as-root", output: [stdout.writeFd, stderr.writeFd], extraFd: namespaceFd });
+  const spawned = spawnImage(program, {
+    name: "mesh-as-root",
+    output: [stdout.writeFd, stderr.writeFd],
+    extraFd: namespaceFd,
+  });
   closeSync(stdout.writeFd);
   closeSync(stderr.writeFd);
   const texts = Promise.all([textOf(stdout.readFd), textOf(stderr.readFd)]);
@@ -35,11 +39,16 @@ export async function runInUserNamespace(
   await spawned.process.exited;
   spawned.closeReport();
   const [out, err] = await texts;
-  if (failure !== null) fail("context.failed", `Cannot run ${options.argv[0] ?? ""} with the ids of contexts: ${failure}`);
+  if (failure !== null)
+    fail("context.failed", `Cannot run ${options.argv[0] ?? ""} with the ids of contexts: ${failure}`);
   return { exitCode: spawned.process.exitCode, stdout: out, stderr: err };
 }
 
-function programOf(argv: readonly string[], env: Readonly<Record<string, string>>, entersNamespace: boolean): SetupProgram {
+function programOf(
+  argv: readonly string[],
+  env: Readonly<Record<string, string>>,
+  entersNamespace: boolean,
+): SetupProgram {
   const environment = Object.entries(env).map(([name, text]) => `${name}=${text}`);
   const enter = [
     call("enter the user namespace", "setns", [USER_NAMESPACE_FD, 0x10000000]),
