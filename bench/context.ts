@@ -27,11 +27,14 @@ async function main(rounds: number): Promise<void> {
     console.log(`start to exit of /bin/true, one at a time, median of ${rounds}; then two at a time, each`);
     const alone = await mixed(contenders, rounds);
     const pairs = new Map<string, number>();
-    for (const contender of contenders) pairs.set(contender.name, await twoAtATime(contender, contender.name === "runc" ? 40 : rounds));
+    for (const contender of contenders)
+      pairs.set(contender.name, await twoAtATime(contender, contender.name === "runc" ? 40 : rounds));
     for (const { name } of contenders) {
       const [one = 0, two = 0] = [alone.get(name), pairs.get(name)];
       const ratios = [(alone.get("mesh") ?? 0) / one, (pairs.get("mesh") ?? 0) / two];
-      console.log(`${name.padEnd(8)} ${one.toFixed(2)} ms   ${two.toFixed(2)} ms   mesh is ${ratios.map((ratio) => ratio.toFixed(2)).join(" and ")} of it`);
+      console.log(
+        `${name.padEnd(8)} ${one.toFixed(2)} ms   ${two.toFixed(2)} ms   mesh is ${ratios.map((ratio) => ratio.toFixed(2)).join(" and ")} of it`,
+      );
     }
   }
   Bun.spawnSync(["chmod", "-R", "u+rwx", home]);
@@ -74,9 +77,23 @@ function others(home: string): readonly Contender[] {
   let containers = 0;
   const engine = (name: string, ...options: readonly string[]): Contender => ({
     name,
-    run: () => spawned([name, ...options, "--root", join(home, name), "run", "--bundle", bundle, `bench-${process.pid}-${containers++}`]),
+    run: () =>
+      spawned([
+        name,
+        ...options,
+        "--root",
+        join(home, name),
+        "run",
+        "--bundle",
+        bundle,
+        `bench-${process.pid}-${containers++}`,
+      ]),
   });
-  return [{ name: "bwrap", run: () => spawned(bwrap) }, engine("crun", "--cgroup-manager=disabled"), engine("runc")].filter(({ name }) => Bun.which(name) !== null);
+  return [
+    { name: "bwrap", run: () => spawned(bwrap) },
+    engine("crun", "--cgroup-manager=disabled"),
+    engine("runc"),
+  ].filter(({ name }) => Bun.which(name) !== null);
 }
 
 async function spawned(argv: readonly string[]): Promise<void> {
@@ -88,12 +105,20 @@ async function spawned(argv: readonly string[]): Promise<void> {
 /** The engines' own default configuration, over this machine's /usr. */
 function ociBundle(directory: string): string {
   mkdirSync(join(directory, "rootfs"), { recursive: true });
-  for (const name of ["usr", "proc", "dev", "sys", "etc", "lib", "lib64", "bin"]) mkdirSync(join(directory, "rootfs", name), { recursive: true });
+  for (const name of ["usr", "proc", "dev", "sys", "etc", "lib", "lib64", "bin"])
+    mkdirSync(join(directory, "rootfs", name), { recursive: true });
   const bind = (path: string) => ({ destination: path, source: path, type: "bind", options: ["rbind", "ro"] });
   const namespaces = ["pid", "ipc", "uts", "mount", "network", "cgroup"].map((type) => ({ type }));
   const config = {
     ociVersion: "1.0.2",
-    process: { terminal: false, user: { uid: 0, gid: 0 }, args: ["/bin/true"], env: ["PATH=/usr/bin:/bin"], cwd: "/", noNewPrivileges: true },
+    process: {
+      terminal: false,
+      user: { uid: 0, gid: 0 },
+      args: ["/bin/true"],
+      env: ["PATH=/usr/bin:/bin"],
+      cwd: "/",
+      noNewPrivileges: true,
+    },
     root: { path: "rootfs", readonly: true },
     hostname: "bench",
     mounts: [

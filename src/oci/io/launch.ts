@@ -18,6 +18,7 @@ import { Machine } from "./machine.ts";
 import { type AttachedNetwork, attachNetwork, resolverFile } from "./network.ts";
 import { descendants, isAlive, signalQuietly } from "./processes.ts";
 import { type ReportRecord, type SpawnedImage, spawnImage } from "./spawn-image.ts";
+import { type NamespaceRun, runInUserNamespace } from "./user-namespace.ts";
 import { CpuRotation, type Watch, watch } from "./watchdog.ts";
 
 export interface ContextRuntimeOptions {
@@ -73,7 +74,9 @@ export class ContextRuntime implements AsyncDisposable {
     try {
       const allotment = this.#allot(spec, idMap, cgroups);
       const program = plan(spec, this.#machine.facts(spec), allotment);
-      const spawned = spawnWithOutput((output) => spawnImage(program, { name: "mesh-context", output, extraFd: idMap.namespaceFd }));
+      const spawned = spawnWithOutput((output) =>
+        spawnImage(program, { name: "mesh-context", output, extraFd: idMap.namespaceFd }),
+      );
       attempt = new Attempt(spec, allotment, io, spawned);
       await attempt.begun();
     } catch (error) {
@@ -85,6 +88,17 @@ export class ContextRuntime implements AsyncDisposable {
     this.#running.add(context);
     void context.exited.then(() => this.#running.delete(context));
     return context;
+  }
+
+  /**
+   * Runs a program of this machine with the ids that contexts of the kind "range" have: for reading or removing what such a
+   * context made under its subordinate ids. See user-namespace.ts.
+   */
+  runInUserNamespace(options: {
+    readonly argv: readonly string[];
+    readonly env: Readonly<Record<string, string>>;
+  }): Promise<NamespaceRun> {
+    return runInUserNamespace(this.#idMaps, options);
   }
 
   /** Ends every context and gives all cgroups back. */
@@ -200,7 +214,10 @@ class Attempt {
     if (failure !== null) fail(codeFor(failure), `Cannot start the context: ${this.#image.describe(failure)}`);
     if (this.#pid === null) {
       this.#io.signal?.throwIfAborted();
-      fail("context.failed", `Cannot start the context: its monitor ended (${this.#image.process.signalCode ?? this.#image.process.exitCode})`);
+      fail(
+        "context.failed",
+        `Cannot start the context: its monitor ended (${this.#image.process.signalCode ?? this.#image.process.exitCode})`,
+      );
     }
   }
 
@@ -216,7 +233,12 @@ class Attempt {
     const { memoryBytes } = this.#spec.limits;
     const needsWatch = (mechanisms.memory === "fallback" && memoryBytes !== null) || mechanisms.pids === "fallback";
     const watching = needsWatch ? watch(pid, this.#spec.limits, () => this.kill()) : null;
-    return { pid, exited: this.#exit(cgroups, watching), kill: () => this.kill(), terminate: () => this.#terminate(pid) };
+    return {
+      pid,
+      exited: this.#exit(cgroups, watching),
+      kill: () => this.kill(),
+      terminate: () => this.#terminate(pid),
+    };
   }
 
   /** Pid 1's death is everybody's; before it is known, the monitor's. */
@@ -294,7 +316,13 @@ async function untilDead(pid: number): Promise<void> {
   while (isAlive(pid) && performance.now() < deadline) await Bun.sleep(1);
 }
 
-const CODES_OF_ABSENCE = new Set([constants.errno.EPERM, constants.errno.ENOSYS, constants.errno.EACCES, constants.errno.ENOSPC, constants.errno.ENODEV]);
+const CODES_OF_ABSENCE = new Set([
+  constants.errno.EPERM,
+  constants.errno.ENOSYS,
+  constants.errno.EACCES,
+  constants.errno.ENOSPC,
+  constants.errno.ENODEV,
+]);
 
 /** A refusal by the kernel's policy will be the same next time; anything else may be this one context's trouble. */
 function codeFor(failure: ReportRecord): "context.failed" | "context.unavailable" {
@@ -310,12 +338,20 @@ function kindOf(path: string): "file" | "directory" {
 }
 
 function checkSpec(spec: ContextSpec): void {
-  const paths = [spec.cwd, spec.root.upper, spec.root.work, ...spec.root.lowers, ...spec.binds.flatMap(({ source, target }) => [source, target])];
+  const paths = [
+    spec.cwd,
+    spec.root.upper,
+    spec.root.work,
+    ...spec.root.lowers,
+    ...spec.binds.flatMap(({ source, target }) => [source, target]),
+  ];
   for (const path of paths) {
-    if (!path.startsWith("/")) fail("context.failed", `Cannot use ${JSON.stringify(path)} in a context: it is not an absolute path`);
+    if (!path.startsWith("/"))
+      fail("context.failed", `Cannot use ${JSON.stringify(path)} in a context: it is not an absolute path`);
   }
   const texts = [...paths, spec.hostname, ...spec.argv, ...Object.entries(spec.env).flat()];
   const broken = texts.find((text) => text.includes("\0"));
-  if (broken !== undefined) fail("context.failed", `Cannot pass ${JSON.stringify(broken.slice(0, 80))} to a context: it holds a NUL character`);
+  if (broken !== undefined)
+    fail("context.failed", `Cannot pass ${JSON.stringify(broken.slice(0, 80))} to a context: it holds a NUL character`);
   if (spec.argv.length === 0) fail("context.failed", "Cannot start a context without a command");
 }

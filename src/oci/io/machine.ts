@@ -23,7 +23,13 @@ const MASKED_FILES = [
   "/proc/kpageflags",
   "/proc/vmcore",
 ];
-const MASKED_DIRECTORIES = ["/proc/acpi", "/proc/scsi", "/proc/asound", "/sys/firmware", "/sys/devices/virtual/powercap"];
+const MASKED_DIRECTORIES = [
+  "/proc/acpi",
+  "/proc/scsi",
+  "/proc/asound",
+  "/sys/firmware",
+  "/sys/devices/virtual/powercap",
+];
 const READ_ONLY_PATHS = ["bus", "driver", "dynamic_debug", "fs", "irq", "mtrr", "sys", "sysrq-trigger"];
 
 export class Machine {
@@ -79,7 +85,9 @@ export class Machine {
     const { hidden } = this.#inspectHost();
     const bound = parts.filter((part) => part.lowers === null);
     const bare = hidden.filter((path) => bound.some((part) => isWithin(path, part.path)));
-    const more = spec.hidden.flatMap(realDirectory).filter((path) => !hidden.some((directory) => isWithin(path, directory)));
+    const more = spec.hidden
+      .flatMap(realDirectory)
+      .filter((path) => !hidden.some((directory) => isWithin(path, directory)));
     return [...new Set([...bare, ...more])].sort();
   }
 
@@ -99,7 +107,10 @@ export class Machine {
   }
 
   #inspectHost(): HostRoot {
-    return (this.#hostRoot ??= inspectHostRoot(this.#home, skeletonFacts({ root: "host", singleId: false, home: this.#home })));
+    return (this.#hostRoot ??= inspectHostRoot(
+      this.#home,
+      skeletonFacts({ root: "host", singleId: false, home: this.#home }),
+    ));
   }
 
   /** A directory below MESH_HOME/context, as a real path. */

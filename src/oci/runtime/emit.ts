@@ -66,7 +66,15 @@ function writeRow(writer: DataWriter, op: SetupOp, context: RowContext): void {
   if (op.kind === "label") return;
   if (op.kind === "goto") {
     const target = labelOf(context.labels, op.label);
-    writer.row(at, { number: 0, flags: BITS_FLAG, result: writer.scratch, match: writer.scratch, onError: target, onMatch: target, next: target });
+    writer.row(at, {
+      number: 0,
+      flags: BITS_FLAG,
+      result: writer.scratch,
+      match: writer.scratch,
+      onError: target,
+      onMatch: target,
+      next: target,
+    });
     return;
   }
   const { number, args, kindFlag } = encodingOf(op, writer, context.architecture);
@@ -96,20 +104,29 @@ interface Encoding {
 /** Digits of the largest number, and the zero behind them. */
 const DECIMAL_BYTES = 21;
 
-function encodingOf(op: Exclude<SetupOp, { kind: "label" | "goto" }>, writer: DataWriter, architecture: Architecture): Encoding {
+function encodingOf(
+  op: Exclude<SetupOp, { kind: "label" | "goto" }>,
+  writer: DataWriter,
+  architecture: Architecture,
+): Encoding {
   switch (op.kind) {
     case "call":
       return { number: numberOf(op.call, architecture), args: op.arguments, kindFlag: 0 };
     case "bits":
       return { number: 0, args: [{ kind: "value", at: op.of }, op.mask], kindFlag: BITS_FLAG };
     case "decimal":
-      return { number: 0, args: [{ kind: "value", at: op.of }, writer.bytes(DECIMAL_BYTES) + DECIMAL_BYTES - 1], kindFlag: DECIMAL_FLAG };
+      return {
+        number: 0,
+        args: [{ kind: "value", at: op.of }, writer.bytes(DECIMAL_BYTES) + DECIMAL_BYTES - 1],
+        kindFlag: DECIMAL_FLAG,
+      };
   }
 }
 
 function numberOf(name: string, architecture: Architecture): number {
   return (
-    syscallNumber(name, architecture) ?? fail("context.unavailable", `Cannot call ${name} on ${architecture}: it has no such system call`)
+    syscallNumber(name, architecture) ??
+    fail("context.unavailable", `Cannot call ${name} on ${architecture}: it has no such system call`)
   );
 }
 

@@ -38,7 +38,9 @@ export function mountOperations(spec: ContextSpec, machine: MachineFacts, allotm
 const deviceOperations = perMachine(mountDev);
 const maskOperations = perMachine(mask);
 
-function perMachine(make: (machine: MachineFacts) => readonly SetupOp[]): (machine: MachineFacts) => readonly SetupOp[] {
+function perMachine(
+  make: (machine: MachineFacts) => readonly SetupOp[],
+): (machine: MachineFacts) => readonly SetupOp[] {
   const made = new WeakMap<MachineFacts, readonly SetupOp[]>();
   return (machine) => {
     let operations = made.get(machine);
@@ -89,7 +91,13 @@ function mountPart(spec: ContextSpec, { path, lowers }: HostPart): readonly Setu
     ...ancestorsOf(path).map((parent) => makeDirectory(`${spec.root.upper}${parent}`.slice(1))),
     makeDirectory(upper),
     makeDirectory(work),
-    ...mountOverlay({ name: `mount overlay of ${path}`, lowers: [...lowers.map((lower) => lower.slice(1)), host], upper, work, target: path }),
+    ...mountOverlay({
+      name: `mount overlay of ${path}`,
+      lowers: [...lowers.map((lower) => lower.slice(1)), host],
+      upper,
+      work,
+      target: path,
+    }),
   ];
 }
 
@@ -148,7 +156,10 @@ function temporaryDirectories(machine: MachineFacts): readonly SetupOp[] {
 
 function makeEmpty(machine: MachineFacts): readonly SetupOp[] {
   const empty = stagePath(machine, "empty");
-  return [bind("bind the empty directory", empty, empty), restrict("make the empty directory read-only", empty, MOUNT.READ_ONLY)];
+  return [
+    bind("bind the empty directory", empty, empty),
+    restrict("make the empty directory read-only", empty, MOUNT.READ_ONLY),
+  ];
 }
 
 /** The empty directory's mount is read-only, and so is each bind of it. */
@@ -195,7 +206,9 @@ function mask(machine: MachineFacts): readonly SetupOp[] {
     ...machine.maskedDirectories.flatMap((path) => hide(machine, path)),
     call("bind /proc to be read-only", "mount", ["/proc", readOnlyProc, 0, MOUNT.BIND, 0]),
     restrict("make the bind of /proc read-only", readOnlyProc, MOUNT.READ_ONLY),
-    ...machine.readOnlyPaths.map((path) => call(`make /proc/${path} read-only`, "mount", [`${readOnlyProc}/${path}`, `/proc/${path}`, 0, MOUNT.BIND, 0])),
+    ...machine.readOnlyPaths.map((path) =>
+      call(`make /proc/${path} read-only`, "mount", [`${readOnlyProc}/${path}`, `/proc/${path}`, 0, MOUNT.BIND, 0]),
+    ),
   ];
 }
 
@@ -208,7 +221,13 @@ function makeDirectory(path: string): SetupOp {
 }
 
 function makeFile(path: string): SetupOp & { readonly kind: "call" } {
-  return { kind: "call", name: `make ${path}`, call: "mknodat", arguments: [AT_FDCWD, path, REGULAR_FILE, 0], onError: "next" };
+  return {
+    kind: "call",
+    name: `make ${path}`,
+    call: "mknodat",
+    arguments: [AT_FDCWD, path, REGULAR_FILE, 0],
+    onError: "next",
+  };
 }
 
 /** Directories above a mount point; those that exist are left alone. */

@@ -66,17 +66,35 @@ export function monitorOperations(spec: ContextSpec, machine: MachineFacts, allo
   const { idMap } = allotment;
   return [
     call("leave the terminal's session", "setsid", [], ANYWAY),
-    call("close inherited descriptors", "close_range", [idMap.insideNamespace ? USER_NAMESPACE_FD + 1 : REPORT_FD + 1, EVERY_FD, 0]),
+    call("close inherited descriptors", "close_range", [
+      idMap.insideNamespace ? USER_NAMESPACE_FD + 1 : REPORT_FD + 1,
+      EVERY_FD,
+      0,
+    ]),
     call("clear the file mode mask", "umask", [0]),
     ...joinCgroups(allotment.cgroupTaskFiles),
-    ...writeFile("make the context the kernel's first choice when memory runs out", "/proc/self/oom_score_adj", OOM_SCORE, true),
+    ...writeFile(
+      "make the context the kernel's first choice when memory runs out",
+      "/proc/self/oom_score_adj",
+      OOM_SCORE,
+      true,
+    ),
     ...bindHostRoot(spec, machine),
     ...(idMap.insideNamespace ? enterUserNamespace() : []),
     dieWithParent(),
-    call("check that mesh is still there", "getppid", [], { onResult: { is: machine.parentPid, goTo: { label: "parent lives" } } }),
+    call("check that mesh is still there", "getppid", [], {
+      onResult: { is: machine.parentPid, goTo: { label: "parent lives" } },
+    }),
     call("end: mesh is gone", "exit_group", [SETUP_FAILED_EXIT]),
     { kind: "label", label: "parent lives" },
-    call("share a page with pid 1", "mmap", [SHARED_ADDRESS, 4096, 3 /* read, write */, 0x31 /* shared, anonymous, fixed */, -1, 0]),
+    call("share a page with pid 1", "mmap", [
+      SHARED_ADDRESS,
+      4096,
+      3 /* read, write */,
+      0x31 /* shared, anonymous, fixed */,
+      -1,
+      0,
+    ]),
     ...eventDescriptor("make the event of the finished map", MAPPED_FD),
     ...birth(spec, allotment),
     ...writeIdMap(allotment),
@@ -128,7 +146,9 @@ export function reaperOperations(): readonly SetupOp[] {
 /** Waits until mesh has attached the network helper: one byte on the report socket. */
 export function waitForNetwork(): readonly SetupOp[] {
   return [
-    call("wait for the network", "read", [REPORT_FD, address("byte"), 1], { onResult: { is: 1, goTo: { label: "network ready" } } }),
+    call("wait for the network", "read", [REPORT_FD, address("byte"), 1], {
+      onResult: { is: 1, goTo: { label: "network ready" } },
+    }),
     call("end: mesh is gone", "exit_group", [SETUP_FAILED_EXIT]),
     { kind: "label", label: "network ready" },
   ];
@@ -206,7 +226,9 @@ function birth(spec: ContextSpec, allotment: Allotment): readonly SetupOp[] {
     return [call(name, "clone", [birthFlags(spec) | SIGCHLD, 0, 0, 0, 0], born)];
   }
   return [
-    call("open the cgroup", "openat", [AT_FDCWD, allotment.cgroupDirectory, O_PATH_CLOEXEC, 0], { result: variable("cloneArguments", 80) }),
+    call("open the cgroup", "openat", [AT_FDCWD, allotment.cgroupDirectory, O_PATH_CLOEXEC, 0], {
+      result: variable("cloneArguments", 80),
+    }),
     call(name, "clone3", [address("cloneArguments"), 88], born),
   ];
 }

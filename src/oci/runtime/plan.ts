@@ -29,7 +29,9 @@ const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 export function plan(spec: ContextSpec, machine: MachineFacts, allotment: Allotment): SetupProgram {
   return {
     variables:
-      allotment.cgroupDirectory === null ? PROCESS_VARIABLES : { ...PROCESS_VARIABLES, cloneArguments: cloneArguments(spec) },
+      allotment.cgroupDirectory === null
+        ? PROCESS_VARIABLES
+        : { ...PROCESS_VARIABLES, cloneArguments: cloneArguments(spec) },
     operations: [
       ...monitorOperations(spec, machine, allotment),
       ...initOperations(),
@@ -88,7 +90,9 @@ function execute(spec: ContextSpec): readonly SetupOp[] {
   const environment = Object.entries(spec.env).map(([name, text]) => `${name}=${text}`);
   const places = command.includes("/")
     ? [command]
-    : (spec.env["PATH"] ?? DEFAULT_PATH).split(":").map((directory) => `${directory === "" ? "." : directory}/${command}`);
+    : (spec.env["PATH"] ?? DEFAULT_PATH)
+        .split(":")
+        .map((directory) => `${directory === "" ? "." : directory}/${command}`);
   return places.map((path, index) =>
     call(
       `exec ${path}`,

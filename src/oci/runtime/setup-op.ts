@@ -15,9 +15,7 @@ export type Argument =
   | { readonly kind: "address"; readonly at: Place };
 
 /** A place in the program's memory: `offset` bytes into a variable, or a fixed address (shared memory). */
-export type Place =
-  | { readonly variable: string; readonly offset?: number }
-  | { readonly fixed: number };
+export type Place = { readonly variable: string; readonly offset?: number } | { readonly fixed: number };
 
 /** Where the program goes on. */
 export type Target = "next" | { readonly label: string };

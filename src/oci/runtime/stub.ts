@@ -189,7 +189,8 @@ function arm64Code(): Uint8Array {
   const branch = (to: number) => emit(0x14000000 | ((to - code.length) & 0x3ffffff));
   /** Writes a branch whose 19-bit (or 14-bit, or 26-bit) distance `land` completes. */
   const branchAhead = (instruction: number) => code.push(instruction >>> 0) - 1;
-  const land = (from: number, shift: number) => void (code[from] = ((code[from] ?? 0) | ((code.length - from) << shift)) >>> 0);
+  const land = (from: number, shift: number) =>
+    void (code[from] = ((code[from] ?? 0) | ((code.length - from) << shift)) >>> 0);
 
   move(19, FIRST_ROW_ADDRESS);
   move(21, FAILURE_ADDRESS);

@@ -34,7 +34,10 @@ async function readUntilReady(stream: ReadableStream<Uint8Array>): Promise<reado
     text += new TextDecoder().decode(chunk);
     if (text.includes("ready")) break;
   }
-  return text.split("\n").filter((line) => /^\d+$/.test(line)).map(Number);
+  return text
+    .split("\n")
+    .filter((line) => /^\d+$/.test(line))
+    .map(Number);
 }
 
 /** Death takes the kernel a moment. Gives up after five seconds; the caller's expectation then tells what is left. */

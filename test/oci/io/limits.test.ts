@@ -37,7 +37,10 @@ describe.each(["best", "fallback"] as const)("limits held by the %s mechanism", 
   });
 
   test("a fork bomb is bounded, and ends with its context", async () => {
-    const { context } = await contexts.startUntilLine("echo go; bomb() { bomb | bomb & }; bomb; sleep 1000", limits({ pids: 40 }));
+    const { context } = await contexts.startUntilLine(
+      "echo go; bomb() { bomb | bomb & }; bomb; sleep 1000",
+      limits({ pids: 40 }),
+    );
     await Bun.sleep(300);
     context.kill();
     expect((await context.exited).signal).toBe("SIGKILL");
@@ -45,7 +48,10 @@ describe.each(["best", "fallback"] as const)("limits held by the %s mechanism", 
 
   test("processes beyond the limit are refused, or end the context", async () => {
     const forks = "for (1..60) { $p = fork; last if !defined $p; if ($p == 0) { sleep 5; exit } $n++ }";
-    const { exit, stdout } = await contexts.run(`perl -e '${forks} select undef, undef, undef, 0.5; print $n'`, limits({ pids: 30 }));
+    const { exit, stdout } = await contexts.run(
+      `perl -e '${forks} select undef, undef, undef, 0.5; print $n'`,
+      limits({ pids: 30 }),
+    );
     // Root is not bounded by RLIMIT_NPROC; without a cgroup the watchdog ends its context.
     const isBoundless = contexts.runtime.mechanisms.pids === "fallback" && process.getuid?.() === 0;
     expect(isBoundless ? exit.signal : Number(stdout) < 31).toBe(isBoundless ? "SIGKILL" : true);
