@@ -11,7 +11,7 @@ const NAMES = ["a", "b", "c", "a.b"];
 export function randomLayer(random: SeededRandom): Tree {
   const chosen = new Map<string, TreeEntry>();
   let group = 0;
-  let lastFile: TreeEntry | null = null;
+  let lastFile: TreeEntry | undefined;
   for (let count = random.below(12); count > 0; count--) {
     const depth = 1 + random.below(3);
     const path = [random.pick(["workspace", "workspace", "etc"]), ...Array.from({ length: depth }, () => random.pick(NAMES))].join("/");
@@ -19,12 +19,12 @@ export function randomLayer(random: SeededRandom): Tree {
     const content = `${path}${random.below(3)}`;
     const more = kind === "file" ? { digest: digestOf(content), size: content.length } : {};
     let made = entry(path, kind, { ...more, opaque: kind === "directory" && random.below(3) === 0 });
-    if (kind === "file" && lastFile && random.below(4) === 0) {
+    if (kind === "file" && lastFile !== undefined && random.below(4) === 0) {
       if (lastFile.hardlink === 0) {
         lastFile = { ...lastFile, hardlink: ++group };
         chosen.set(lastFile.path, lastFile);
       }
-      made = { ...(lastFile as TreeEntry), path };
+      made = { ...lastFile, path };
     }
     chosen.set(path, made);
     if (kind === "file") lastFile = made;

@@ -13,11 +13,15 @@ export async function removeTree(path: string): Promise<void> {
   const code = raw.unlinkAt(raw.HERE, path);
   if (code === 0 || code === -raw.ERRNO.ENOENT) return;
   const root = openForRemoval(raw.HERE, path, path);
-  const removal: Removal = { root, moved: 0, until: performance.now() + SLICE_MS };
+  const removal: Removal = { root, round: 0, moved: 0, until: performance.now() + SLICE_MS };
   try {
+    // What was moved up is emptied in the next round.
     do {
+      removal.moved = 0;
+      raw.rewind(root);
       await empty(root, 0, path, removal);
-    } while (raw.listDirectory(root, path).length > 0);
+      removal.round++;
+    } while (removal.moved > 0);
   } finally {
     raw.closeFd(root);
   }
@@ -26,6 +30,8 @@ export async function removeTree(path: string): Promise<void> {
 
 interface Removal {
   readonly root: number;
+  round: number;
+  /** Directories moved up to the root in this round. */
   moved: number;
   until: number;
 }
@@ -44,7 +50,7 @@ async function empty(fd: number, depth: number, path: string, removal: Removal):
     }
     if (raw.removeDirectoryAt(fd, name) === 0) continue;
     if (depth >= MOST_DEPTH) {
-      raw.check(raw.renameAt(fd, name, removal.root, `.mesh-removed-${removal.moved++}`), "move", name);
+      raw.check(raw.renameAt(fd, name, removal.root, `.mesh-removed-${removal.round}-${removal.moved++}`), "move", name);
       continue;
     }
     const child = openForRemoval(fd, name, `${path}/${name}`);

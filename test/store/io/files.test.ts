@@ -1,0 +1,157 @@
+import { describe, expect, test } from "bun:test";
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { digestOf } from "../../../src/base/digest.ts";
+import * as raw from "../../../src/store/io/raw-files.ts";
+import { Store } from "../../../src/store/io/store.ts";
+import { TemporaryDirectory, writeFiles } from "../support.ts";
+
+class Fixture implements Disposable {
+  readonly directory = new TemporaryDirectory();
+  readonly store = Store.open(`${this.directory.path}/home`);
+  readonly source = `${this.directory.path}/source`;
+
+  constructor(files: Readonly<Record<string, string>>) {
+    mkdirSync(this.source);
+    writeFiles(this.source, files);
+  }
+
+  take(...names: readonly string[]) {
+    return this.store.fromFiles(names.map((path) => ({ source: join(this.source, path), path })), { scope: this.source });
+  }
+
+  [Symbol.dispose](): void {
+    this.store[Symbol.dispose]();
+    this.directory[Symbol.dispose]();
+  }
+}
+
+describe("Store.fromFiles()", () => {
+  test("fromFiles() copies a working tree under /workspace with plain modes and its times", async () => {
+    using fixture = new Fixture({ "a.txt": "a", "src/run.sh": "run" });
+    chmodSync(`${fixture.source}/a.txt`, 0o664);
+    chmodSync(`${fixture.source}/src/run.sh`, 0o775);
+    symlinkSync("a.txt", `${fixture.source}/link`);
+    utimesSync(`${fixture.source}/a.txt`, 1_000_000, 1_000_000);
+    const layer = await fixture.take("a.txt", "src/run.sh", "link", "vanished");
+    const tree = fixture.store.layers.tree(layer.digest).map(({ path, kind, mode, uid, digest, target }) => [path, kind, mode, uid, digest ?? target]);
+    expect(tree).toEqual([
+      ["workspace", "directory", 0o755, 0, null],
+      ["workspace/a.txt", "file", 0o644, 0, digestOf("a")],
+      ["workspace/link", "symlink", 0, 0, "a.txt"],
+      ["workspace/src", "directory", 0o755, 0, null],
+      ["workspace/src/run.sh", "file", 0o755, 0, digestOf("run")],
+    ]);
+    expect(statSync(`${fixture.store.layers.directory(layer.digest)}/workspace/a.txt`).mtimeMs).toBe(1_000_000_000);
+    expect(await fixture.store.layers.verify(layer.digest)).toBe(true);
+  });
+
+  test("fromFiles() copies nothing when the layer is there, and sees every change", async () => {
+    using fixture = new Fixture({ "a.txt": "one" });
+    const first = await fixture.take("a.txt");
+    const { mtimeMs } = statSync(fixture.store.paths.layers);
+    expect(await fixture.take("a.txt")).toEqual(first);
+    expect(statSync(fixture.store.paths.layers).mtimeMs).toBe(mtimeMs);
+    // Same size, and as close in time as can be.
+    for (let round = 0; round < 50; round++) {
+      writeFileSync(`${fixture.source}/a.txt`, `${round}`.padStart(3, "0"));
+      const layer = await fixture.take("a.txt");
+      expect(fixture.store.layers.tree(layer.digest).at(-1)?.digest).toBe(digestOf(`${round}`.padStart(3, "0")));
+    }
+  });
+
+  test("fromFiles() does not read again what has not changed", async () => {
+    using fixture = new Fixture({ "a.txt": "first", "b.txt": "b" });
+    const past = Date.now() / 1_000 - 100;
+    const settle = async (): Promise<void> => {
+      // The change time of a file just written is too young to be believed.
+      while (Date.now() < statSync(`${fixture.source}/b.txt`).ctimeMs + 30) await Bun.sleep(5);
+    };
+    utimesSync(`${fixture.source}/a.txt`, past, past);
+    await settle();
+    await fixture.take("a.txt", "b.txt");
+    // A content that the times do not tell of can't be made without the clock; a file that can't be read shows it as well.
+    const fd = raw.openAt(raw.HERE, `${fixture.source}/a.txt`, raw.READ_FILE);
+    const before = raw.statFd(fd);
+    raw.closeFd(fd);
+    const again = await fixture.take("a.txt");
+    expect(fixture.store.layers.tree(again.digest).at(-1)?.digest).toBe(digestOf("first"));
+    expect(before.size).toBe(5);
+  });
+
+  test.each(["../out", "a/../../out", "/etc/passwd", "a//b", ""])("fromFiles() refuses the path %j", async (path) => {
+    using fixture = new Fixture({ a: "a" });
+    const outcome = await fixture.store.fromFiles([{ source: `${fixture.source}/a`, path }], { scope: "x" }).catch((error: unknown) => error);
+    expect(outcome).toMatchObject({ code: "io.failed" });
+  });
+});
+
+describe("Artifacts.capture()", () => {
+  test("capture() finds files and directories over a stack, deletions honoured", async () => {
+    using fixture = new Fixture({ "lower/out/a": "old", "lower/out/gone": "x", "lower/out/deep/b": "b", "upper/out/a": "new", "upper/f": "file" });
+    const stack = [`${fixture.source}/upper`, `${fixture.source}/lower`];
+    raw.check(raw.makeWhiteoutAt(raw.HERE, `${fixture.source}/upper/out/gone`), "make", "gone");
+    const file = await fixture.store.artifacts.capture({ key: "f", stack, path: "/f", immutable: false });
+    expect(file).toMatchObject({ kind: "file", digest: digestOf("file"), sizeBytes: 4, name: "f" });
+    const directory = await fixture.store.artifacts.capture({ key: "out", stack, path: "/out/", immutable: false });
+    expect(directory).toMatchObject({ kind: "directory", name: "out", sizeBytes: 4 });
+    const target = `${fixture.directory.path}/download`;
+    expect(await fixture.store.artifacts.materialize(directory, target)).toEqual({ pointingOut: [] });
+    expect(readdirSync(target, { recursive: true }).toSorted()).toEqual(["a", "deep", "deep/b"]);
+    expect(readFileSync(`${target}/a`, "utf8")).toBe("new");
+    await fixture.store.artifacts.materialize(file, `${target}/file`);
+    expect(readFileSync(`${target}/file`, "utf8")).toBe("file");
+  });
+
+  test("capture() follows links inside the stack and never out of it", async () => {
+    using fixture = new Fixture({ "root/real/x": "inside", "secret/x": "outside" });
+    const stack = [`${fixture.source}/root`];
+    symlinkSync("/real", `${fixture.source}/root/absolute`);
+    symlinkSync("../../../../../../../../real", `${fixture.source}/root/climbing`);
+    symlinkSync(`${fixture.source}/secret`, `${fixture.source}/root/escape`);
+    symlinkSync("loop", `${fixture.source}/root/loop`);
+    const capture = (path: string) => fixture.store.artifacts.capture({ key: "k", stack, path, immutable: true }).catch((error: unknown) => error);
+    expect(await capture("absolute/x")).toMatchObject({ digest: digestOf("inside") });
+    expect(await capture("climbing/x")).toMatchObject({ digest: digestOf("inside") });
+    expect(await capture("../../root/../real/x")).toMatchObject({ code: "artifact.not-found" });
+    expect(await capture("escape/x")).toMatchObject({ code: "artifact.not-found" });
+    expect(await capture("loop")).toMatchObject({ code: "io.failed" });
+    expect(await capture("nothing")).toMatchObject({ code: "artifact.not-found" });
+  });
+
+  test("materialize() makes links as they are, names those that lead out, and follows none", async () => {
+    using fixture = new Fixture({ "out/a/f": "f" });
+    symlinkSync("../..", `${fixture.source}/out/a/up`);
+    symlinkSync("f", `${fixture.source}/out/a/fine`);
+    symlinkSync("/etc", `${fixture.source}/out/etc`);
+    const artifact = await fixture.store.artifacts.capture({ key: "out", stack: [fixture.source], path: "out", immutable: false });
+    const target = `${fixture.directory.path}/download`;
+    expect(await fixture.store.artifacts.materialize(artifact, target)).toEqual({ pointingOut: ["a/up", "etc"] });
+    expect(readlinkSync(`${target}/etc`)).toBe("/etc");
+    const outcome = await fixture.store.artifacts.materialize(artifact, target).catch((error: unknown) => error);
+    expect(outcome).toMatchObject({ code: "io.failed" });
+  });
+
+  test("materialize() refuses a blob that is corrupt and takes setuid off", async () => {
+    using fixture = new Fixture({ tool: "tool" });
+    chmodSync(`${fixture.source}/tool`, 0o4755);
+    const artifact = await fixture.store.artifacts.capture({ key: "t", stack: [fixture.source], path: "tool", immutable: false });
+    const target = `${fixture.directory.path}/tool`;
+    await fixture.store.artifacts.materialize(artifact, target);
+    expect(lstatSync(target).mode & 0o7777).toBe(0o755);
+    writeFileSync(fixture.store.blobs.path(artifact.digest), "evil");
+    const outcome = await fixture.store.artifacts.materialize(artifact, `${target}2`).catch((error: unknown) => error);
+    expect(outcome).toMatchObject({ code: "blob.corrupt" });
+    expect(existsSync(`${target}2`)).toBe(false);
+  });
+
+  test("capture() of an empty directory can be given back", async () => {
+    using fixture = new Fixture({});
+    mkdirSync(`${fixture.source}/empty`);
+    const artifact = await fixture.store.artifacts.capture({ key: "e", stack: [fixture.source], path: "empty", immutable: false });
+    await fixture.store.artifacts.materialize(artifact, `${fixture.directory.path}/back`);
+    expect(readdirSync(`${fixture.directory.path}/back`)).toEqual([]);
+    await fixture.store.settled();
+    expect(readdirSync(fixture.store.paths.tmp)).toEqual([]);
+  });
+});
