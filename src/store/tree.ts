@@ -88,7 +88,11 @@ export function treeValue(tree: Tree): Canonical {
     entry.uid,
     entry.gid,
     entry.size,
-    entry.digest !== null ? Uint8Array.fromHex(hexOf(entry.digest)) : entry.target !== null ? nameValue(entry.target) : null,
+    entry.digest !== null
+      ? Uint8Array.fromHex(hexOf(entry.digest))
+      : entry.target !== null
+        ? nameValue(entry.target)
+        : null,
     entry.xattrs.map((xattr) => [nameValue(xattr.name), xattr.value]),
     entry.hardlink,
     entry.opaque,
@@ -127,5 +131,8 @@ function nameValue(text: string): string | Uint8Array {
 }
 
 function badTree(entry: TreeEntry, why: string): MeshError {
-  return new MeshError("store.corrupt", `Cannot use the tree: entry ${JSON.stringify(entry.path.slice(0, 200))} ${why}`);
+  return new MeshError(
+    "store.corrupt",
+    `Cannot use the tree: entry ${JSON.stringify(entry.path.slice(0, 200))} ${why}`,
+  );
 }

@@ -31,14 +31,21 @@ describe("compareParts()", () => {
   });
 
   test("compareParts() sees another order of a list", () => {
-    expect(compareParts({ use: ["a", "b"] }, { use: ["b", "a"] })).toEqual([{ kind: "list", part: "use", added: [], removed: [] }]);
+    expect(compareParts({ use: ["a", "b"] }, { use: ["b", "a"] })).toEqual([
+      { kind: "list", part: "use", added: [], removed: [] },
+    ]);
   });
 });
 
 describe("compareTrees()", () => {
   test("compareTrees() names each path that differs and how, and counts beyond the limit", () => {
     const before = tree(entry("a", "file"), entry("b", "file"), entry("c", "file"), entry("d", "file"));
-    const after = tree(entry("b", "file", { mode: 0o755 }), entry("c", "file", { digest: digestOf("new") }), entry("d", "symlink"), entry("e", "file"));
+    const after = tree(
+      entry("b", "file", { mode: 0o755 }),
+      entry("c", "file", { digest: digestOf("new") }),
+      entry("d", "symlink"),
+      entry("e", "file"),
+    );
     const changes = [
       { path: "a", change: "removed" },
       { path: "b", change: "mode" },
@@ -62,7 +69,7 @@ describe("LogReader", () => {
       const whole = Buffer.concat(frames.map(encodeFrame));
       const reader = new LogReader();
       const found: LogFrame[] = [];
-      for (let at = 0; at < whole.length; ) {
+      for (let at = 0; at < whole.length;) {
         const length = 1 + random.below(50);
         found.push(...reader.push(whole.subarray(at, at + length)));
         at += length;
@@ -78,7 +85,14 @@ describe("LogReader", () => {
 });
 
 describe("fitDemand()", () => {
-  const capacity: Capacity = { cpuMilli: 2_000, memoryBytes: 100, gpus: [{ index: 1, memoryBytes: 40 }, { index: 0, memoryBytes: 40 }] };
+  const capacity: Capacity = {
+    cpuMilli: 2_000,
+    memoryBytes: 100,
+    gpus: [
+      { index: 1, memoryBytes: 40 },
+      { index: 0, memoryBytes: 40 },
+    ],
+  };
   const half: Taken = { cpuMilli: 1_000, memoryBytes: 60, gpus: [{ index: 0, memoryBytes: 30 }] };
 
   test("fitDemand() gives GPUs that are free, lowest first", () => {
@@ -107,7 +121,12 @@ describe("fitDemand()", () => {
 describe("insideId()", () => {
   test("insideId() and outsideId() follow the ranges, and what has none overflows", () => {
     const { uids } = singleId(1_000, 1_000);
-    expect([insideId(uids, 1_000), insideId(uids, 5), outsideId(uids, 0), outsideId(uids, 1)]).toEqual([0, 65_534, 1_000, null]);
+    expect([insideId(uids, 1_000), insideId(uids, 5), outsideId(uids, 0), outsideId(uids, 1)]).toEqual([
+      0,
+      65_534,
+      1_000,
+      null,
+    ]);
     const ranges = [...uids, { inside: 1, outside: 100_000, count: 65_535 }];
     expect([insideId(ranges, 100_032), outsideId(ranges, 33)]).toEqual([33, 100_032]);
   });
@@ -142,10 +161,10 @@ describe("homePaths()", () => {
   test("homePaths() lays the store out below its home", () => {
     const paths = homePaths("/m");
     const hex = digestOf("x").slice(7);
-    expect([blobPath(paths, digestOf("x")), layerPath(paths, digestOf("x")), liveLogPath(paths, "r1", "build")]).toEqual([
-      `/m/blobs/${hex.slice(0, 2)}/${hex}`,
-      `/m/layers/${hex}`,
-      "/m/runs/r1/build.log",
-    ]);
+    expect([
+      blobPath(paths, digestOf("x")),
+      layerPath(paths, digestOf("x")),
+      liveLogPath(paths, "r1", "build"),
+    ]).toEqual([`/m/blobs/${hex.slice(0, 2)}/${hex}`, `/m/layers/${hex}`, "/m/runs/r1/build.log"]);
   });
 });

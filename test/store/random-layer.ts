@@ -14,7 +14,10 @@ export function randomLayer(random: SeededRandom): Tree {
   let lastFile: TreeEntry | undefined;
   for (let count = random.below(12); count > 0; count--) {
     const depth = 1 + random.below(3);
-    const path = [random.pick(["workspace", "workspace", "etc"]), ...Array.from({ length: depth }, () => random.pick(NAMES))].join("/");
+    const path = [
+      random.pick(["workspace", "workspace", "etc"]),
+      ...Array.from({ length: depth }, () => random.pick(NAMES)),
+    ].join("/");
     const kind = random.pick(["file", "file", "file", "directory", "directory", "symlink", "whiteout"] as const);
     const content = `${path}${random.below(3)}`;
     const more = kind === "file" ? { digest: digestOf(content), size: content.length } : {};
@@ -35,7 +38,9 @@ export function randomLayer(random: SeededRandom): Tree {
 /** Only directories hold entries. */
 function withoutConflicts(entries: readonly TreeEntry[]): readonly TreeEntry[] {
   const closed = entries.filter((each) => each.kind !== "directory");
-  return entries.filter((each) => !closed.some((other) => isBelow(each.path, other.path))).toSorted((a, b) => comparePaths(a.path, b.path));
+  return entries
+    .filter((each) => !closed.some((other) => isBelow(each.path, other.path)))
+    .toSorted((a, b) => comparePaths(a.path, b.path));
 }
 
 /** Hardlink numbers in order of appearance, groups of one dissolved. */

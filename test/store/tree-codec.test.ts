@@ -6,8 +6,33 @@ import { decodeTree, encodeParts, encodeTree, treeDigest } from "../../src/store
 import { bytesOfName, textOfName } from "../../src/store/names.ts";
 import { entry, forSeeds, type SeededRandom, tree } from "./support.ts";
 
-const NAMES = ["a", "b", "a.b", "a!b", "new\nline", "ünïcode", "日本", "😀", textOfName(Uint8Array.of(0x66, 0xff, 0xfe)), "x".repeat(255)];
-const NUMBERS = [0, 1, 23, 24, 255, 256, 65_535, 65_536, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 40 + 5, Number.MAX_SAFE_INTEGER];
+const NAMES = [
+  "a",
+  "b",
+  "a.b",
+  "a!b",
+  "new\nline",
+  "ünïcode",
+  "日本",
+  "😀",
+  textOfName(Uint8Array.of(0x66, 0xff, 0xfe)),
+  "x".repeat(255),
+];
+const NUMBERS = [
+  0,
+  1,
+  23,
+  24,
+  255,
+  256,
+  65_535,
+  65_536,
+  2 ** 31,
+  2 ** 32 - 1,
+  2 ** 32,
+  2 ** 40 + 5,
+  Number.MAX_SAFE_INTEGER,
+];
 
 function randomTree(random: SeededRandom): Tree {
   const entries: TreeEntry[] = [];
@@ -81,7 +106,17 @@ describe("encodeParts()", () => {
 describe("textOfName()", () => {
   test("textOfName() and bytesOfName() lose no byte", () =>
     forSeeds(300, (random) => {
-      const pieces = [[0x61], [0xff], [0xc3, 0xa9], [0xc3], [0xf0, 0x9f, 0x98, 0x80], [0xed, 0xb2, 0x80], [0xf0, 0x9f], [0x0a], [0xef, 0xbb, 0xbf]];
+      const pieces = [
+        [0x61],
+        [0xff],
+        [0xc3, 0xa9],
+        [0xc3],
+        [0xf0, 0x9f, 0x98, 0x80],
+        [0xed, 0xb2, 0x80],
+        [0xf0, 0x9f],
+        [0x0a],
+        [0xef, 0xbb, 0xbf],
+      ];
       const bytes = Uint8Array.from(Array.from({ length: random.below(8) }, () => random.pick(pieces)).flat());
       expect([...bytesOfName(textOfName(bytes))]).toEqual([...bytes]);
     }));

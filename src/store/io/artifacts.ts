@@ -48,9 +48,13 @@ export class Artifacts {
   async capture(options: CaptureOptions): Promise<Artifact> {
     const found = resolveInStack(options.stack, options.path);
     if (!found) {
-      throw new MeshError("artifact.not-found", `Cannot keep artifact ${JSON.stringify(options.key)}: there is nothing at ${JSON.stringify(options.path)}`, {
-        hint: "The task must leave a file or a directory at that path.",
-      });
+      throw new MeshError(
+        "artifact.not-found",
+        `Cannot keep artifact ${JSON.stringify(options.key)}: there is nothing at ${JSON.stringify(options.path)}`,
+        {
+          hint: "The task must leave a file or a directory at that path.",
+        },
+      );
     }
     const name = options.path.split("/").findLast((part) => part !== "" && part !== ".") ?? options.key;
     const mode = found.stat.mode & 0o7777;
@@ -62,20 +66,36 @@ export class Artifacts {
     return { key: options.key, digest: ref.digest, kind: "directory", name, sizeBytes: ref.sizeBytes, mode };
   }
 
-  async #directory(paths: readonly string[], options: CaptureOptions): Promise<{ digest: Artifact["digest"]; sizeBytes: number }> {
+  async #directory(
+    paths: readonly string[],
+    options: CaptureOptions,
+  ): Promise<{ digest: Artifact["digest"]; sizeBytes: number }> {
     const ids = options.ids ?? defaultIds();
     const sources = paths.toReversed();
     const trees: Tree[] = [];
     try {
       for (const path of sources) {
-        const scan = await scanDirectory(path, { ids, maskedDirectories: new Set(), removeForeign: false, signal: options.signal });
+        const scan = await scanDirectory(path, {
+          ids,
+          maskedDirectories: new Set(),
+          removeForeign: false,
+          signal: options.signal,
+        });
         await this.#pool.hash(scan, Date.now(), options.signal);
         trees.push(scan.tree());
       }
       const { tree, sources: sourceOf } = mergeWithSources(trees, { asLayer: false });
       const temporary = this.#home.temporary();
       try {
-        await buildTree(temporary, { tree, sources, sourceOf, below: "", how: options.immutable ? "link" : "copy", ids, signal: options.signal });
+        await buildTree(temporary, {
+          tree,
+          sources,
+          sourceOf,
+          below: "",
+          how: options.immutable ? "link" : "copy",
+          ids,
+          signal: options.signal,
+        });
         const ref = this.#layers.publish(temporary, { tree: () => tree, sizeBytes: sizeOf(tree) }, ids);
         if (ref.digest === EMPTY_TREE) this.#home.discard(temporary);
         return ref;
@@ -92,7 +112,11 @@ export class Artifacts {
    * Copies an artifact out to `target`, which must not exist; files belong to this process. Answers the symlinks that lead out of
    * the directory: they are made as they are, and never followed. Throws `blob.missing`, `blob.corrupt`, `store.full`.
    */
-  async materialize(artifact: Artifact, target: string, signal?: AbortSignal): Promise<{ readonly pointingOut: readonly string[] }> {
+  async materialize(
+    artifact: Artifact,
+    target: string,
+    signal?: AbortSignal,
+  ): Promise<{ readonly pointingOut: readonly string[] }> {
     try {
       if (artifact.kind === "file") {
         // `read` names what is wrong, and drops a blob that can't be trusted.
@@ -101,9 +125,17 @@ export class Artifacts {
         raw.check(raw.chmodAt(raw.HERE, target, artifact.mode & 0o777), "chmod", target);
         return { pointingOut: [] };
       }
-      if (!this.#layers.has(artifact.digest)) throw new MeshError("blob.missing", `Cannot find artifact directory ${shortDigest(artifact.digest)}`);
+      if (!this.#layers.has(artifact.digest))
+        throw new MeshError("blob.missing", `Cannot find artifact directory ${shortDigest(artifact.digest)}`);
       const tree = this.#layers.tree(artifact.digest);
-      await buildTree(target, { tree, sources: [this.#layers.directory(artifact.digest)], below: "", how: "copy", ids: null, signal });
+      await buildTree(target, {
+        tree,
+        sources: [this.#layers.directory(artifact.digest)],
+        below: "",
+        how: "copy",
+        ids: null,
+        signal,
+      });
       raw.check(raw.chmodAt(raw.HERE, target, (artifact.mode & 0o777) | 0o700), "chmod", target);
       return { pointingOut: linksPointingOut(tree) };
     } catch (error) {

@@ -211,7 +211,15 @@ export function openBelow(root: string, path: string): number {
 }
 
 function layoutOf(files: number, nameBytes: number): { readonly offsets: readonly number[]; readonly size: number } {
-  const sizes = [HEADER_WORDS * 4, files * raw.STAT_WORDS * 4, files * 4, files * 4, files * 8, files * DIGEST_BYTES, nameBytes];
+  const sizes = [
+    HEADER_WORDS * 4,
+    files * raw.STAT_WORDS * 4,
+    files * 4,
+    files * 4,
+    files * 8,
+    files * DIGEST_BYTES,
+    nameBytes,
+  ];
   const offsets: number[] = [];
   let size = 0;
   for (const part of sizes) {
@@ -222,14 +230,19 @@ function layoutOf(files: number, nameBytes: number): { readonly offsets: readonl
 }
 
 function partsOf(shared: SharedArrayBuffer, files: number, nameBytes: number) {
-  const [header = 0, stats = 0, status = 0, aside = 0, spans = 0, digests = 0, names = 0] = layoutOf(files, nameBytes).offsets;
+  const [header = 0, stats = 0, status = 0, aside = 0, spans = 0, digests = 0, names = 0] = layoutOf(
+    files,
+    nameBytes,
+  ).offsets;
   return {
     header: new Int32Array(shared, header, HEADER_WORDS),
     stats: new Uint32Array(shared, stats, files * raw.STAT_WORDS),
     status: new Int32Array(shared, status, files),
     aside: new Int32Array(shared, aside, files),
     spans: new Uint32Array(shared, spans, files * 2),
-    digests: Buffer.from(shared, digests, files * DIGEST_BYTES) as Buffer & { hexSlice(from: number, to: number): string },
+    digests: Buffer.from(shared, digests, files * DIGEST_BYTES) as Buffer & {
+      hexSlice(from: number, to: number): string;
+    },
     names: new Uint8Array(shared, names, nameBytes),
   };
 }

@@ -88,7 +88,12 @@ function take(scan: Scan, job: HashJob, files: number): void {
     const code = job.codeOf(index);
     const path = scan.fileEntries[index]?.path ?? "";
     if (code < 0) throw hashFailure(code, path);
-    scan.fill(index, job.digestOf(index), job.statOf(index), job.hasXattrs(index) ? xattrsAt(scan.root, path) : NO_XATTRS);
+    scan.fill(
+      index,
+      job.digestOf(index),
+      job.statOf(index),
+      job.hasXattrs(index) ? xattrsAt(scan.root, path) : NO_XATTRS,
+    );
   }
 }
 

@@ -22,10 +22,13 @@ export class Home {
   #make(): void {
     const { home, blobs, layers, masks, scratch, tmp, runs } = this.paths;
     try {
-      for (const folder of [home, blobs, layers, masks, scratch, tmp, runs]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+      for (const folder of [home, blobs, layers, masks, scratch, tmp, runs])
+        mkdirSync(folder, { recursive: true, mode: 0o700 });
     } catch (error) {
       const failure = storeFailure(error, `make the store in ${home}`);
-      throw failure instanceof MeshError ? failure : new MeshError("store.unwritable", `Cannot make the store in ${home}`, { cause: error });
+      throw failure instanceof MeshError
+        ? failure
+        : new MeshError("store.unwritable", `Cannot make the store in ${home}`, { cause: error });
     }
   }
 

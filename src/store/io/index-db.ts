@@ -150,7 +150,10 @@ export class Index implements Disposable {
     for (const file of ["", "-wal", "-shm"]) {
       if (existsSync(this.#path + file)) renameSync(this.#path + file, `${this.#path}.${suffix}${file}`);
     }
-    this.warn("index-set-aside", `The index could not be read (${reason}); it was kept as index.sqlite.${suffix}, results start anew`);
+    this.warn(
+      "index-set-aside",
+      `The index could not be read (${reason}); it was kept as index.sqlite.${suffix}, results start anew`,
+    );
   }
 }
 

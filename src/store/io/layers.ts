@@ -8,7 +8,15 @@ import { MeshError } from "../../base/errors.ts";
 import type { Filter } from "../filter.ts";
 import { type IdMaps, IDENTITY_IDS, singleId } from "../ids.ts";
 import { EMPTY_LAYER, EMPTY_TREE, isEmptyLayer, type LayerRef } from "../layer.ts";
-import { applyFilter, type FilteredView, type MaskParent, mergeTrees, mergeWithSources, showsWhiteouts, underlayDirectories } from "../merged.ts";
+import {
+  applyFilter,
+  type FilteredView,
+  type MaskParent,
+  mergeTrees,
+  mergeWithSources,
+  showsWhiteouts,
+  underlayDirectories,
+} from "../merged.ts";
 import { layerPath, maskPath } from "../paths.ts";
 import { comparePaths, inWorkspace, parentOf, type Tree } from "../tree.ts";
 import { decodeTree, type EncodedTree, encodeParts, encodeTree } from "../tree-codec.ts";
@@ -86,7 +94,8 @@ export class Layers {
       const ids = options.ids ?? defaultIds();
       const scanOptions = { ids, maskedDirectories: options.maskedDirectories, removeForeign: true, signal };
       let scan = await scanDirectory(upper, scanOptions);
-      if (options.keep && (await pruneUnkept(upper, scan.entries, options.keep))) scan = await scanDirectory(upper, scanOptions);
+      if (options.keep && (await pruneUnkept(upper, scan.entries, options.keep)))
+        scan = await scanDirectory(upper, scanOptions);
       for (const path of scan.dropped) {
         this.#index.warn("entry-left-out", `${JSON.stringify(path)} is a socket or a device, which a layer can't hold`);
       }
@@ -221,7 +230,12 @@ export class Layers {
 
   async #matches(digest: Digest, ids: IdMaps, signal?: AbortSignal): Promise<boolean> {
     try {
-      const scan = await scanDirectory(this.directory(digest), { ids, maskedDirectories: new Set(), removeForeign: false, signal });
+      const scan = await scanDirectory(this.directory(digest), {
+        ids,
+        maskedDirectories: new Set(),
+        removeForeign: false,
+        signal,
+      });
       await this.#pool.hash(scan, Date.now(), signal);
       return scan.dropped.length === 0 && encodeParts(scan.tree()).digest === digest && this.#treeIsSound(digest);
     } catch (error) {
@@ -255,16 +269,24 @@ export class Layers {
     const attributes = new Map(parents.map((parent) => [parent.path, parent]));
     const directories = new Set<string>();
     for (const path of hidden) {
-      for (let above = parentOf(path); above !== "" && !directories.has(above); above = parentOf(above)) directories.add(above);
+      for (let above = parentOf(path); above !== "" && !directories.has(above); above = parentOf(above))
+        directories.add(above);
     }
-    return this.#skeleton([...directories, ...hidden].toSorted(comparePaths).map((path) => maskEntry(path, directories.has(path), attributes)));
+    return this.#skeleton(
+      [...directories, ...hidden]
+        .toSorted(comparePaths)
+        .map((path) => maskEntry(path, directories.has(path), attributes)),
+    );
   }
 
   /**
    * Directories to mount for a stack of layers, both bottom first; at most `most` of them. As a rule those of the layers; a stack
    * that is too deep, or in which the kernel would show names of deleted files, is flattened. Throws `blob.missing`.
    */
-  async lowers(digests: readonly Digest[], options: { readonly most: number; readonly signal?: AbortSignal }): Promise<readonly string[]> {
+  async lowers(
+    digests: readonly Digest[],
+    options: { readonly most: number; readonly signal?: AbortSignal },
+  ): Promise<readonly string[]> {
     const stack = digests.filter((digest) => digest !== EMPTY_TREE);
     let whiteouts = 0;
     for (const digest of stack) {
@@ -275,7 +297,10 @@ export class Layers {
     const trees = stack.map((digest) => this.tree(digest));
     const underlay = underlayOf(trees);
     if (stack.length + 1 <= options.most && !showsWhiteouts([underlay, ...trees])) {
-      return [...(underlay.length > 0 ? [this.#skeleton(underlay)] : []), ...stack.map((digest) => this.directory(digest))];
+      return [
+        ...(underlay.length > 0 ? [this.#skeleton(underlay)] : []),
+        ...stack.map((digest) => this.directory(digest)),
+      ];
     }
     const flat = await this.flatten(stack, options.signal);
     const flatUnderlay = underlayOf([this.tree(flat.digest)]);
@@ -308,7 +333,10 @@ export class Layers {
    */
   async flatten(digests: readonly Digest[], signal?: AbortSignal): Promise<LayerRef> {
     const stack = digests.filter((digest) => digest !== EMPTY_TREE);
-    const { tree, sources } = mergeWithSources(stack.map((digest) => this.tree(digest)), { asLayer: true });
+    const { tree, sources } = mergeWithSources(
+      stack.map((digest) => this.tree(digest)),
+      { asLayer: true },
+    );
     const encoded = encodeParts(tree);
     const known = this.ref(encoded.digest);
     if (known) return known;
@@ -347,7 +375,12 @@ export class Layers {
     const { keyTree, ...view } = this.viewTree(stack, filter);
     // Kept so that two keys can be compared file by file, also when the layers are gone.
     if (keyTree.length > 0) this.#blobs.put(encodeTree(keyTree));
-    this.#index.run("INSERT OR REPLACE INTO views (key, body, used_at) VALUES (?, ?, ?)", key, JSON.stringify(view), Date.now());
+    this.#index.run(
+      "INSERT OR REPLACE INTO views (key, body, used_at) VALUES (?, ?, ?)",
+      key,
+      JSON.stringify(view),
+      Date.now(),
+    );
     return view;
   }
 

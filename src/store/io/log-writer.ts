@@ -44,7 +44,12 @@ export class LogWriter {
   #droppedBytes = 0;
   #failure: unknown = null;
 
-  constructor(home: Home, blobs: Blobs, task: { readonly run: string; readonly task: string }, bounds: LogBounds = DEFAULT_BOUNDS) {
+  constructor(
+    home: Home,
+    blobs: Blobs,
+    task: { readonly run: string; readonly task: string },
+    bounds: LogBounds = DEFAULT_BOUNDS,
+  ) {
     this.path = liveLogPath(home.paths, task.run, task.task);
     this.#blobs = blobs;
     this.#bounds = bounds;
@@ -65,18 +70,23 @@ export class LogWriter {
       if (head.length === bytes.length) return;
       bytes = bytes.subarray(room);
     }
-    this.#keepTail({ kind: "output", stream, atMs, bytes: bytes.slice(Math.max(0, bytes.length - this.#bounds.tailBytes)) }, bytes.length);
+    this.#keepTail(
+      { kind: "output", stream, atMs, bytes: bytes.slice(Math.max(0, bytes.length - this.#bounds.tailBytes)) },
+      bytes.length,
+    );
   }
 
   /** Ends the log and says where it is: in place when short, else a blob. Throws `store.full` when it could not be written. */
   async finish(): Promise<LogRef> {
     this.#stopTimer();
-    if (this.#droppedBytes > 0) this.#push({ kind: "dropped", atMs: this.#tail[0]?.atMs ?? 0, droppedBytes: this.#droppedBytes });
+    if (this.#droppedBytes > 0)
+      this.#push({ kind: "dropped", atMs: this.#tail[0]?.atMs ?? 0, droppedBytes: this.#droppedBytes });
     for (const frame of this.#tail.splice(0)) this.#push(frame);
     const sizeBytes = this.#fileBytes + this.#pendingBytes;
     if (sizeBytes === 0) return EMPTY_LOG;
     try {
-      if (sizeBytes <= this.#bounds.inlineBytes) return { kind: "inline", base64: this.#whole().toString("base64"), sizeBytes };
+      if (sizeBytes <= this.#bounds.inlineBytes)
+        return { kind: "inline", base64: this.#whole().toString("base64"), sizeBytes };
       this.#flush();
       if (this.#failure !== null) throw this.#failure;
       closeSync(this.#fd);
@@ -143,7 +153,7 @@ export class LogWriter {
     if (this.#failure !== null) return;
     try {
       if (this.#fd < 0) this.#open();
-      for (let at = 0; at < chunk.length; ) at += writeSync(this.#fd, chunk, at, chunk.length - at);
+      for (let at = 0; at < chunk.length;) at += writeSync(this.#fd, chunk, at, chunk.length - at);
     } catch (error) {
       this.#failure = error;
     }

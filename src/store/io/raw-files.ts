@@ -19,7 +19,22 @@ const O_CLOEXEC = 0o2000000;
 const O_NONBLOCK = 0o4000;
 
 export const HERE = AT_FDCWD;
-export const ERRNO = { EPERM: 1, ENOENT: 2, EACCES: 13, EEXIST: 17, ENOTDIR: 20, EISDIR: 21, EXDEV: 18, EMLINK: 31, EINVAL: 22, ENOSYS: 38, ENODATA: 61, ELOOP: 40, ENOTSUP: 95, ENOTEMPTY: 39 } as const;
+export const ERRNO = {
+  EPERM: 1,
+  ENOENT: 2,
+  EACCES: 13,
+  EEXIST: 17,
+  ENOTDIR: 20,
+  EISDIR: 21,
+  EXDEV: 18,
+  EMLINK: 31,
+  EINVAL: 22,
+  ENOSYS: 38,
+  ENODATA: 61,
+  ELOOP: 40,
+  ENOTSUP: 95,
+  ENOTEMPTY: 39,
+} as const;
 
 /** File types of st_mode and of directory entries. */
 export const TYPE_MASK = 0o170000;
@@ -196,7 +211,9 @@ export function closeFd(fd: number): void {
 
 /** Metadata without following a link: the stat, or -errno. */
 export function statAt(directory: number, name: string): FileStat | number {
-  const code = answer(libc().statx(directory, cName(firstPath, name), AT_SYMLINK_NOFOLLOW, STATX_BASIC, statData.address));
+  const code = answer(
+    libc().statx(directory, cName(firstPath, name), AT_SYMLINK_NOFOLLOW, STATX_BASIC, statData.address),
+  );
   return code < 0 ? code : statFromWords(statWords);
 }
 
@@ -237,7 +254,7 @@ export function rewind(fd: number): void {
 
 /** Writes all of the bytes. Throws what `check` throws. */
 export function writeAll(fd: number, bytes: Uint8Array, path: string): void {
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     at += check(answer(libc().write(fd, ptr(bytes, at), bytes.length - at)), "write", path);
   }
 }
@@ -253,7 +270,11 @@ export function listDirectory(fd: number, path: string): string[] {
  * Calls `visit` for each name in an open directory but "." and "..", with its type (`TYPE_*`, 0 when the filesystem does not
  * say) and its bytes including the NUL at their end, which are only valid during the call.
  */
-export function readDirectory(fd: number, path: string, visit: (name: string, type: number, bytes: Uint8Array) => void): void {
+export function readDirectory(
+  fd: number,
+  path: string,
+  visit: (name: string, type: number, bytes: Uint8Array) => void,
+): void {
   const { bytes, view } = entryData;
   for (;;) {
     const filled = check(answer(libc().getdents64(fd, entryData.address, bytes.length)), "list", path);

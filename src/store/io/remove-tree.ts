@@ -50,7 +50,11 @@ async function empty(fd: number, depth: number, path: string, removal: Removal):
     }
     if (raw.removeDirectoryAt(fd, name) === 0) continue;
     if (depth >= MOST_DEPTH) {
-      raw.check(raw.renameAt(fd, name, removal.root, `.mesh-removed-${removal.round}-${removal.moved++}`), "move", name);
+      raw.check(
+        raw.renameAt(fd, name, removal.root, `.mesh-removed-${removal.round}-${removal.moved++}`),
+        "move",
+        name,
+      );
       continue;
     }
     const child = openForRemoval(fd, name, `${path}/${name}`);

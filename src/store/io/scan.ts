@@ -264,7 +264,11 @@ export class Scan {
     this.#hasher ??= new FileHasher();
     const fd = raw.check(openReadable(frame.fd, name), "read", entry.path);
     try {
-      const code = this.#hasher.hash(fd, { restingSinceMs: 0, smallOnly: false, goOn: () => this.#options.signal?.aborted !== true });
+      const code = this.#hasher.hash(fd, {
+        restingSinceMs: 0,
+        smallOnly: false,
+        goOn: () => this.#options.signal?.aborted !== true,
+      });
       if (code < 0) throw hashFailure(code, entry.path);
       const xattrs = this.#hasher.hasXattrs ? contentXattrs(fd) : NO_XATTRS;
       this.#fill(entry, this.#hasher.digest.toHex(), raw.statFromWords(this.#hasher.stat), xattrs);

@@ -32,7 +32,8 @@ export function resolveInStack(stack: readonly string[], path: string): Resolved
     const found = lookUp(current, name);
     if (!found) return null;
     if (found.kind === "link") {
-      if (++links > MOST_LINKS) throw new MeshError("io.failed", `Cannot find ${JSON.stringify(path)}: its symlinks go in a circle`);
+      if (++links > MOST_LINKS)
+        throw new MeshError("io.failed", `Cannot find ${JSON.stringify(path)}: its symlinks go in a circle`);
       if (found.target.startsWith("/")) {
         current = stack;
         above.length = 0;
@@ -55,7 +56,10 @@ export function resolveInStack(stack: readonly string[], path: string): Resolved
 }
 
 /** One name in a merged directory: the topmost entry decides, directories merge down to a whiteout or an opaque one. */
-function lookUp(directories: readonly string[], name: string): Resolved | { readonly kind: "link"; readonly target: string } | null {
+function lookUp(
+  directories: readonly string[],
+  name: string,
+): Resolved | { readonly kind: "link"; readonly target: string } | null {
   const merged: string[] = [];
   let top: raw.FileStat | null = null;
   for (const directory of directories) {

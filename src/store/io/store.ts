@@ -129,7 +129,8 @@ export class Store implements Disposable {
       closeSync(fd);
     }
     this.#index.transaction(() => {
-      for (const table of ["layers", "blobs"]) this.#index.run(`UPDATE ${table} SET boot = 'synced' WHERE boot = ?`, this.#boot);
+      for (const table of ["layers", "blobs"])
+        this.#index.run(`UPDATE ${table} SET boot = 'synced' WHERE boot = ?`, this.#boot);
     });
   }
 

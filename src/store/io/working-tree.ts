@@ -72,7 +72,9 @@ export class WorkingTrees {
       } catch (error) {
         if (!(error instanceof ChangedMeanwhile)) throw storeFailure(error, "take over the working tree");
         if (tried === MOST_TRIES) {
-          throw new MeshError("io.failed", `Cannot take over ${JSON.stringify(error.path)}: it keeps changing`, { cause: error });
+          throw new MeshError("io.failed", `Cannot take over ${JSON.stringify(error.path)}: it keeps changing`, {
+            cause: error,
+          });
         }
       }
     }
@@ -104,7 +106,9 @@ export class WorkingTrees {
     if (!row) return new Map();
     try {
       const { paths, stamps, digests } = JSON.parse(row.body) as Record<"paths" | "stamps" | "digests", string[]>;
-      return new Map(paths.map((path, at) => [path, { stamp: stamps[at] ?? "", digest: `sha256:${digests[at] ?? ""}` as Digest }]));
+      return new Map(
+        paths.map((path, at) => [path, { stamp: stamps[at] ?? "", digest: `sha256:${digests[at] ?? ""}` as Digest }]),
+      );
     } catch {
       return new Map();
     }
@@ -144,7 +148,8 @@ async function findAll(
       await breathe();
       until = performance.now() + SLICE_MS;
     }
-    if (!path.split("/").every(isSafeName)) throw new MeshError("io.failed", `Cannot take over ${JSON.stringify(path)}: it is no path below the workspace`);
+    if (!path.split("/").every(isSafeName))
+      throw new MeshError("io.failed", `Cannot take over ${JSON.stringify(path)}: it is no path below the workspace`);
     const stat = raw.statAt(raw.HERE, source);
     // A file that was listed and is gone is as good as never listed.
     if (stat === -raw.ERRNO.ENOENT || stat === -raw.ERRNO.ENOTDIR) continue;
@@ -152,13 +157,21 @@ async function findAll(
     const one = findOne({ source, path: `${WORKSPACE_IN_TREE}/${path}` }, stat, known.get(path), hasher, signal);
     if (!one) continue;
     found.push(one);
-    const settledMs = Math.max(stat.mtimeSec * 1e3 + stat.mtimeNsec / 1e6, stat.ctimeSec * 1e3 + stat.ctimeNsec / 1e6) + TICK_MS;
-    if (one.entry.digest !== null && settledMs < Date.now()) learnt.set(path, { stamp: one.stamp, digest: one.entry.digest });
+    const settledMs =
+      Math.max(stat.mtimeSec * 1e3 + stat.mtimeNsec / 1e6, stat.ctimeSec * 1e3 + stat.ctimeNsec / 1e6) + TICK_MS;
+    if (one.entry.digest !== null && settledMs < Date.now())
+      learnt.set(path, { stamp: one.stamp, digest: one.entry.digest });
   }
   return found;
 }
 
-function findOne(file: SourceFile, stat: raw.FileStat, known: Known | undefined, hasher: FileHasher, signal?: AbortSignal): Found | null {
+function findOne(
+  file: SourceFile,
+  stat: raw.FileStat,
+  known: Known | undefined,
+  hasher: FileHasher,
+  signal?: AbortSignal,
+): Found | null {
   const { source, path } = file;
   const stamp = stampOf(stat);
   const base = { source, stamp, mtimeSec: stat.mtimeSec, mtimeNsec: stat.mtimeNsec };
@@ -183,7 +196,11 @@ function findOne(file: SourceFile, stat: raw.FileStat, known: Known | undefined,
 function hashSource(source: string, hasher: FileHasher, signal?: AbortSignal): Digest {
   const fd = raw.check(openReadable(raw.HERE, source), "read", source);
   try {
-    const code = hasher.hash(fd, { restingSinceMs: Date.now(), smallOnly: false, goOn: () => signal?.aborted !== true });
+    const code = hasher.hash(fd, {
+      restingSinceMs: Date.now(),
+      smallOnly: false,
+      goOn: () => signal?.aborted !== true,
+    });
     if (code < 0) throw code < -9_000 ? new ChangedMeanwhile(source) : hashFailure(code, source);
     return `sha256:${hasher.digest.toHex()}` as Digest;
   } finally {
@@ -198,7 +215,13 @@ function withDirectories(found: readonly Found[]): Found[] {
   for (const { entry, source } of found) {
     let above = parentOf(source);
     for (let path = parentOf(entry.path); path !== "" && !byPath.has(path); path = parentOf(path)) {
-      byPath.set(path, { entry: plainEntry(path, "directory", 0o755), source: above, stamp: "", mtimeSec: 0, mtimeNsec: 0 });
+      byPath.set(path, {
+        entry: plainEntry(path, "directory", 0o755),
+        source: above,
+        stamp: "",
+        mtimeSec: 0,
+        mtimeNsec: 0,
+      });
       above = parentOf(above);
     }
   }
@@ -257,5 +280,17 @@ function sameKeys(a: ReadonlyMap<string, Known>, b: ReadonlyMap<string, Known>):
 }
 
 function plainEntry(path: string, kind: TreeEntry["kind"], mode: number): TreeEntry {
-  return { path, kind, mode, uid: 0, gid: 0, size: 0, digest: null, target: null, xattrs: NO_XATTRS, hardlink: 0, opaque: false };
+  return {
+    path,
+    kind,
+    mode,
+    uid: 0,
+    gid: 0,
+    size: 0,
+    digest: null,
+    target: null,
+    xattrs: NO_XATTRS,
+    hardlink: 0,
+    opaque: false,
+  };
 }

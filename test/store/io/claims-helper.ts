@@ -12,7 +12,16 @@ let executed = 0;
 for (const name of keys.split(",")) {
   const key: Digest = digestOf(name);
   for (;;) {
-    const claim = store.claims.claim({ key, owner: store.claims.owner("run", name), cpuMilli: 1_000, memoryBytes: 10, gpus: 0, gpuMemoryBytes: null, capacity, nowMs: Date.now() });
+    const claim = store.claims.claim({
+      key,
+      owner: store.claims.owner("run", name),
+      cpuMilli: 1_000,
+      memoryBytes: 10,
+      gpus: 0,
+      gpuMemoryBytes: null,
+      capacity,
+      nowMs: Date.now(),
+    });
     if (claim.kind === "hit") break;
     if (claim.kind === "granted") {
       if (Number(holdMs) < 0) {

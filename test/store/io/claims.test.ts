@@ -21,7 +21,10 @@ function claim(store: Store, name: string | null, more: object = {}) {
 }
 
 function helper(...args: string[]) {
-  return Bun.spawn([process.execPath, join(import.meta.dir, "claims-helper.ts"), ...args], { stdout: "pipe", stderr: "inherit" });
+  return Bun.spawn([process.execPath, join(import.meta.dir, "claims-helper.ts"), ...args], {
+    stdout: "pipe",
+    stderr: "inherit",
+  });
 }
 
 describe("Claims.claim()", () => {
@@ -32,7 +35,11 @@ describe("Claims.claim()", () => {
     expect(first).toMatchObject({ kind: "granted", gpus: [] });
     expect(claim(store, "a")).toMatchObject({ kind: "busy", by: { task: "a", pid: process.pid } });
     expect(claim(store, "b", { gpus: 1 })).toMatchObject({ kind: "granted", gpus: [{ index: 0, memoryBytes: null }] });
-    expect(claim(store, "c")).toMatchObject({ kind: "full", reasons: [{ kind: "cpu", freeMilli: 0 }], by: [{ task: "a" }, { task: "b" }] });
+    expect(claim(store, "c")).toMatchObject({
+      kind: "full",
+      reasons: [{ kind: "cpu", freeMilli: 0 }],
+      by: [{ task: "a" }, { task: "b" }],
+    });
     if (first.kind === "granted") store.claims.release(first.id);
     store.results.put(resultOf(digestOf("a")), {}, null);
     expect(claim(store, "a")).toMatchObject({ kind: "hit" });
@@ -42,7 +49,11 @@ describe("Claims.claim()", () => {
   test("claim() without a key never waits for another", () => {
     using directory = new TemporaryDirectory();
     using store = Store.open(directory.path);
-    expect([claim(store, null).kind, claim(store, null).kind, claim(store, null).kind]).toEqual(["granted", "granted", "full"]);
+    expect([claim(store, null).kind, claim(store, null).kind, claim(store, null).kind]).toEqual([
+      "granted",
+      "granted",
+      "full",
+    ]);
     expect(store.claims.list().map(({ key }) => key)).toEqual([null, null]);
   });
 
@@ -63,7 +74,10 @@ describe("Claims.claim()", () => {
     using directory = new TemporaryDirectory();
     using store = Store.open(directory.path);
     const me = store.claims.owner("run", "old");
-    for (const owner of [{ ...me, startTicks: "1" }, { ...me, bootId: "other" }]) {
+    for (const owner of [
+      { ...me, startTicks: "1" },
+      { ...me, bootId: "other" },
+    ]) {
       expect(claim(store, "a", { owner }).kind).toBe("granted");
     }
     expect(claim(store, "a").kind).toBe("granted");
@@ -76,7 +90,9 @@ describe("Claims.claim()", () => {
     using directory = new TemporaryDirectory();
     using store = Store.open(directory.path);
     const keys = Array.from({ length: 40 }, (_, index) => `key-${index}`);
-    const children = [0, 1, 2, 3].map((turn) => helper(directory.path, [...keys.slice(turn * 7), ...keys.slice(0, turn * 7)].join(","), "1"));
+    const children = [0, 1, 2, 3].map((turn) =>
+      helper(directory.path, [...keys.slice(turn * 7), ...keys.slice(0, turn * 7)].join(","), "1"),
+    );
     const counts = await Promise.all(children.map(async (child) => Number(await new Response(child.stdout).text())));
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(keys.length);
     expect(store.results.list()).toHaveLength(keys.length);

@@ -1,5 +1,18 @@
+import { Database } from "bun:sqlite";
 import { describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { digestOf } from "../../../src/base/digest.ts";
 import * as raw from "../../../src/store/io/raw-files.ts";
@@ -17,7 +30,10 @@ class Fixture implements Disposable {
   }
 
   take(...names: readonly string[]) {
-    return this.store.fromFiles(names.map((path) => ({ source: join(this.source, path), path })), { scope: this.source });
+    return this.store.fromFiles(
+      names.map((path) => ({ source: join(this.source, path), path })),
+      { scope: this.source },
+    );
   }
 
   [Symbol.dispose](): void {
@@ -34,7 +50,9 @@ describe("Store.fromFiles()", () => {
     symlinkSync("a.txt", `${fixture.source}/link`);
     utimesSync(`${fixture.source}/a.txt`, 1_000_000, 1_000_000);
     const layer = await fixture.take("a.txt", "src/run.sh", "link", "vanished");
-    const tree = fixture.store.layers.tree(layer.digest).map(({ path, kind, mode, uid, digest, target }) => [path, kind, mode, uid, digest ?? target]);
+    const tree = fixture.store.layers
+      .tree(layer.digest)
+      .map(({ path, kind, mode, uid, digest, target }) => [path, kind, mode, uid, digest ?? target]);
     expect(tree).toEqual([
       ["workspace", "directory", 0o755, 0, null],
       ["workspace/a.txt", "file", 0o644, 0, digestOf("a")],
@@ -62,33 +80,37 @@ describe("Store.fromFiles()", () => {
 
   test("fromFiles() does not read again what has not changed", async () => {
     using fixture = new Fixture({ "a.txt": "first", "b.txt": "b" });
-    const past = Date.now() / 1_000 - 100;
-    const settle = async (): Promise<void> => {
-      // The change time of a file just written is too young to be believed.
-      while (Date.now() < statSync(`${fixture.source}/b.txt`).ctimeMs + 30) await Bun.sleep(5);
-    };
-    utimesSync(`${fixture.source}/a.txt`, past, past);
-    await settle();
+    // The change time of a file just written is too young to be believed.
+    while (Date.now() < statSync(`${fixture.source}/b.txt`).ctimeMs + 30) await Bun.sleep(5);
     await fixture.take("a.txt", "b.txt");
-    // A content that the times do not tell of can't be made without the clock; a file that can't be read shows it as well.
-    const fd = raw.openAt(raw.HERE, `${fixture.source}/a.txt`, raw.READ_FILE);
-    const before = raw.statFd(fd);
-    raw.closeFd(fd);
+    const db = new Database(fixture.store.paths.index);
+    db.run("UPDATE file_digests SET body = replace(body, ?, ?)", [
+      digestOf("first").slice(7),
+      digestOf("remembered").slice(7),
+    ]);
+    db.close();
     const again = await fixture.take("a.txt");
-    expect(fixture.store.layers.tree(again.digest).at(-1)?.digest).toBe(digestOf("first"));
-    expect(before.size).toBe(5);
+    expect(fixture.store.layers.tree(again.digest).at(-1)?.digest).toBe(digestOf("remembered"));
   });
 
   test.each(["../out", "a/../../out", "/etc/passwd", "a//b", ""])("fromFiles() refuses the path %j", async (path) => {
     using fixture = new Fixture({ a: "a" });
-    const outcome = await fixture.store.fromFiles([{ source: `${fixture.source}/a`, path }], { scope: "x" }).catch((error: unknown) => error);
+    const outcome = await fixture.store
+      .fromFiles([{ source: `${fixture.source}/a`, path }], { scope: "x" })
+      .catch((error: unknown) => error);
     expect(outcome).toMatchObject({ code: "io.failed" });
   });
 });
 
 describe("Artifacts.capture()", () => {
   test("capture() finds files and directories over a stack, deletions honoured", async () => {
-    using fixture = new Fixture({ "lower/out/a": "old", "lower/out/gone": "x", "lower/out/deep/b": "b", "upper/out/a": "new", "upper/f": "file" });
+    using fixture = new Fixture({
+      "lower/out/a": "old",
+      "lower/out/gone": "x",
+      "lower/out/deep/b": "b",
+      "upper/out/a": "new",
+      "upper/f": "file",
+    });
     const stack = [`${fixture.source}/upper`, `${fixture.source}/lower`];
     raw.check(raw.makeWhiteoutAt(raw.HERE, `${fixture.source}/upper/out/gone`), "make", "gone");
     const file = await fixture.store.artifacts.capture({ key: "f", stack, path: "/f", immutable: false });
@@ -110,7 +132,8 @@ describe("Artifacts.capture()", () => {
     symlinkSync("../../../../../../../../real", `${fixture.source}/root/climbing`);
     symlinkSync(`${fixture.source}/secret`, `${fixture.source}/root/escape`);
     symlinkSync("loop", `${fixture.source}/root/loop`);
-    const capture = (path: string) => fixture.store.artifacts.capture({ key: "k", stack, path, immutable: true }).catch((error: unknown) => error);
+    const capture = (path: string) =>
+      fixture.store.artifacts.capture({ key: "k", stack, path, immutable: true }).catch((error: unknown) => error);
     expect(await capture("absolute/x")).toMatchObject({ digest: digestOf("inside") });
     expect(await capture("climbing/x")).toMatchObject({ digest: digestOf("inside") });
     expect(await capture("../../root/../real/x")).toMatchObject({ code: "artifact.not-found" });
@@ -124,7 +147,12 @@ describe("Artifacts.capture()", () => {
     symlinkSync("../..", `${fixture.source}/out/a/up`);
     symlinkSync("f", `${fixture.source}/out/a/fine`);
     symlinkSync("/etc", `${fixture.source}/out/etc`);
-    const artifact = await fixture.store.artifacts.capture({ key: "out", stack: [fixture.source], path: "out", immutable: false });
+    const artifact = await fixture.store.artifacts.capture({
+      key: "out",
+      stack: [fixture.source],
+      path: "out",
+      immutable: false,
+    });
     const target = `${fixture.directory.path}/download`;
     expect(await fixture.store.artifacts.materialize(artifact, target)).toEqual({ pointingOut: ["a/up", "etc"] });
     expect(readlinkSync(`${target}/etc`)).toBe("/etc");
@@ -135,7 +163,12 @@ describe("Artifacts.capture()", () => {
   test("materialize() refuses a blob that is corrupt and takes setuid off", async () => {
     using fixture = new Fixture({ tool: "tool" });
     chmodSync(`${fixture.source}/tool`, 0o4755);
-    const artifact = await fixture.store.artifacts.capture({ key: "t", stack: [fixture.source], path: "tool", immutable: false });
+    const artifact = await fixture.store.artifacts.capture({
+      key: "t",
+      stack: [fixture.source],
+      path: "tool",
+      immutable: false,
+    });
     const target = `${fixture.directory.path}/tool`;
     await fixture.store.artifacts.materialize(artifact, target);
     expect(lstatSync(target).mode & 0o7777).toBe(0o755);
@@ -148,7 +181,12 @@ describe("Artifacts.capture()", () => {
   test("capture() of an empty directory can be given back", async () => {
     using fixture = new Fixture({});
     mkdirSync(`${fixture.source}/empty`);
-    const artifact = await fixture.store.artifacts.capture({ key: "e", stack: [fixture.source], path: "empty", immutable: false });
+    const artifact = await fixture.store.artifacts.capture({
+      key: "e",
+      stack: [fixture.source],
+      path: "empty",
+      immutable: false,
+    });
     await fixture.store.artifacts.materialize(artifact, `${fixture.directory.path}/back`);
     expect(readdirSync(`${fixture.directory.path}/back`)).toEqual([]);
     await fixture.store.settled();

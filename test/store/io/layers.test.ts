@@ -1,5 +1,18 @@
 import { describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { type Digest, digestOf } from "../../../src/base/digest.ts";
 import { compileFilter, KEEP_ALL } from "../../../src/store/filter.ts";
@@ -60,7 +73,9 @@ describe("Layers.commit()", () => {
     expect(existsSync(upper)).toBe(false);
     expect(readFileSync(`${fixture.store.layers.directory(layer.digest)}/workspace/a`, "utf8")).toBe("hello");
     expect(layer).toMatchObject({ sizeBytes: 6, entries: 4 });
-    expect(fixture.store.layers.tree(layer.digest).find(({ path }) => path === "workspace/a")?.digest).toBe(digestOf("hello"));
+    expect(fixture.store.layers.tree(layer.digest).find(({ path }) => path === "workspace/a")?.digest).toBe(
+      digestOf("hello"),
+    );
     expect(fixture.store.layers.ref(layer.digest)).toEqual(layer);
   });
 
@@ -98,7 +113,9 @@ describe("Layers.commit()", () => {
     chmodSync(`${upper}/workspace/closed`, 0);
     chmodSync(`${upper}/workspace/g`, 0o200);
     const layer = await fixture.store.layers.commit({ upper, maskedDirectories: NONE });
-    const entries = Object.fromEntries(fixture.store.layers.tree(layer.digest).map((each) => [each.path, [each.mode, each.digest]]));
+    const entries = Object.fromEntries(
+      fixture.store.layers.tree(layer.digest).map((each) => [each.path, [each.mode, each.digest]]),
+    );
     expect(entries).toMatchObject({
       "workspace/closed": [0, null],
       "workspace/closed/in": [0o400, null],
@@ -117,13 +134,17 @@ describe("Layers.commit()", () => {
   test("commit() keeps odd names, links that lead anywhere, hardlinks, fifos and holes", async () => {
     await using fixture = new Fixture();
     const upper = fixture.upper({ "workspace/new\nline": "n", "workspace/first": "linked", "workspace/ünï": "u" });
-    raw.closeFd(raw.check(raw.openAt(raw.HERE, `${upper}/workspace/\udcff\udcfe`, raw.CREATE_FILE, 0o644), "create", "odd"));
+    raw.closeFd(
+      raw.check(raw.openAt(raw.HERE, `${upper}/workspace/\udcff\udcfe`, raw.CREATE_FILE, 0o644), "create", "odd"),
+    );
     symlinkSync("../../../etc/shadow", `${upper}/workspace/out`);
     symlinkSync("loop", `${upper}/workspace/loop`);
     linkSync(`${upper}/workspace/first`, `${upper}/workspace/second`);
     raw.check(raw.makeFifoAt(raw.HERE, `${upper}/workspace/pipe`, 0o600), "make", "pipe");
     const layer = await fixture.store.layers.commit({ upper, maskedDirectories: NONE });
-    const found = fixture.store.layers.tree(layer.digest).map(({ path, kind, target, hardlink }) => [path.slice(10), kind, target, hardlink]);
+    const found = fixture.store.layers
+      .tree(layer.digest)
+      .map(({ path, kind, target, hardlink }) => [path.slice(10), kind, target, hardlink]);
     expect(found).toEqual([
       ["", "directory", null, 0],
       ["first", "file", null, 1],
@@ -152,13 +173,29 @@ describe("Layers.commit()", () => {
 
   test("commit() keeps only what the output filter keeps, and the directories above it", async () => {
     await using fixture = new Fixture();
-    const upper = fixture.upper({ "workspace/dist/a/x": "x", "workspace/dist/b": "b", "workspace/src/c": "c", "etc/conf": "e" });
+    const upper = fixture.upper({
+      "workspace/dist/a/x": "x",
+      "workspace/dist/b": "b",
+      "workspace/src/c": "c",
+      "etc/conf": "e",
+    });
     raw.check(raw.makeWhiteoutAt(raw.HERE, `${upper}/workspace/src/gone`), "make", "whiteout");
     const keep = (path: string): boolean => path === "workspace/dist/a/x" || path.startsWith("etc");
     const layer = await fixture.store.layers.commit({ upper, maskedDirectories: NONE, keep });
-    expect(paths(fixture.store, layer.digest)).toEqual(["etc", "etc/conf", "workspace", "workspace/dist", "workspace/dist/a", "workspace/dist/a/x"]);
+    expect(paths(fixture.store, layer.digest)).toEqual([
+      "etc",
+      "etc/conf",
+      "workspace",
+      "workspace/dist",
+      "workspace/dist/a",
+      "workspace/dist/a/x",
+    ]);
     expect(existsSync(`${fixture.store.layers.directory(layer.digest)}/workspace/src`)).toBe(false);
-    const nothing = await fixture.store.layers.commit({ upper: fixture.upper({ "workspace/a": "a" }), maskedDirectories: NONE, keep: () => false });
+    const nothing = await fixture.store.layers.commit({
+      upper: fixture.upper({ "workspace/a": "a" }),
+      maskedDirectories: NONE,
+      keep: () => false,
+    });
     expect(nothing).toEqual(EMPTY_LAYER);
   });
 
@@ -198,7 +235,8 @@ describe("Layers.commit()", () => {
     const layer = await fixture.store.layers.commit({ upper, maskedDirectories: NONE });
     const entries = new Map(fixture.store.layers.tree(layer.digest).map((each) => [each.path, each.digest]));
     expect(entries.size).toBe(6_005);
-    for (let index = 0; index < 6_000; index++) expect(entries.get(`workspace/many/${index}`)).toBe(digestOf(`${index % 7}`));
+    for (let index = 0; index < 6_000; index++)
+      expect(entries.get(`workspace/many/${index}`)).toBe(digestOf(`${index % 7}`));
     for (const name of ["l1", "l2", "l3"]) expect(entries.get(`workspace/${name}`)).toBe(digestOf(large));
   });
 
@@ -217,10 +255,14 @@ describe("Layers.commit()", () => {
       done = true;
     });
     while (!done) {
-      if (existsSync(`${upper}/workspace/large`)) writeFileSync(`${upper}/workspace/large`, `${writes++}`, { flag: "a" });
+      if (existsSync(`${upper}/workspace/large`))
+        writeFileSync(`${upper}/workspace/large`, `${writes++}`, { flag: "a" });
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
-    expect(await commit).toMatchObject({ code: "io.failed", message: expect.stringContaining("changed while it was read") });
+    expect(await commit).toMatchObject({
+      code: "io.failed",
+      message: expect.stringContaining("changed while it was read"),
+    });
     expect(existsSync(upper)).toBe(true);
   });
 
@@ -233,7 +275,9 @@ describe("Layers.commit()", () => {
     await Bun.$`truncate -s 1T ${upper}/workspace/large`.quiet();
     const abort = new AbortController();
     setTimeout(() => abort.abort(), 30);
-    const outcome = await fixture.store.layers.commit({ upper, maskedDirectories: NONE, signal: abort.signal }).catch((error: unknown) => error);
+    const outcome = await fixture.store.layers
+      .commit({ upper, maskedDirectories: NONE, signal: abort.signal })
+      .catch((error: unknown) => error);
     expect(outcome).toMatchObject({ name: "AbortError" });
   });
 
@@ -241,7 +285,9 @@ describe("Layers.commit()", () => {
     await using fixture = new Fixture();
     const upper = fixture.upper({});
     makeNested(upper, "deep-directory-name", 700);
-    const outcome = await fixture.store.layers.commit({ upper, maskedDirectories: NONE }).catch((error: unknown) => error);
+    const outcome = await fixture.store.layers
+      .commit({ upper, maskedDirectories: NONE })
+      .catch((error: unknown) => error);
     expect(outcome).toMatchObject({ code: "io.failed", message: expect.stringContaining("deeper than") });
     fixture.store.discard(upper);
     await fixture.store.settled();
@@ -310,7 +356,8 @@ describe("Layers.lowers()", () => {
   test("lowers() flattens a stack that is too deep into one layer of the same content", async () => {
     await using fixture = new Fixture();
     const layers = [];
-    for (let index = 0; index < 5; index++) layers.push(await fixture.commit({ [`workspace/f${index}`]: `${index}`, "workspace/same": `${index}` }));
+    for (let index = 0; index < 5; index++)
+      layers.push(await fixture.commit({ [`workspace/f${index}`]: `${index}`, "workspace/same": `${index}` }));
     const digests = layers.map(({ digest }) => digest);
     const { layers: store } = fixture.store;
     expect(await store.lowers(digests, { most: 5 })).toEqual(digests.map((digest) => store.directory(digest)));
@@ -318,7 +365,9 @@ describe("Layers.lowers()", () => {
     expect(rest).toEqual([]);
     expect(readdirSync(`${flat}/workspace`).toSorted()).toEqual(["f0", "f1", "f2", "f3", "f4", "same"]);
     expect(readFileSync(`${flat}/workspace/same`, "utf8")).toBe("4");
-    expect(statSync(`${flat}/workspace/f0`).ino).toBe(statSync(`${store.directory(digests[0] ?? EMPTY_LAYER.digest)}/workspace/f0`).ino);
+    expect(statSync(`${flat}/workspace/f0`).ino).toBe(
+      statSync(`${store.directory(digests[0] ?? EMPTY_LAYER.digest)}/workspace/f0`).ino,
+    );
     expect(await store.verify((await store.flatten(digests)).digest)).toBe(true);
   });
 

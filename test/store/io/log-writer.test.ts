@@ -8,7 +8,9 @@ const BOUNDS = { headBytes: 1_000, tailBytes: 100, inlineBytes: 300 };
 const TASK = { run: "r1", task: "build" };
 
 function text(frames: readonly LogFrame[]): string {
-  return frames.map((frame) => (frame.kind === "dropped" ? `<${frame.droppedBytes}>` : Buffer.from(frame.bytes).toString())).join("");
+  return frames
+    .map((frame) => (frame.kind === "dropped" ? `<${frame.droppedBytes}>` : Buffer.from(frame.bytes).toString()))
+    .join("");
 }
 
 describe("LogWriter", () => {
@@ -21,7 +23,9 @@ describe("LogWriter", () => {
     log.write("stdout", 3, Buffer.from("out"));
     const ref = await log.finish();
     expect(ref.kind).toBe("inline");
-    expect(decodeFrames(store.readLog(ref)).map((frame) => frame.kind === "output" && [frame.stream, frame.atMs])).toEqual([
+    expect(
+      decodeFrames(store.readLog(ref)).map((frame) => frame.kind === "output" && [frame.stream, frame.atMs]),
+    ).toEqual([
       ["stdout", 1],
       ["stderr", 2],
       ["stdout", 3],
@@ -55,7 +59,9 @@ describe("LogWriter", () => {
     const log = store.openLog(TASK, BOUNDS);
     log.write("stdout", 0, Buffer.alloc(5_000_000, "x"));
     const frames = decodeFrames(store.readLog(await log.finish()));
-    expect(frames.map((frame) => (frame.kind === "dropped" ? frame.droppedBytes : frame.bytes.length))).toEqual([1_000, 4_998_900, 100]);
+    expect(frames.map((frame) => (frame.kind === "dropped" ? frame.droppedBytes : frame.bytes.length))).toEqual([
+      1_000, 4_998_900, 100,
+    ]);
   });
 
   test("LogWriter can be followed while it writes", async () => {

@@ -65,9 +65,15 @@ describe("Store.prune()", () => {
     await fixture.result("a", layer);
     store.runs.create({ id: "r1", title: "", definition: "" }, 0);
     store.runs.pin("r1", [layer.digest]);
-    expect(await store.prune({ maxBytes: 0, olderThanMs: 0, nowMs: Date.now() + HOUR })).toMatchObject({ results: 0, layers: 0 });
+    expect(await store.prune({ maxBytes: 0, olderThanMs: 0, nowMs: Date.now() + HOUR })).toMatchObject({
+      results: 0,
+      layers: 0,
+    });
     store.runs.finish("r1", {}, 1);
-    expect(await store.prune({ maxBytes: 0, olderThanMs: null, nowMs: Date.now() })).toMatchObject({ results: 1, layers: 1 });
+    expect(await store.prune({ maxBytes: 0, olderThanMs: null, nowMs: Date.now() })).toMatchObject({
+      results: 1,
+      layers: 1,
+    });
   });
 
   test("prune() goes by age, and a clock that was set back makes nothing old", async () => {
@@ -83,15 +89,25 @@ describe("Store.prune()", () => {
     using fixture = new Fixture();
     const layer = await fixture.layer("fresh");
     fixture.store.blobs.put(Buffer.from("fresh"));
-    expect(await fixture.store.prune({ maxBytes: null, olderThanMs: null, nowMs: Date.now() })).toMatchObject({ layers: 0, blobs: 0 });
-    const later = await fixture.store.prune({ maxBytes: null, olderThanMs: null, nowMs: Date.now() + 2 * HOUR, protect: new Set([layer.digest]) });
+    expect(await fixture.store.prune({ maxBytes: null, olderThanMs: null, nowMs: Date.now() })).toMatchObject({
+      layers: 0,
+      blobs: 0,
+    });
+    const later = await fixture.store.prune({
+      maxBytes: null,
+      olderThanMs: null,
+      nowMs: Date.now() + 2 * HOUR,
+      protect: new Set([layer.digest]),
+    });
     expect(later).toMatchObject({ layers: 0, blobs: 1 });
   });
 
   test("prune() of a dry run changes nothing", async () => {
     using fixture = new Fixture();
     await fixture.result("a");
-    expect(await fixture.store.prune({ maxBytes: 0, olderThanMs: null, nowMs: Date.now(), dryRun: true })).toMatchObject({ results: 1, freedBytes: 1_000 });
+    expect(
+      await fixture.store.prune({ maxBytes: 0, olderThanMs: null, nowMs: Date.now(), dryRun: true }),
+    ).toMatchObject({ results: 1, freedBytes: 1_000 });
     expect(fixture.keys()).toEqual([digestOf("a")]);
   });
 

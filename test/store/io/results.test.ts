@@ -27,7 +27,8 @@ describe("Results.get()", () => {
     store.results.put(resultOf(KEY), {}, now + HOUR);
     store.results.put(resultOf(digestOf("forever")), {}, null);
     store.results.put(resultOf(digestOf("failure")), {}, 0);
-    const served = (atMs: number): boolean[] => ["key", "forever", "failure"].map((name) => store.results.get(digestOf(name), atMs) !== null);
+    const served = (atMs: number): boolean[] =>
+      ["key", "forever", "failure"].map((name) => store.results.get(digestOf(name), atMs) !== null);
     expect(served(now + 1)).toEqual([true, true, false]);
     expect(served(now + HOUR)).toEqual([false, true, false]);
     expect(served(now - 24 * HOUR)).toEqual([false, true, false]);
@@ -59,7 +60,10 @@ describe("Results.get()", () => {
     const log = { kind: "blob", digest: store.blobs.put(Buffer.from("log")), sizeBytes: 3 } as const;
     store.results.put(resultOf(KEY, { layer }), {}, null);
     store.results.put(resultOf(digestOf("logged"), { log }), {}, null);
-    expect([KEY, digestOf("logged")].map((key) => store.results.get(key, Date.now())?.key)).toEqual([KEY, digestOf("logged")]);
+    expect([KEY, digestOf("logged")].map((key) => store.results.get(key, Date.now())?.key)).toEqual([
+      KEY,
+      digestOf("logged"),
+    ]);
     rmSync(store.layers.directory(layer.digest), { recursive: true });
     rmSync(store.blobs.path(log.digest));
     expect([KEY, digestOf("logged")].map((key) => store.results.get(key, Date.now()))).toEqual([null, null]);

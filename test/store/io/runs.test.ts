@@ -37,7 +37,13 @@ describe("Runs", () => {
   test("get() and list() tell running, finished and interrupted apart", () =>
     withStore((store, home) => {
       store.runs.create(RUN, 5);
-      expect(store.runs.get("r1")).toMatchObject({ ...RUN, state: "running", createdAtMs: 5, finishedAtMs: null, summary: null });
+      expect(store.runs.get("r1")).toMatchObject({
+        ...RUN,
+        state: "running",
+        createdAtMs: 5,
+        finishedAtMs: null,
+        summary: null,
+      });
       orphan(home);
       expect(store.runs.get("r1")?.state).toBe("interrupted");
       expect(store.runs.adopt("r1")).toBe(true);

@@ -1,5 +1,15 @@
 import { describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, openSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync, writeSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { Database } from "bun:sqlite";
 import { digestOf } from "../../../src/base/digest.ts";
 import { Store } from "../../../src/store/io/store.ts";
@@ -24,7 +34,9 @@ describe("Store.open()", () => {
   test("Store.open() says what is wrong with a home that can't be written", () => {
     using directory = new TemporaryDirectory();
     writeFileSync(`${directory.path}/file`, "");
-    expect(() => Store.open(`${directory.path}/file/home`)).toThrow(expect.objectContaining({ code: "store.unwritable" }));
+    expect(() => Store.open(`${directory.path}/file/home`)).toThrow(
+      expect.objectContaining({ code: "store.unwritable" }),
+    );
   });
 
   test.skipIf(isRoot)("Store.open() refuses a read-only home (needs an ordinary user)", () => {
@@ -64,7 +76,8 @@ describe("Store.open()", () => {
     using directory = new TemporaryDirectory();
     {
       using store = Store.open(directory.path);
-      for (let index = 0; index < 500; index++) store.results.put(resultOf(digestOf(`${index}`)), { filler: "x".repeat(500) }, null);
+      for (let index = 0; index < 500; index++)
+        store.results.put(resultOf(digestOf(`${index}`)), { filler: "x".repeat(500) }, null);
     }
     // All pages but the first, so that opening works and reading does not.
     const path = `${directory.path}/index.sqlite`;
@@ -81,7 +94,8 @@ describe("Store.open()", () => {
     using directory = new TemporaryDirectory();
     {
       using store = Store.open(directory.path);
-      for (let index = 0; index < 200; index++) store.results.put(resultOf(digestOf(`${index}`)), { filler: "x".repeat(500) }, null);
+      for (let index = 0; index < 200; index++)
+        store.results.put(resultOf(digestOf(`${index}`)), { filler: "x".repeat(500) }, null);
     }
     truncateSync(`${directory.path}/index.sqlite`, 8192);
     using store = Store.open(directory.path);
@@ -188,8 +202,11 @@ describe.skipIf(!isRoot)("a full disk (needs root for a small tmpfs)", () => {
           failures.add(codeOf(error));
         }
       }
-      const outcome = await store.layers.commit({ upper, maskedDirectories: NONE }).catch((error: unknown) => codeOf(error));
-      if (typeof outcome === "string") expect([outcome, readFileSync(`${upper}/workspace/a`, "utf8")]).toEqual(["store.full", "kept"]);
+      const outcome = await store.layers
+        .commit({ upper, maskedDirectories: NONE })
+        .catch((error: unknown) => codeOf(error));
+      if (typeof outcome === "string")
+        expect([outcome, readFileSync(`${upper}/workspace/a`, "utf8")]).toEqual(["store.full", "kept"]);
       expect([...failures]).toEqual(["store.full"]);
       expect(readdirSync(store.paths.tmp)).toEqual([]);
       expect(store.results.get(digestOf("before"), Date.now())?.result.exitCode).toBe(0);
