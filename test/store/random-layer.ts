@@ -24,10 +24,10 @@ export function randomLayer(random: SeededRandom): Tree {
     let made = entry(path, kind, { ...more, opaque: kind === "directory" && random.below(3) === 0 });
     if (kind === "file" && lastFile !== undefined && random.below(4) === 0) {
       if (lastFile.hardlink === 0) {
-        lastFile = { ...lastFile, hardlink: ++group };
+        lastFile = entry(lastFile.path, "file", { digest: lastFile.digest, size: lastFile.size, hardlink: ++group });
         chosen.set(lastFile.path, lastFile);
       }
-      made = { ...lastFile, path };
+      made = entry(path, "file", { digest: lastFile.digest, size: lastFile.size, hardlink: lastFile.hardlink });
     }
     chosen.set(path, made);
     if (kind === "file") lastFile = made;

@@ -7,14 +7,16 @@ import type { IdMaps } from "../ids.ts";
 import { EMPTY_TREE } from "../layer.ts";
 import { mergeWithSources } from "../merged.ts";
 import type { Artifact } from "../result.ts";
-import type { Tree } from "../tree.ts";
+import { contentBytes, type Tree } from "../tree.ts";
 import type { Blobs } from "./blobs.ts";
 import { buildTree, linksPointingOut } from "./build-tree.ts";
 import { copyFile } from "./copy-file.ts";
+import { defaultIds } from "./default-ids.ts";
 import { storeFailure } from "./failures.ts";
 import type { HashPool } from "./hash-pool.ts";
 import type { Home } from "./home.ts";
-import { defaultIds, type Layers, sizeOf } from "./layers.ts";
+import type { Layers } from "./layers.ts";
+import { check } from "./errno.ts";
 import * as raw from "./raw-files.ts";
 import { scanDirectory } from "./scan.ts";
 import { resolveInStack } from "./stack-path.ts";
@@ -96,7 +98,7 @@ export class Artifacts {
           ids,
           signal: options.signal,
         });
-        const ref = this.#layers.publish(temporary, { tree: () => tree, sizeBytes: sizeOf(tree) }, ids);
+        const ref = this.#layers.publish(temporary, { tree: () => tree, sizeBytes: contentBytes(tree) }, ids);
         if (ref.digest === EMPTY_TREE) this.#home.discard(temporary);
         return ref;
       } catch (error) {
@@ -122,7 +124,7 @@ export class Artifacts {
         // `read` names what is wrong, and drops a blob that can't be trusted.
         if (!this.#blobs.verify(artifact.digest)) this.#blobs.read(artifact.digest);
         copyFile(this.#blobs.path(artifact.digest), target);
-        raw.check(raw.chmodAt(raw.HERE, target, artifact.mode & 0o777), "chmod", target);
+        check(raw.chmodAt(raw.HERE, target, artifact.mode & 0o777), "chmod", target);
         return { pointingOut: [] };
       }
       if (!this.#layers.has(artifact.digest))
@@ -136,7 +138,7 @@ export class Artifacts {
         ids: null,
         signal,
       });
-      raw.check(raw.chmodAt(raw.HERE, target, (artifact.mode & 0o777) | 0o700), "chmod", target);
+      check(raw.chmodAt(raw.HERE, target, (artifact.mode & 0o777) | 0o700), "chmod", target);
       return { pointingOut: linksPointingOut(tree) };
     } catch (error) {
       throw storeFailure(error, `copy artifact ${JSON.stringify(artifact.key)} to ${target}`);

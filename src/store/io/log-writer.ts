@@ -42,7 +42,7 @@ export class LogWriter {
   readonly #tail: LogFrame[] = [];
   #tailBytes = 0;
   #droppedBytes = 0;
-  #failure: unknown = null;
+  #failure: Error | null = null;
 
   constructor(
     home: Home,
@@ -68,12 +68,10 @@ export class LogWriter {
       this.#headBytes += head.length;
       this.#push({ kind: "output", stream, atMs, bytes: head });
       if (head.length === bytes.length) return;
-      bytes = bytes.subarray(room);
     }
-    this.#keepTail(
-      { kind: "output", stream, atMs, bytes: bytes.slice(Math.max(0, bytes.length - this.#bounds.tailBytes)) },
-      bytes.length,
-    );
+    const rest = bytes.subarray(Math.max(0, room));
+    const last = rest.slice(Math.max(0, rest.length - this.#bounds.tailBytes));
+    this.#keepTail({ kind: "output", stream, atMs, bytes: last }, rest.length);
   }
 
   /** Ends the log and says where it is: in place when short, else a blob. Throws `store.full` when it could not be written. */
@@ -155,7 +153,7 @@ export class LogWriter {
       if (this.#fd < 0) this.#open();
       for (let at = 0; at < chunk.length;) at += writeSync(this.#fd, chunk, at, chunk.length - at);
     } catch (error) {
-      this.#failure = error;
+      this.#failure = error instanceof Error ? error : new Error(String(error));
     }
   }
 

@@ -2,6 +2,7 @@
 // taken from the stack's own root, so that no link leads out to the machine's files.
 
 import { MeshError } from "../../base/errors.ts";
+import { ERRNO, fileError } from "./errno.ts";
 import * as raw from "./raw-files.ts";
 
 /** As many links in one path as Linux follows (path_resolution(7)). */
@@ -65,8 +66,8 @@ function lookUp(
   for (const directory of directories) {
     const path = `${directory}/${name}`;
     const stat = raw.statAt(raw.HERE, path);
-    if (stat === -raw.ERRNO.ENOENT) continue;
-    if (typeof stat === "number") throw raw.fileError(-stat, "stat", path);
+    if (stat === -ERRNO.ENOENT) continue;
+    if (typeof stat === "number") throw fileError(-stat, "stat", path);
     const type = stat.mode & raw.TYPE_MASK;
     if (type === raw.TYPE_DIRECTORY) {
       merged.push(path);
@@ -78,7 +79,7 @@ function lookUp(
     if (type === raw.TYPE_CHARACTER && stat.rdev === 0) return null;
     if (type !== raw.TYPE_SYMLINK) return { kind: "file", path, stat };
     const target = raw.readLinkAt(raw.HERE, path);
-    if (typeof target === "number") throw raw.fileError(-target, "read link", path);
+    if (typeof target === "number") throw fileError(-target, "read link", path);
     return { kind: "link", target };
   }
   return top ? { kind: "directory", paths: merged, stat: top } : null;

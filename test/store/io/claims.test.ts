@@ -21,7 +21,7 @@ function claim(store: Store, name: string | null, more: object = {}) {
 }
 
 function helper(...args: string[]) {
-  return Bun.spawn([process.execPath, join(import.meta.dir, "claims-helper.ts"), ...args], {
+  return Bun.spawn([process.execPath, join(import.meta.dir, "claims-child.ts"), ...args], {
     stdout: "pipe",
     stderr: "inherit",
   });

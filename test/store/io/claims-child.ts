@@ -1,4 +1,4 @@
-// A process that claims in a store until it is told to end: `claims-helper.ts HOME KEY HOLD_MS`. With HOLD_MS below 0 it takes the claim
+// A process that claims in a store until it is told to end: `claims-child.ts HOME KEY HOLD_MS`. With HOLD_MS below 0 it takes the claim
 // and never gives it back. Prints what each attempt answered.
 
 import { type Digest, digestOf } from "../../../src/base/digest.ts";

@@ -1,4 +1,3 @@
-import { Database } from "bun:sqlite";
 import { describe, expect, test } from "bun:test";
 import {
   chmodSync,
@@ -8,13 +7,12 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
-  statSync,
   symlinkSync,
-  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { digestOf } from "../../../src/base/digest.ts";
+import { check } from "../../../src/store/io/errno.ts";
 import * as raw from "../../../src/store/io/raw-files.ts";
 import { Store } from "../../../src/store/io/store.ts";
 import { TemporaryDirectory, writeFiles } from "../support.ts";
@@ -42,66 +40,6 @@ class Fixture implements Disposable {
   }
 }
 
-describe("Store.fromFiles()", () => {
-  test("fromFiles() copies a working tree under /workspace with plain modes and its times", async () => {
-    using fixture = new Fixture({ "a.txt": "a", "src/run.sh": "run" });
-    chmodSync(`${fixture.source}/a.txt`, 0o664);
-    chmodSync(`${fixture.source}/src/run.sh`, 0o775);
-    symlinkSync("a.txt", `${fixture.source}/link`);
-    utimesSync(`${fixture.source}/a.txt`, 1_000_000, 1_000_000);
-    const layer = await fixture.take("a.txt", "src/run.sh", "link", "vanished");
-    const tree = fixture.store.layers
-      .tree(layer.digest)
-      .map(({ path, kind, mode, uid, digest, target }) => [path, kind, mode, uid, digest ?? target]);
-    expect(tree).toEqual([
-      ["workspace", "directory", 0o755, 0, null],
-      ["workspace/a.txt", "file", 0o644, 0, digestOf("a")],
-      ["workspace/link", "symlink", 0, 0, "a.txt"],
-      ["workspace/src", "directory", 0o755, 0, null],
-      ["workspace/src/run.sh", "file", 0o755, 0, digestOf("run")],
-    ]);
-    expect(statSync(`${fixture.store.layers.directory(layer.digest)}/workspace/a.txt`).mtimeMs).toBe(1_000_000_000);
-    expect(await fixture.store.layers.verify(layer.digest)).toBe(true);
-  });
-
-  test("fromFiles() copies nothing when the layer is there, and sees every change", async () => {
-    using fixture = new Fixture({ "a.txt": "one" });
-    const first = await fixture.take("a.txt");
-    const { mtimeMs } = statSync(fixture.store.paths.layers);
-    expect(await fixture.take("a.txt")).toEqual(first);
-    expect(statSync(fixture.store.paths.layers).mtimeMs).toBe(mtimeMs);
-    // Same size, and as close in time as can be.
-    for (let round = 0; round < 50; round++) {
-      writeFileSync(`${fixture.source}/a.txt`, `${round}`.padStart(3, "0"));
-      const layer = await fixture.take("a.txt");
-      expect(fixture.store.layers.tree(layer.digest).at(-1)?.digest).toBe(digestOf(`${round}`.padStart(3, "0")));
-    }
-  });
-
-  test("fromFiles() does not read again what has not changed", async () => {
-    using fixture = new Fixture({ "a.txt": "first", "b.txt": "b" });
-    // The change time of a file just written is too young to be believed.
-    while (Date.now() < statSync(`${fixture.source}/b.txt`).ctimeMs + 30) await Bun.sleep(5);
-    await fixture.take("a.txt", "b.txt");
-    const db = new Database(fixture.store.paths.index);
-    db.run("UPDATE file_digests SET body = replace(body, ?, ?)", [
-      digestOf("first").slice(7),
-      digestOf("remembered").slice(7),
-    ]);
-    db.close();
-    const again = await fixture.take("a.txt");
-    expect(fixture.store.layers.tree(again.digest).at(-1)?.digest).toBe(digestOf("remembered"));
-  });
-
-  test.each(["../out", "a/../../out", "/etc/passwd", "a//b", ""])("fromFiles() refuses the path %j", async (path) => {
-    using fixture = new Fixture({ a: "a" });
-    const outcome = await fixture.store
-      .fromFiles([{ source: `${fixture.source}/a`, path }], { scope: "x" })
-      .catch((error: unknown) => error);
-    expect(outcome).toMatchObject({ code: "io.failed" });
-  });
-});
-
 describe("Artifacts.capture()", () => {
   test("capture() finds files and directories over a stack, deletions honoured", async () => {
     using fixture = new Fixture({
@@ -112,14 +50,18 @@ describe("Artifacts.capture()", () => {
       "upper/f": "file",
     });
     const stack = [`${fixture.source}/upper`, `${fixture.source}/lower`];
-    raw.check(raw.makeWhiteoutAt(raw.HERE, `${fixture.source}/upper/out/gone`), "make", "gone");
+    check(raw.makeWhiteoutAt(raw.HERE, `${fixture.source}/upper/out/gone`), "make", "gone");
     const file = await fixture.store.artifacts.capture({ key: "f", stack, path: "/f", immutable: false });
     expect(file).toMatchObject({ kind: "file", digest: digestOf("file"), sizeBytes: 4, name: "f" });
     const directory = await fixture.store.artifacts.capture({ key: "out", stack, path: "/out/", immutable: false });
     expect(directory).toMatchObject({ kind: "directory", name: "out", sizeBytes: 4 });
     const target = `${fixture.directory.path}/download`;
     expect(await fixture.store.artifacts.materialize(directory, target)).toEqual({ pointingOut: [] });
-    expect(readdirSync(target, { recursive: true }).toSorted()).toEqual(["a", "deep", "deep/b"]);
+    expect(
+      readdirSync(target, { recursive: true })
+        .map(String)
+        .toSorted((a, b) => (a < b ? -1 : 1)),
+    ).toEqual(["a", "deep", "deep/b"]);
     expect(readFileSync(`${target}/a`, "utf8")).toBe("new");
     await fixture.store.artifacts.materialize(file, `${target}/file`);
     expect(readFileSync(`${target}/file`, "utf8")).toBe("file");

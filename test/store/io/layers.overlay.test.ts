@@ -45,7 +45,7 @@ const ALL_PATHS = ["workspace", "etc"].flatMap((top) =>
 );
 
 function mountedDigests(target: string, stacks: readonly (readonly string[])[]): readonly string[] {
-  const child = Bun.spawnSync(["unshare", "-m", process.execPath, join(import.meta.dir, "overlay-helper.ts"), target], {
+  const child = Bun.spawnSync(["unshare", "-m", process.execPath, join(import.meta.dir, "overlay-child.ts"), target], {
     stdin: Buffer.from(stacks.map((stack) => JSON.stringify(stack)).join("\n")),
     stderr: "inherit",
   });
