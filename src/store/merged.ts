@@ -77,7 +77,8 @@ export function underlayDirectories(trees: readonly Tree[]): readonly string[] {
   for (const tree of trees) {
     for (const entry of tree) {
       if (entry.kind !== "whiteout") continue;
-      for (let path = parentOf(entry.path); path !== "" && !directories.has(path); path = parentOf(path)) directories.add(path);
+      for (let path = parentOf(entry.path); path !== "" && !directories.has(path); path = parentOf(path))
+        directories.add(path);
     }
   }
   return [...directories].toSorted(comparePaths);
@@ -118,8 +119,18 @@ export interface FilteredView {
 export function applyFilter(view: Tree, filter: Filter): FilteredView {
   const entries = view.filter((entry) => isBelow(entry.path, WORKSPACE_IN_TREE));
   if (filter.kind === "none") {
-    const keyTree = renumber(entries.map((entry) => ({ entry, layer: 0, merges: 1 })), false);
-    return { keyDigest: treeDigest(keyTree), keyTree, hidden: [], maskParents: [], keptCount: entries.length, unmatched: [] };
+    const keyTree = renumber(
+      entries.map((entry) => ({ entry, layer: 0, merges: 1 })),
+      false,
+    );
+    return {
+      keyDigest: treeDigest(keyTree),
+      keyTree,
+      hidden: [],
+      maskParents: [],
+      keptCount: entries.length,
+      unmatched: [],
+    };
   }
   const parents = parentIndexes(entries);
   const kept = new Uint8Array(entries.length);

@@ -14,6 +14,7 @@ import { Layers } from "./layers.ts";
 import { bootId } from "./liveness.ts";
 import { type LogBounds, LogWriter } from "./log-writer.ts";
 import { type PruneOptions, Pruner, type PruneReport, type StoreStats } from "./prune.ts";
+import { check } from "./errno.ts";
 import * as raw from "./raw-files.ts";
 import { Results, type StoredResult } from "./results.ts";
 import { Runs } from "./runs.ts";
@@ -49,7 +50,7 @@ export class Store implements Disposable {
     this.#index = new Index(home.paths.index);
     this.#boot = bootId();
     this.blobs = new Blobs(home, this.#index, this.#boot);
-    this.layers = new Layers(home, this.#index, this.blobs, this.#pool, this.#boot);
+    this.layers = new Layers({ home, index: this.#index, blobs: this.blobs, pool: this.#pool, boot: this.#boot });
     this.artifacts = new Artifacts(home, this.blobs, this.layers, this.#pool);
     this.results = new Results(this.#index, this.layers, this.blobs);
     this.claims = new Claims(this.#index, this.results);
@@ -129,12 +130,13 @@ export class Store implements Disposable {
   sync(): void {
     const fd = openSync(this.paths.home, "r");
     try {
-      raw.check(raw.syncFilesystem(fd), "sync", this.paths.home);
+      check(raw.syncFilesystem(fd), "sync", this.paths.home);
     } finally {
       closeSync(fd);
     }
     this.#index.transaction(() => {
-      for (const table of ["layers", "blobs"]) this.#index.run(`UPDATE ${table} SET boot = 'synced' WHERE boot = ?`, this.#boot);
+      for (const table of ["layers", "blobs"])
+        this.#index.run(`UPDATE ${table} SET boot = 'synced' WHERE boot = ?`, this.#boot);
     });
   }
 

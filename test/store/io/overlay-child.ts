@@ -11,7 +11,15 @@ const [target = ""] = process.argv.slice(2);
 const pool = new HashPool();
 for (const line of (await Bun.stdin.text()).split("\n").filter((each) => each !== "")) {
   const lowers = (JSON.parse(line) as string[]).toReversed();
-  const mounted = Bun.spawnSync(["mount", "-t", "overlay", "overlay", "-o", `ro,userxattr,lowerdir=${lowers.join(":")}`, target]);
+  const mounted = Bun.spawnSync([
+    "mount",
+    "-t",
+    "overlay",
+    "overlay",
+    "-o",
+    `ro,userxattr,lowerdir=${lowers.join(":")}`,
+    target,
+  ]);
   if (mounted.exitCode !== 0) {
     console.log(`mount failed: ${mounted.stderr.toString().trim()}`);
     continue;

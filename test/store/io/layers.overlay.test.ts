@@ -38,11 +38,14 @@ function contentOf(digest: Digest | null, path: string): string {
 
 const NAMES = ["a", "b", "c", "a.b"];
 const ALL_PATHS = ["workspace", "etc"].flatMap((top) =>
-  NAMES.flatMap((one) => [`${top}/${one}`, ...NAMES.flatMap((two) => [`${top}/${one}/${two}`, ...NAMES.map((three) => `${top}/${one}/${two}/${three}`)])]),
+  NAMES.flatMap((one) => [
+    `${top}/${one}`,
+    ...NAMES.flatMap((two) => [`${top}/${one}/${two}`, ...NAMES.map((three) => `${top}/${one}/${two}/${three}`)]),
+  ]),
 );
 
 function mountedDigests(target: string, stacks: readonly (readonly string[])[]): readonly string[] {
-  const child = Bun.spawnSync(["unshare", "-m", process.execPath, join(import.meta.dir, "overlay-helper.ts"), target], {
+  const child = Bun.spawnSync(["unshare", "-m", process.execPath, join(import.meta.dir, "overlay-child.ts"), target], {
     stdin: Buffer.from(stacks.map((stack) => JSON.stringify(stack)).join("\n")),
     stderr: "inherit",
   });
@@ -119,7 +122,9 @@ describe.skipIf(!canMount)("Layers on a real overlay (needs root and mount names
     const second = await store.layers.commit({ upper: `${scratch}/upper`, maskedDirectories: new Set() });
     const stack = [first.digest, second.digest];
     const merged = mergeTrees(stack.map((digest) => store.layers.tree(digest)));
-    const [shown] = mountedDigests(`${directory.path}/target`, [[`${directory.path}/empty`, ...stack.map((digest) => store.layers.directory(digest))]]);
+    const [shown] = mountedDigests(`${directory.path}/target`, [
+      [`${directory.path}/empty`, ...stack.map((digest) => store.layers.directory(digest))],
+    ]);
     expect(shown).toBe(treeDigest(merged));
     const found = (path: string): Tree[number] | undefined => merged.find((each) => each.path === path);
     expect(found("workspace/src/one")).toBeUndefined();
@@ -143,15 +148,29 @@ describe.skipIf(!canMount)("Layers on a real overlay (needs root and mount names
     using store = Store.open(`${directory.path}/home`);
     const scratch = `${store.paths.scratch}/t`;
     mkdirSync(`${directory.path}/empty`);
-    runTask(scratch, [`${directory.path}/empty`], `${scratch}/upper`, "mkdir -p workspace/gen; echo a > workspace/gen/a; echo b > workspace/b");
+    runTask(
+      scratch,
+      [`${directory.path}/empty`],
+      `${scratch}/upper`,
+      "mkdir -p workspace/gen; echo a > workspace/gen/a; echo b > workspace/b",
+    );
     const first = await store.layers.commit({ upper: `${scratch}/upper`, maskedDirectories: new Set() });
     const mask = store.layers.mask(["workspace/gen"]);
     const lowers = [`${directory.path}/empty`, store.layers.directory(first.digest), mask];
     const script = "test ! -e workspace/gen; mkdir workspace/gen; echo fresh > workspace/gen/fresh";
     runTask(scratch, lowers, `${scratch}/upper`, script);
-    const second = await store.layers.commit({ upper: `${scratch}/upper`, maskedDirectories: new Set(["workspace/gen"]) });
+    const second = await store.layers.commit({
+      upper: `${scratch}/upper`,
+      maskedDirectories: new Set(["workspace/gen"]),
+    });
     const merged = mergeTrees([first, second].map(({ digest }) => store.layers.tree(digest)));
-    expect(merged.map(({ path }) => path)).toEqual(["workspace", "workspace/b", "workspace/gen", "workspace/gen/a", "workspace/gen/fresh"]);
+    expect(merged.map(({ path }) => path)).toEqual([
+      "workspace",
+      "workspace/b",
+      "workspace/gen",
+      "workspace/gen/a",
+      "workspace/gen/fresh",
+    ]);
     await store.settled();
   });
 });
