@@ -14,12 +14,12 @@ export const execute: Execute = async (context, args) => {
   const columns = [{ title: "" }, { title: "COUNT", align: "right" }, { title: "SIZE", align: "right" }] as const;
   const rows = [
     ["results", stats.results.toLocaleString("en"), ""],
+    ["runs", stats.runs.toLocaleString("en"), ""],
     ["layers", stats.layers.count.toLocaleString("en"), formatBytes(stats.layers.sizeBytes)],
     ["blobs", stats.blobs.count.toLocaleString("en"), formatBytes(stats.blobs.sizeBytes)],
     ["index", "", formatBytes(stats.indexBytes)],
     ["in all", "", formatBytes(stats.totalBytes)],
   ];
-  const limit = stats.limitBytes === null ? "no size limit" : `limit ${formatBytes(stats.limitBytes)}`;
-  printLines(context, [...tableLines(columns, rows, context.style.dim), "", context.style.dim(`in ${printable(stats.home)}, ${limit}`)]);
+  printLines(context, [...tableLines(columns, rows, context.style.dim), "", context.style.dim(`in ${printable(stats.home)}`)]);
   return 0;
 };

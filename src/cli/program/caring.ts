@@ -25,17 +25,18 @@ const CACHE_STATS: CommandSpec = {
 
 const CACHE_PRUNE: CommandSpec = {
   name: "cache prune",
-  summary: "Remove what was not used for longest, down to a size",
-  detail: `Never takes what a run in progress needs. Without --to it goes down to the limit that the store has set.`,
+  summary: "Remove what was not used for longest",
+  detail: `Never takes what a run in progress needs. Without --to and --older-than only what nothing needs any more goes.`,
   positionals: [],
   flags: {
     to: { kind: "text", value: "SIZE", brief: "keep at most this much: 0, 500mb, 20gb" },
+    "older-than": { kind: "text", value: "TIME", brief: "remove what was not used for so long: 12h, 30d" },
     corrupt: { kind: "switch", brief: "verify everything and drop what cannot be trusted" },
     "dry-run": { kind: "switch", brief: "only say what would be removed" },
   },
   examples: [
     { command: "mesh cache prune --to 10gb", meaning: "keep the 10 GiB used most recently" },
-    { command: "mesh cache prune --to 0", meaning: "empty the cache" },
+    { command: "mesh cache prune --older-than 30d --dry-run", meaning: "say what would go, and remove nothing" },
   ],
   load: () => import("../commands/cache-prune.ts"),
 };
@@ -43,7 +44,7 @@ const CACHE_PRUNE: CommandSpec = {
 const CACHE_VERIFY: CommandSpec = {
   name: "cache verify",
   summary: "Read everything in the cache and compare it with its hashes",
-  detail: `Reports what is damaged and exits with 5 when there is anything. It changes nothing: \`mesh cache prune --corrupt\` does.`,
+  detail: `Says what is damaged and drops it, so that the tasks that made it run again. Exits with 5 when there was anything.`,
   positionals: [],
   flags: {},
   examples: [{ command: "mesh cache verify", meaning: "after a power cut or a failing disk" }],
