@@ -41,7 +41,7 @@ export function frameLines(progress: RunProgress, nowMs: number, size: FrameSize
 }
 
 function taskLines(task: SeenTask, { nowMs, keyWidth, tailLines }: { nowMs: number; keyWidth: number; tailLines: number }, style: Style): string[] {
-  const elapsed = formatDuration(nowMs - (task.startedMs ?? nowMs)).padStart(7);
+  const elapsed = elapsedWords(nowMs - (task.startedMs ?? nowMs)).padStart(7);
   const head = `${style.cyan("●")} ${style.bold(columnKey(task.key, keyWidth))}  ${elapsed}`;
   if (tailLines === 0) {
     const [line] = task.tail?.last(1) ?? [];
@@ -60,11 +60,16 @@ function wholeLine(progress: RunProgress, nowMs: number, width: number, style: S
     counts.hit > 0 ? `${counts.hit} from cache` : "",
     counts.running > 0 ? `${counts.running} running` : "",
     counts.failed > 0 ? style.red(`${counts.failed} failed`) : "",
-    formatDuration(elapsedMs),
+    elapsedWords(elapsedMs),
     progress.cancelling ? style.yellow("stopping") : estimateWords(progress, nowMs),
   ].filter((part) => part !== "");
   const barWidth = Math.max(6, Math.min(24, Math.floor(width / 4)));
   return `${bar(progress, barWidth, style)} ${parts.join(style.dim(" · "))}`;
+}
+
+/** A time that runs: always in seconds, so that it does not jump about. */
+function elapsedWords(ms: number): string {
+  return ms < 1_000 ? `${(ms / 1_000).toFixed(1)} s` : formatDuration(ms);
 }
 
 function estimateWords(progress: RunProgress, nowMs: number): string {
