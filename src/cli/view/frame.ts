@@ -1,6 +1,7 @@
 // The live view as lines: what runs, with the end of its output, and how far the whole is. A pure picture of a
 // RunProgress at one moment, never higher nor wider than it is told.
 
+import { groupDigits } from "../../base/text.ts";
 import { formatDuration } from "../../base/units.ts";
 import { cut } from "../text/columns.ts";
 import { showLine } from "../text/log-text.ts";
@@ -35,7 +36,7 @@ export function frameLines(progress: RunProgress, nowMs: number, size: FrameSize
   const keyWidth = Math.min(Math.max(8, ...running.map(({ key }) => key.length)), Math.max(8, Math.floor(size.width * 0.4)));
   const lines: string[] = [];
   for (const task of running) lines.push(...taskLines(task, { nowMs, keyWidth, tailLines }, style));
-  if (hidden > 0) lines.push(style.dim(`  … and ${progress.running.size - running.length} more`));
+  if (hidden > 0) lines.push(style.dim(`  … and ${groupDigits(progress.running.size - running.length)} more`));
   lines.push(wholeLine(progress, nowMs, size.width, style));
   return lines.map((line) => cut(line, size.width));
 }
@@ -56,8 +57,8 @@ function wholeLine(progress: RunProgress, nowMs: number, width: number, style: S
   const { counts, total, done } = progress;
   const elapsedMs = nowMs - (progress.startedMs ?? nowMs);
   const parts = [
-    `${done}/${total}`,
-    counts.hit > 0 ? `${counts.hit} from cache` : "",
+    `${groupDigits(done)}/${groupDigits(total)}`,
+    counts.hit > 0 ? `${groupDigits(counts.hit)} from cache` : "",
     counts.running > 0 ? `${counts.running} running` : "",
     counts.failed > 0 ? style.red(`${counts.failed} failed`) : "",
     elapsedWords(elapsedMs),

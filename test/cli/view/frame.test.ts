@@ -51,7 +51,7 @@ describe("frameLines()", () => {
       expect(lines.length).toBeLessThanOrEqual(Math.min(size.height, 30));
       for (const line of lines) expect(Bun.stringWidth(line)).toBeLessThanOrEqual(size.width);
     }
-    expect(frameLines(progress, 0, { width: 60, height: 6 }, PLAIN_STYLE).at(-2)).toBe("  … and 9996 more");
+    expect(frameLines(progress, 0, { width: 60, height: 6 }, PLAIN_STYLE).at(-2)).toBe("  … and 9,996 more");
   });
 
   test("says that it is stopping instead of an estimate", () => {
