@@ -5,7 +5,9 @@ import type { CommandSpec } from "../grammar/command.ts";
 const CACHE_LS: CommandSpec = {
   name: "cache ls",
   summary: "List cached results, most recently used first",
-  detail: `Each line is one task's result: when it was last used, how long it took to make, and how much it holds.`,
+  detail: [
+    "Each line is one task's result: when it was last used, how long it took to make, and how much it holds.",
+  ],
   positionals: [],
   flags: { limit: { kind: "integer", short: "n", value: "N", brief: "show at most N results (50 when not given)" } },
   examples: [{ command: "mesh cache ls", meaning: "the latest fifty" }],
@@ -15,7 +17,9 @@ const CACHE_LS: CommandSpec = {
 const CACHE_STATS: CommandSpec = {
   name: "cache stats",
   summary: "Show what the cache holds and how much room it takes",
-  detail: `Counts results, layers and blobs, with their bytes on disk.`,
+  detail: [
+    "Counts results, layers and blobs, with their bytes on disk.",
+  ],
   positionals: [],
   flags: {},
   defaultOfGroup: true,
@@ -26,7 +30,9 @@ const CACHE_STATS: CommandSpec = {
 const CACHE_PRUNE: CommandSpec = {
   name: "cache prune",
   summary: "Remove what was not used for longest",
-  detail: `Never takes what a run in progress needs. Without --to and --older-than only what nothing needs any more goes.`,
+  detail: [
+    "Never takes what a run in progress needs. Without --to and --older-than only what nothing needs any more goes.",
+  ],
   positionals: [],
   flags: {
     to: { kind: "text", value: "SIZE", brief: "keep at most this much: 0, 500mb, 20gb" },
@@ -44,7 +50,9 @@ const CACHE_PRUNE: CommandSpec = {
 const CACHE_VERIFY: CommandSpec = {
   name: "cache verify",
   summary: "Read everything in the cache and compare it with its hashes",
-  detail: `Says what is damaged and drops it, so that the tasks that made it run again. Exits with 5 when there was anything.`,
+  detail: [
+    "Says what is damaged and drops it, so that the tasks that made it run again. Exits with 5 when there was anything.",
+  ],
   positionals: [],
   flags: {},
   examples: [{ command: "mesh cache verify", meaning: "after a power cut or a failing disk" }],
@@ -54,8 +62,10 @@ const CACHE_VERIFY: CommandSpec = {
 const DOCTOR: CommandSpec = {
   name: "doctor",
   summary: "Say what this machine can do, what is missing and how to get it",
-  detail: `Tries everything that contexts need: namespaces, overlay filesystems, limits, id ranges, network helpers.
-Exits with 3 when tasks cannot be isolated here, with 0 otherwise.`,
+  detail: [
+    "Tries everything that contexts need: namespaces, overlay filesystems, limits, id ranges, network helpers.",
+    "Exits with 3 when tasks cannot be isolated here, with 0 otherwise.",
+  ],
   positionals: [],
   flags: {},
   examples: [
@@ -68,7 +78,9 @@ Exits with 3 when tasks cannot be isolated here, with 0 otherwise.`,
 const COMPLETIONS: CommandSpec = {
   name: "completions",
   summary: "Print the completion script of a shell",
-  detail: `Load it from the shell's start-up file, or put it where the shell looks for completions.`,
+  detail: [
+    "Load it from the shell's start-up file, or put it where the shell looks for completions.",
+  ],
   positionals: [{ name: "SHELL", brief: "bash, zsh or fish", choices: ["bash", "zsh", "fish"] }],
   flags: {},
   examples: [
@@ -82,7 +94,9 @@ const COMPLETIONS: CommandSpec = {
 const VERSION: CommandSpec = {
   name: "version",
   summary: "Print the version",
-  detail: `The same as \`mesh --version\`; with --json also the commit, the runtime and the platform.`,
+  detail: [
+    "The same as `mesh --version`; with --json also the commit, the runtime and the platform.",
+  ],
   positionals: [],
   flags: {},
   examples: [{ command: "mesh version --json", meaning: "for a bug report" }],
