@@ -2,6 +2,7 @@
 // store-archive.ts. It also carries the two things that are written: a request to cancel, and the pruning of the cache.
 
 import type { RunId } from "../base/ids.ts";
+import type { RunOptions } from "../node/run-options.ts";
 import type { RunStatus } from "../sched/run-event.ts";
 import type { Explanation } from "../sched/explain.ts";
 import type { NodeCapacity } from "../sched/fit.ts";
@@ -9,7 +10,6 @@ import type { RunCounts, RunJson } from "../sched/summary.ts";
 import type { KeyDifference } from "../sched/why.ts";
 import type { LogFrame } from "../store/log-frames.ts";
 import type { Artifact } from "../store/result.ts";
-import type { RunWish } from "./driving.ts";
 
 /** One line of `mesh runs list`. */
 export interface RunEntry {
@@ -42,6 +42,8 @@ export interface WhyJson {
   readonly cacheKey: string | null;
   readonly status: RunJson["tasks"][number]["status"];
   readonly cacheHitFrom: string | null;
+  /** False when what its key was made of is not known: only results that succeeded keep it. */
+  readonly partsKept: boolean;
   /** The earlier result that is nearest; null when there is none. */
   readonly nearest: { readonly cacheKey: string; readonly run: string; readonly at: string } | null;
   readonly differences: readonly KeyDifference[];
@@ -50,11 +52,12 @@ export interface WhyJson {
 export interface CacheEntry {
   readonly cacheKey: string;
   readonly task: string;
+  readonly definition: string;
   readonly run: string;
   readonly madeAtMs: number;
   readonly usedAtMs: number;
-  readonly durationMs: number;
-  readonly sizeBytes: number;
+  readonly durationMs: number | null;
+  readonly sizeBytes: number | null;
 }
 
 export interface Amount {
@@ -65,12 +68,11 @@ export interface Amount {
 export interface CacheStats {
   readonly home: string;
   readonly results: number;
+  readonly runs: number;
   readonly layers: Amount;
   readonly blobs: Amount;
   readonly indexBytes: number;
   readonly totalBytes: number;
-  /** null when there is none. */
-  readonly limitBytes: number | null;
 }
 
 export interface Pruned {
@@ -78,17 +80,18 @@ export interface Pruned {
   readonly layers: number;
   readonly blobs: number;
   readonly freedBytes: number;
+  readonly remainingBytes: number;
 }
 
 export interface Damage {
-  readonly kind: "blob" | "layer" | "index";
+  readonly kind: "blob" | "layer" | "result";
   readonly name: string;
   readonly problem: string;
 }
 
 export interface Archive {
-  /** How long tasks took before. */
-  readonly durations: { expectedMs(task: string): number | null };
+  /** How long tasks of a definition (its absolute path) took before, by key, for those that are known. */
+  expectedMs(definition: string, tasks: readonly string[]): ReadonlyMap<string, number>;
   /** This machine as the scheduler sees it when nothing runs. */
   machine(): NodeCapacity;
   /** Newest first. */
@@ -99,17 +102,18 @@ export interface Archive {
   run(entry: RunEntry): RunJson;
   explain(entry: RunEntry, task: string): Explanation | null;
   /** What would do the run again; null when that was not kept. */
-  wish(entry: RunEntry): RunWish | null;
+  wish(entry: RunEntry): RunOptions | null;
   /** Asks the process that drives the run to stop it. False when no process drives it. */
   cancel(entry: RunEntry): boolean;
   log(entry: RunEntry, task: string, fromOffset: number): LogState;
   artifacts(entry: RunEntry, task: string): readonly Artifact[];
-  /** Path of the artifact's file or folder in the store. Throws `blob.missing`. */
-  artifactPath(artifact: Artifact): string;
+  /** Path of the artifact's file or folder in the store; null for an empty folder. Throws `blob.missing`, `blob.corrupt`. */
+  artifactPath(artifact: Artifact): string | null;
   why(entry: RunEntry, task: string): WhyJson;
   cacheEntries(limit: number): readonly CacheEntry[];
   cacheStats(): CacheStats;
-  /** `toBytes` null: down to the store's own limit. */
-  prune(options: { readonly toBytes: number | null; readonly dryRun: boolean }): Promise<Pruned>;
-  verify(options: { readonly drop: boolean }): Promise<readonly Damage[]>;
+  /** What nothing needs goes, then results that were not used for so long, then as many as the size asks for. */
+  prune(options: { readonly toBytes: number | null; readonly olderThanMs: number | null; readonly dryRun: boolean }): Promise<Pruned>;
+  /** Reads everything that results need, and drops what is damaged. */
+  verify(): Promise<readonly Damage[]>;
 }

@@ -2,8 +2,9 @@
 // Shared by `mesh run` and `mesh retry`.
 
 import { ERROR_CODES, type ErrorCode } from "../base/errors.ts";
-import type { RunOutcome, RunRequest } from "../node/node.ts";
+import type { RunOutcome } from "../node/node.ts";
 import type { RunObserver } from "../node/observer.ts";
+import type { RunOptions } from "../node/run-options.ts";
 import type { RunJson } from "../sched/summary.ts";
 import type { CommandContext } from "./context.ts";
 import type { Checked } from "./diagnostics.ts";
@@ -11,7 +12,7 @@ import { shellLine } from "./text/words.ts";
 import type { RunReporter } from "./view/reporter.ts";
 
 /** What the user asked for, without the wires. */
-export type RunWish = Omit<RunRequest, "observer" | "signal" | "killSignal">;
+export type RunWish = RunOptions;
 
 export interface RunShow {
   readonly json: boolean;

@@ -41,8 +41,13 @@ export async function explainDefinition(context: CommandContext, path: string, j
   const loaded = loadDefinition(path, null);
   if (!loaded.ok) return refuseDefinition(context, { file: path, text: loaded.file.text, diagnostics: loaded.diagnostics }, json);
   const archive = await context.archive();
-  const nodes = taskNodes(loaded.definition, archive.durations);
-  const plan = makePlan(path, nodes, loaded.definition.tasks, archive.machine());
+  const { file, definition } = loaded;
+  const expected = archive.expectedMs(
+    file.absolutePath,
+    definition.tasks.map(({ key }) => key),
+  );
+  const nodes = taskNodes(definition, (key) => expected.get(key) ?? null);
+  const plan = makePlan(path, nodes, definition.tasks, archive.machine());
   if (json) printJson(context, plan);
   else printLines(context, planLines(plan, context.style));
   return plan.tasks.every((task) => task.fits) ? 0 : 3;

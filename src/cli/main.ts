@@ -8,7 +8,7 @@ import { parseInvocation, wantsJson } from "./grammar/parse.ts";
 import { FileOutput } from "./output.ts";
 import { processContext } from "./process-context.ts";
 import { PROGRAM } from "./program/program.ts";
-import { VERSION } from "./version.ts";
+import { VERSION } from "../base/version.ts";
 
 /** Exit code of a bug: none of the documented ones. */
 const EXIT_BUG = 70;

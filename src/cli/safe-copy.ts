@@ -7,8 +7,8 @@ import { MeshError, errnoOf } from "../base/errors.ts";
 import { printable } from "../base/text.ts";
 
 export interface CopyOptions {
-  /** The file or folder in the store. */
-  readonly source: string;
+  /** The file or folder in the store; null for an empty folder. */
+  readonly source: string | null;
   /** The folder that nothing may leave. Made when it does not exist. */
   readonly root: string;
   /** Where the copy stands, below `root`: plain names. */
@@ -37,6 +37,10 @@ export function safeCopy({ source, root, path, mode, force }: CopyOptions): Copi
   mkdirSync(root, { recursive: true });
   const destination = join(root, ...path);
   makeFolders(root, path.slice(0, -1));
+  if (source === null) {
+    makeFolder(destination);
+    return { path: destination, files: 0, sizeBytes: 0 };
+  }
   const copy = new Copy(source, force);
   copy.add(source, destination, mode);
   copy.finish();

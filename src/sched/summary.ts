@@ -126,7 +126,7 @@ export function taskJson(run: string, task: TaskView, outputs: TaskOutputsJson =
 }
 
 /** Counts tasks by state. `executed` and `cacheHits` are ways to finish; `failed` includes what was aborted as a failure. */
-export function countTasks(tasks: readonly TaskView[]): RunCounts {
+export function countTasks(tasks: readonly { readonly status: TaskStatus }[]): RunCounts {
   const counts = {
     total: tasks.length,
     waiting: 0,

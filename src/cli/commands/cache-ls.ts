@@ -27,8 +27,8 @@ export const execute: Execute = async (context, args) => {
     hexOf(parseDigest(entry.cacheKey)).slice(0, 12),
     printable(entry.task),
     shortRun(entry.run),
-    formatDuration(entry.durationMs),
-    formatBytes(entry.sizeBytes),
+    entry.durationMs === null ? "" : formatDuration(entry.durationMs),
+    entry.sizeBytes === null ? "" : formatBytes(entry.sizeBytes),
     context.style.dim(agoWords(entry.usedAtMs, nowMs)),
   ]);
   printLines(context, tableLines(columns, rows, context.style.dim));

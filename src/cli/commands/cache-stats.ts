@@ -1,6 +1,6 @@
 // `mesh cache stats`: what the cache holds and how much room it takes.
 
-import { printable } from "../../base/text.ts";
+import { groupDigits, printable } from "../../base/text.ts";
 import { formatBytes } from "../../base/units.ts";
 import { type Execute, printJson, printLines } from "../context.ts";
 import { tableLines } from "../text/columns.ts";
@@ -13,13 +13,13 @@ export const execute: Execute = async (context, args) => {
   }
   const columns = [{ title: "" }, { title: "COUNT", align: "right" }, { title: "SIZE", align: "right" }] as const;
   const rows = [
-    ["results", stats.results.toLocaleString("en"), ""],
-    ["layers", stats.layers.count.toLocaleString("en"), formatBytes(stats.layers.sizeBytes)],
-    ["blobs", stats.blobs.count.toLocaleString("en"), formatBytes(stats.blobs.sizeBytes)],
+    ["results", groupDigits(stats.results), ""],
+    ["runs", groupDigits(stats.runs), ""],
+    ["layers", groupDigits(stats.layers.count), formatBytes(stats.layers.sizeBytes)],
+    ["blobs", groupDigits(stats.blobs.count), formatBytes(stats.blobs.sizeBytes)],
     ["index", "", formatBytes(stats.indexBytes)],
     ["in all", "", formatBytes(stats.totalBytes)],
   ];
-  const limit = stats.limitBytes === null ? "no size limit" : `limit ${formatBytes(stats.limitBytes)}`;
-  printLines(context, [...tableLines(columns, rows, context.style.dim), "", context.style.dim(`in ${printable(stats.home)}, ${limit}`)]);
+  printLines(context, [...tableLines(columns, rows, context.style.dim), "", context.style.dim(`in ${printable(stats.home)}`)]);
   return 0;
 };

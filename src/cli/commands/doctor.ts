@@ -6,7 +6,7 @@ import { type CommandContext, type Execute, printJson, printLines } from "../con
 import { resolveHome } from "../home.ts";
 import { pad } from "../text/columns.ts";
 import type { Style } from "../text/style.ts";
-import { VERSION } from "../version.ts";
+import { VERSION } from "../../base/version.ts";
 
 /** One thing that may or may not work here. */
 export interface Ability {

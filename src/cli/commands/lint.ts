@@ -9,7 +9,7 @@ import { renderDiagnostics } from "../../spec/render.ts";
 import { type CommandContext, type Execute, printJson, printLines } from "../context.ts";
 import { defaultDefinition } from "../definition-path.ts";
 import { type Checked, countSeverity, diagnosticJson } from "../diagnostics.ts";
-import { VERSION } from "../version.ts";
+import { VERSION } from "../../base/version.ts";
 
 /** What the text from standard input is called. */
 const STDIN_NAME = "<stdin>";

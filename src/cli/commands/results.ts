@@ -31,7 +31,7 @@ export const execute: Execute = async (context, args) => {
 
 /** The tasks of a run as a table, then the line for the whole. */
 export function runLines(run: RunJson, interrupted: boolean, style: Style): readonly string[] {
-  const columns = [{ title: " " }, { title: "TASK", most: 48 }, { title: "RESULT", most: 40 }, { title: "TOOK", align: "right" }, { title: "LEFT" }] as const;
+  const columns = [{ title: " " }, { title: "TASK", most: 48 }, { title: "RESULT", most: 40 }, { title: "TOOK", align: "right" }, { title: "OUTPUTS" }] as const;
   const rows = run.tasks.map((task) => [
     resultSign(task.status, style),
     printable(task.key),

@@ -1,6 +1,6 @@
 // `mesh runs list`: a line for each run, newest first.
 
-import { printable } from "../../base/text.ts";
+import { groupDigits, printable } from "../../base/text.ts";
 import { formatDuration } from "../../base/units.ts";
 import type { RunEntry } from "../archive.ts";
 import { type Execute, printJson, printLines } from "../context.ts";
@@ -42,8 +42,8 @@ export function runLines(entries: readonly RunEntry[], nowMs: number, style: Sty
 
 function countsWords({ counts, status }: RunEntry): string {
   if (counts === null) return status.execution;
-  const parts = [`${counts.total}`];
-  if (counts.cacheHits > 0) parts.push(`${counts.cacheHits} from cache`);
+  const parts = [groupDigits(counts.total)];
+  if (counts.cacheHits > 0) parts.push(`${groupDigits(counts.cacheHits)} from cache`);
   if (counts.failed > 0) parts.push(`${counts.failed} failed`);
   return parts.join(", ");
 }

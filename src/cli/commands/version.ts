@@ -1,7 +1,7 @@
 // `mesh version`: the version, and with --json what a bug report needs.
 
 import { type Execute, printJson, printLines } from "../context.ts";
-import { COMMIT, VERSION } from "../version.ts";
+import { COMMIT, VERSION } from "../../base/version.ts";
 
 export const execute: Execute = async (context, args) => {
   if (!args.on("json")) {

@@ -27,6 +27,7 @@ export function whyLines(why: WhyJson, nowMs: number, style: Style): readonly st
     return lines;
   }
   if (why.cacheKey === null) return [`${key} has no cache key: it was ${why.status.aborted ?? why.status.execution} before one was made.`];
+  if (!why.partsKept) return [`${key} left no result, so what its key was made of is not known. The next run compares again.`];
   if (why.nearest === null) return [`${key} ran because there was no earlier result of it.`];
   const when = agoWords(Date.parse(why.nearest.at), nowMs);
   const earlier = `run ${shortRun(why.nearest.run)}, ${when}`;

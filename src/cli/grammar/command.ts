@@ -36,8 +36,8 @@ export interface CommandSpec {
   readonly name: string;
   /** One line, no full stop. */
   readonly summary: string;
-  /** What somebody who has never seen the command needs to know. */
-  readonly detail: string;
+  /** What somebody who has never seen the command needs to know, in paragraphs. */
+  readonly detail: readonly string[];
   readonly positionals: readonly PositionalSpec[];
   readonly flags: Readonly<Record<string, FlagSpec>>;
   readonly examples: readonly Example[];

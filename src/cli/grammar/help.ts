@@ -4,6 +4,9 @@ import { COMMON_FLAGS, type CommandSpec, type FlagSpec, type Program, commandsOf
 import type { GroupName } from "./parse.ts";
 import type { Style } from "../text/style.ts";
 
+/** Widest line of running text. */
+const TEXT_WIDTH = 88;
+
 /** Help of the program, of a group of commands or of one command, as a text that ends with a newline. */
 export function helpText(program: Program, about: CommandSpec | GroupName | null, style: Style): string {
   if (about === null) return programHelp(program, style);
@@ -45,7 +48,7 @@ function groupHelp(program: Program, group: string, style: Style): string {
 
 function commandHelp(program: Program, spec: CommandSpec, style: Style): string {
   const usage = [program.name, spec.name, positionalsText(spec), "[FLAGS]"].filter((part) => part !== "").join(" ");
-  const lines = [`${spec.summary}.`, "", `${style.bold("Usage")}  ${usage}`, "", ...spec.detail.split("\n")];
+  const lines = [`${spec.summary}.`, "", `${style.bold("Usage")}  ${usage}`, "", ...spec.detail.map((paragraph) => Bun.wrapAnsi(paragraph, TEXT_WIDTH))];
   if (spec.positionals.length > 0) {
     lines.push("", style.bold("Arguments"), ...aligned(spec.positionals.map(({ name, brief }) => [name, brief]), style));
   }

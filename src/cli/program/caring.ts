@@ -5,7 +5,9 @@ import type { CommandSpec } from "../grammar/command.ts";
 const CACHE_LS: CommandSpec = {
   name: "cache ls",
   summary: "List cached results, most recently used first",
-  detail: `Each line is one task's result: when it was last used, how long it took to make, and how much it holds.`,
+  detail: [
+    "Each line is one task's result: when it was last used, how long it took to make, and how much it holds.",
+  ],
   positionals: [],
   flags: { limit: { kind: "integer", short: "n", value: "N", brief: "show at most N results (50 when not given)" } },
   examples: [{ command: "mesh cache ls", meaning: "the latest fifty" }],
@@ -15,7 +17,9 @@ const CACHE_LS: CommandSpec = {
 const CACHE_STATS: CommandSpec = {
   name: "cache stats",
   summary: "Show what the cache holds and how much room it takes",
-  detail: `Counts results, layers and blobs, with their bytes on disk.`,
+  detail: [
+    "Counts results, layers and blobs, with their bytes on disk.",
+  ],
   positionals: [],
   flags: {},
   defaultOfGroup: true,
@@ -25,17 +29,20 @@ const CACHE_STATS: CommandSpec = {
 
 const CACHE_PRUNE: CommandSpec = {
   name: "cache prune",
-  summary: "Remove what was not used for longest, down to a size",
-  detail: `Never takes what a run in progress needs. Without --to it goes down to the limit that the store has set.`,
+  summary: "Remove what was not used for longest",
+  detail: [
+    "Never takes what a run in progress needs. Without --to and --older-than only what nothing needs any more goes.",
+  ],
   positionals: [],
   flags: {
     to: { kind: "text", value: "SIZE", brief: "keep at most this much: 0, 500mb, 20gb" },
+    "older-than": { kind: "text", value: "TIME", brief: "remove what was not used for so long: 12h, 30d" },
     corrupt: { kind: "switch", brief: "verify everything and drop what cannot be trusted" },
     "dry-run": { kind: "switch", brief: "only say what would be removed" },
   },
   examples: [
     { command: "mesh cache prune --to 10gb", meaning: "keep the 10 GiB used most recently" },
-    { command: "mesh cache prune --to 0", meaning: "empty the cache" },
+    { command: "mesh cache prune --older-than 30d --dry-run", meaning: "say what would go, and remove nothing" },
   ],
   load: () => import("../commands/cache-prune.ts"),
 };
@@ -43,7 +50,9 @@ const CACHE_PRUNE: CommandSpec = {
 const CACHE_VERIFY: CommandSpec = {
   name: "cache verify",
   summary: "Read everything in the cache and compare it with its hashes",
-  detail: `Reports what is damaged and exits with 5 when there is anything. It changes nothing: \`mesh cache prune --corrupt\` does.`,
+  detail: [
+    "Says what is damaged and drops it, so that the tasks that made it run again. Exits with 5 when there was anything.",
+  ],
   positionals: [],
   flags: {},
   examples: [{ command: "mesh cache verify", meaning: "after a power cut or a failing disk" }],
@@ -53,8 +62,10 @@ const CACHE_VERIFY: CommandSpec = {
 const DOCTOR: CommandSpec = {
   name: "doctor",
   summary: "Say what this machine can do, what is missing and how to get it",
-  detail: `Tries everything that contexts need: namespaces, overlay filesystems, limits, id ranges, network helpers.
-Exits with 3 when tasks cannot be isolated here, with 0 otherwise.`,
+  detail: [
+    "Tries everything that contexts need: namespaces, overlay filesystems, limits, id ranges, network helpers.",
+    "Exits with 3 when tasks cannot be isolated here, with 0 otherwise.",
+  ],
   positionals: [],
   flags: {},
   examples: [
@@ -67,7 +78,9 @@ Exits with 3 when tasks cannot be isolated here, with 0 otherwise.`,
 const COMPLETIONS: CommandSpec = {
   name: "completions",
   summary: "Print the completion script of a shell",
-  detail: `Load it from the shell's start-up file, or put it where the shell looks for completions.`,
+  detail: [
+    "Load it from the shell's start-up file, or put it where the shell looks for completions.",
+  ],
   positionals: [{ name: "SHELL", brief: "bash, zsh or fish", choices: ["bash", "zsh", "fish"] }],
   flags: {},
   examples: [
@@ -81,7 +94,9 @@ const COMPLETIONS: CommandSpec = {
 const VERSION: CommandSpec = {
   name: "version",
   summary: "Print the version",
-  detail: `The same as \`mesh --version\`; with --json also the commit, the runtime and the platform.`,
+  detail: [
+    "The same as `mesh --version`; with --json also the commit, the runtime and the platform.",
+  ],
   positionals: [],
   flags: {},
   examples: [{ command: "mesh version --json", meaning: "for a bug report" }],

@@ -8,7 +8,9 @@ const TASK: PositionalSpec = { name: "TASK", brief: "the key of a task", complet
 const RUNS_LIST: CommandSpec = {
   name: "runs list",
   summary: "List the runs this machine knows, newest first",
-  detail: `A run that was interrupted, also by a crash, is shown as such.`,
+  detail: [
+    "A run that was interrupted, also by a crash, is shown as such.",
+  ],
   positionals: [],
   flags: { limit: { kind: "integer", short: "n", value: "N", brief: "show at most N runs (20 when not given)" } },
   defaultOfGroup: true,
@@ -22,8 +24,10 @@ const RUNS_LIST: CommandSpec = {
 const RESULTS: CommandSpec = {
   name: "results",
   summary: "Show how a run and its tasks ended",
-  detail: `Shows every task with its result, how it was obtained (executed or from the cache), its duration and what it left.
-Exits with 1 when the run failed, so that scripts can ask.`,
+  detail: [
+    "Shows every task with its result, how it was obtained (executed or from the cache), its duration and what it left.",
+    "Exits with 1 when the run failed, so that scripts can ask.",
+  ],
   positionals: [RUN_ID],
   flags: { task: { kind: "text", short: "t", value: "TASK", brief: "everything about this one task", completes: "task" } },
   examples: [
@@ -37,8 +41,10 @@ Exits with 1 when the run failed, so that scripts can ask.`,
 const LOGS: CommandSpec = {
   name: "logs",
   summary: "Print what a task printed",
-  detail: `Prints standard output and standard error in the order they came, standard error on standard error.
-With --follow it waits for more while the task runs. A task from the cache has the log of the run that executed it.`,
+  detail: [
+    "Prints standard output and standard error in the order they came, standard error on standard error.",
+    "With --follow it waits for more while the task runs. A task from the cache has the log of the run that executed it.",
+  ],
   positionals: [RUN_ID, TASK],
   flags: {
     follow: { kind: "switch", short: "f", brief: "keep printing while the task runs" },
@@ -57,7 +63,9 @@ With --follow it waits for more while the task runs. A task from the cache has t
 const ARTIFACTS_LIST: CommandSpec = {
   name: "artifacts list",
   summary: "List the files and folders that tasks of a run put out",
-  detail: `An artifact is named by the task that made it and its key in that task's \`outputs.artifacts\`.`,
+  detail: [
+    "An artifact is named by the task that made it and its key in that task's `outputs.artifacts`.",
+  ],
   positionals: [RUN_ID, { ...TASK, brief: "only those of this task", optional: true }],
   flags: {},
   defaultOfGroup: true,
@@ -71,9 +79,11 @@ const ARTIFACTS_LIST: CommandSpec = {
 const ARTIFACTS_DOWNLOAD: CommandSpec = {
   name: "artifacts download",
   summary: "Copy artifacts of a run into a folder",
-  detail: `Takes all artifacts of the run, of one TASK, or the one with KEY. Each stands at DIR/TASK/NAME.
-Nothing is ever written outside DIR: a symbolic link that points out of its artifact is refused.
-Files that exist are not overwritten unless --force is given.`,
+  detail: [
+    "Takes all artifacts of the run, of one TASK, or the one with KEY. Each stands at DIR/TASK/NAME.",
+    "Nothing is ever written outside DIR: a symbolic link that points out of its artifact is refused.",
+    "Files that exist are not overwritten unless --force is given.",
+  ],
   positionals: [RUN_ID, { ...TASK, optional: true }, { name: "KEY", brief: "the key of one artifact", optional: true }],
   flags: {
     output: { kind: "text", short: "o", value: "DIR", brief: "where to put them (. when not given)", completes: "directory" },
@@ -89,8 +99,9 @@ Files that exist are not overwritten unless --force is given.`,
 const EXPLAIN: CommandSpec = {
   name: "explain",
   summary: "Say how a task was, or would be, placed, ordered and cached",
-  detail: `With TASK: what it waited for, what it asked of the machine, whether it fits and why not, and what its cache key is
-made of. With FILE: the plan of a definition before it runs: order, longest path, and which tasks fit nowhere.`,
+  detail: [
+    "With TASK: what it waited for, what it asked of the machine, whether it fits and why not, and what its cache key is made of. With FILE: the plan of a definition before it runs: order, longest path, and which tasks fit nowhere.",
+  ],
   positionals: [RUN_ID, { name: "TASK|FILE", brief: "the key of a task, or a run definition", completes: "file" }],
   flags: {},
   examples: [
@@ -103,7 +114,9 @@ made of. With FILE: the plan of a definition before it runs: order, longest path
 const WHY: CommandSpec = {
   name: "why",
   summary: "Say why a task ran, or why it came from the cache",
-  detail: `Compares the task's cache key with that of the nearest earlier result: command, environment, base, and input files one by one.`,
+  detail: [
+    "Compares the task's cache key with that of the nearest earlier result: command, environment, base, and input files one by one.",
+  ],
   positionals: [RUN_ID, TASK],
   flags: {},
   examples: [

@@ -5,10 +5,11 @@ import type { CommandSpec } from "../grammar/command.ts";
 const RUN: CommandSpec = {
   name: "run",
   summary: "Run the tasks of a definition on this machine",
-  detail: `Runs every task in a context of its own, as many at once as CPU and memory allow, in the order that their
-"use" and "after" ask for. What ran before on the same inputs is not run again: it comes from the cache.
-Without FILE it takes tasks.yml, or the only definition in .mesh/ or .rwx/.
-Ctrl-C stops the tasks within their grace period, a second one kills them at once.`,
+  detail: [
+    "Runs every task in a context of its own, as many at once as CPU and memory allow, in the order that their \"use\" and \"after\" ask for. What ran before on the same inputs is not run again: it comes from the cache.",
+    "Without FILE it takes tasks.yml, or the only definition in .mesh/ or .rwx/.",
+    "Ctrl-C stops the tasks within their grace period, a second one kills them at once.",
+  ],
   positionals: [{ name: "FILE", brief: "the run definition", optional: true, completes: "file" }],
   flags: {
     target: { kind: "text", short: "t", value: "TASK", brief: "run only this task and what it needs", repeats: true, completes: "task" },
@@ -33,9 +34,10 @@ Ctrl-C stops the tasks within their grace period, a second one kills them at onc
 const LINT: CommandSpec = {
   name: "lint",
   summary: "Check run definitions without running anything",
-  detail: `Reports every fault with its file, line and column: unknown keys, tasks that do not exist, cycles, expressions that
-cannot be evaluated. Exits with 2 when there is an error, with 0 when there are only warnings or nothing at all.
-Without FILES it checks what \`mesh run\` would take. "-" reads the definition from standard input.`,
+  detail: [
+    "Reports every fault with its file, line and column: unknown keys, tasks that do not exist, cycles, expressions that cannot be evaluated. Exits with 2 when there is an error, with 0 when there are only warnings or nothing at all.",
+    "Without FILES it checks what `mesh run` would take. \"-\" reads the definition from standard input.",
+  ],
   positionals: [{ name: "FILES", brief: "definitions to check", optional: true, repeats: true, completes: "file" }],
   flags: { sarif: { kind: "switch", brief: "print SARIF 2.1.0, as code review tools read it" } },
   examples: [
@@ -49,8 +51,10 @@ Without FILES it checks what \`mesh run\` would take. "-" reads the definition f
 const RETRY: CommandSpec = {
   name: "retry",
   summary: "Run the definition of an earlier run again, with the same options",
-  detail: `What succeeded then comes from the cache, so only what failed, what was never started and what has changed since runs.
-The definition is read from its file as it stands; RUN is the latest run when it is not given.`,
+  detail: [
+    "What succeeded then comes from the cache, so only what failed, what was never started and what has changed since runs.",
+    "The definition is read from its file as it stands; RUN is the latest run when it is not given.",
+  ],
   positionals: [{ name: "RUN", brief: "a run's id or the start of it", optional: true, completes: "run" }],
   flags: { plain: { kind: "switch", brief: "print lines also on a terminal, no live view" } },
   examples: [
@@ -63,7 +67,9 @@ The definition is read from its file as it stands; RUN is the latest run when it
 const CANCEL: CommandSpec = {
   name: "cancel",
   summary: "Stop a run that another mesh process drives",
-  detail: `Asks the process that drives the run to stop it, as Ctrl-C would there. Its tasks have their grace period to end.`,
+  detail: [
+    "Asks the process that drives the run to stop it, as Ctrl-C would there. Its tasks have their grace period to end.",
+  ],
   positionals: [{ name: "RUN", brief: "a run's id or the start of it", completes: "run" }],
   flags: {},
   examples: [{ command: "mesh cancel 01jb", meaning: "stop the run whose id starts with 01jb" }],

@@ -8,7 +8,8 @@ import type { Style } from "./style.ts";
 export function asMeshError(error: unknown): MeshError | null {
   if (error instanceof MeshError) return error;
   const errno = errnoOf(error);
-  if (errno === null || !(error instanceof Error)) return null;
+  // system errors alone: Bun gives codes to its own mistakes as well (ERR_...)
+  if (errno === null || !/^E[A-Z0-9]+$/.test(errno) || !(error instanceof Error)) return null;
   if (errno === "ENOSPC") return new MeshError("store.full", `Cannot write: ${error.message}`, { cause: error });
   return new MeshError("io.failed", error.message, { cause: error });
 }

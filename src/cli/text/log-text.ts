@@ -29,8 +29,10 @@ export function showLine(line: string, colour: boolean): string {
     return sequence;
   });
   const clean = shown.replaceAll("\t", "    ").replace(CONTROL, "");
-  return coloured ? `${clean}\u001b[0m` : clean;
+  return coloured && !clean.endsWith(RESET) ? clean + RESET : clean;
 }
+
+const RESET = "\u001b[0m";
 
 /** Splits bytes into lines of text as they come. A line without end is given out in pieces once it is too long. */
 export class LineSplitter {

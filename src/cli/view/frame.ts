@@ -1,6 +1,7 @@
 // The live view as lines: what runs, with the end of its output, and how far the whole is. A pure picture of a
 // RunProgress at one moment, never higher nor wider than it is told.
 
+import { groupDigits } from "../../base/text.ts";
 import { formatDuration } from "../../base/units.ts";
 import { cut } from "../text/columns.ts";
 import { showLine } from "../text/log-text.ts";
@@ -35,13 +36,13 @@ export function frameLines(progress: RunProgress, nowMs: number, size: FrameSize
   const keyWidth = Math.min(Math.max(8, ...running.map(({ key }) => key.length)), Math.max(8, Math.floor(size.width * 0.4)));
   const lines: string[] = [];
   for (const task of running) lines.push(...taskLines(task, { nowMs, keyWidth, tailLines }, style));
-  if (hidden > 0) lines.push(style.dim(`  … and ${progress.running.size - running.length} more`));
+  if (hidden > 0) lines.push(style.dim(`  … and ${groupDigits(progress.running.size - running.length)} more`));
   lines.push(wholeLine(progress, nowMs, size.width, style));
   return lines.map((line) => cut(line, size.width));
 }
 
 function taskLines(task: SeenTask, { nowMs, keyWidth, tailLines }: { nowMs: number; keyWidth: number; tailLines: number }, style: Style): string[] {
-  const elapsed = formatDuration(nowMs - (task.startedMs ?? nowMs)).padStart(7);
+  const elapsed = elapsedWords(nowMs - (task.startedMs ?? nowMs)).padStart(7);
   const head = `${style.cyan("●")} ${style.bold(columnKey(task.key, keyWidth))}  ${elapsed}`;
   if (tailLines === 0) {
     const [line] = task.tail?.last(1) ?? [];
@@ -56,15 +57,20 @@ function wholeLine(progress: RunProgress, nowMs: number, width: number, style: S
   const { counts, total, done } = progress;
   const elapsedMs = nowMs - (progress.startedMs ?? nowMs);
   const parts = [
-    `${done}/${total}`,
-    counts.hit > 0 ? `${counts.hit} from cache` : "",
+    `${groupDigits(done)}/${groupDigits(total)}`,
+    counts.hit > 0 ? `${groupDigits(counts.hit)} from cache` : "",
     counts.running > 0 ? `${counts.running} running` : "",
     counts.failed > 0 ? style.red(`${counts.failed} failed`) : "",
-    formatDuration(elapsedMs),
+    elapsedWords(elapsedMs),
     progress.cancelling ? style.yellow("stopping") : estimateWords(progress, nowMs),
   ].filter((part) => part !== "");
   const barWidth = Math.max(6, Math.min(24, Math.floor(width / 4)));
   return `${bar(progress, barWidth, style)} ${parts.join(style.dim(" · "))}`;
+}
+
+/** A time that runs: always in seconds, so that it does not jump about. */
+function elapsedWords(ms: number): string {
+  return ms < 1_000 ? `${(ms / 1_000).toFixed(1)} s` : formatDuration(ms);
 }
 
 function estimateWords(progress: RunProgress, nowMs: number): string {

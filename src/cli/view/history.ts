@@ -50,6 +50,8 @@ export class History {
         return [...this.flushHits(), this.#line(style.red("✗"), task.key, style.red(words) + after)];
       }
       case "stopped":
+        // what had not started is counted in the summary
+        if (task.startedMs === null) return [];
         return [...this.flushHits(), this.#line(style.yellow("■"), task.key, style.yellow("cancelled"))];
       case "skipped":
         return [...this.flushHits(), this.#line(style.dim("-"), task.key, style.dim("skipped"))];

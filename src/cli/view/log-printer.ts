@@ -5,6 +5,8 @@ import type { LogFrame } from "../../store/log-frames.ts";
 import type { Output } from "../output.ts";
 import { LineSplitter, showLine } from "../text/log-text.ts";
 
+const NEWLINE = 10;
+
 type Stream = "stdout" | "stderr";
 
 export interface LogPrinterOptions {
@@ -21,6 +23,8 @@ export class LogPrinter {
   readonly #splitters = { stdout: new LineSplitter(), stderr: new LineSplitter() };
   readonly #decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
   #lastMs = 0;
+  /** Whether raw bytes ended in the middle of a line. */
+  #lineIsOpen = false;
 
   constructor(options: LogPrinterOptions) {
     this.#options = options;
@@ -47,6 +51,7 @@ export class LogPrinter {
       if (text !== "") this.#json({ stream, text, at: new Date(this.#lastMs).toISOString() });
     } else if (!this.#options.timestamps && !this.#target(stream).isTerminal) {
       this.#target(stream).write(bytes);
+      this.#lineIsOpen = bytes.at(-1) !== NEWLINE;
     } else {
       this.#lines(stream, this.#splitters[stream].push(bytes));
     }
@@ -54,7 +59,9 @@ export class LogPrinter {
 
   #dropped(bytes: number): void {
     if (this.#options.json) return this.#json({ droppedBytes: bytes, at: new Date(this.#lastMs).toISOString() });
-    this.#target("stdout").write(`\n[... ${formatBytes(bytes)} left out ...]\n`);
+    this.end();
+    this.#target("stdout").write(`${this.#lineIsOpen ? "\n" : ""}[... ${formatBytes(bytes)} left out ...]\n`);
+    this.#lineIsOpen = false;
   }
 
   #lines(stream: Stream, lines: readonly string[]): void {

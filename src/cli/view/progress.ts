@@ -209,14 +209,14 @@ export class RunProgress {
     return state === "failed" || state === "stopped" || state === "skipped" ? [task, ...this.#skipBehind(key)] : [task];
   }
 
-  /** What needs a task that did not succeed will not run. */
+  /** What needs a task that did not succeed will not run; when all is being stopped, that is why. */
   #skipBehind(key: string): SeenTask[] {
     const skipped: SeenTask[] = [];
     const queue = [...(this.#dependents.get(key) ?? [])];
     for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
       const task = this.#tasks.get(next);
       if (!task || (task.state !== "waiting" && task.state !== "ready")) continue;
-      this.#move(next, "skipped");
+      this.#move(next, this.cancelling ? "stopped" : "skipped");
       skipped.push(task);
       queue.push(...(this.#dependents.get(next) ?? []));
     }

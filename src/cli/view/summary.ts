@@ -1,6 +1,6 @@
 // The last words of a run: each failed task with why, the end of its log and what to do next; then one line for the whole.
 
-import { countOf, printable } from "../../base/text.ts";
+import { countOf, groupDigits, printable } from "../../base/text.ts";
 import { formatDuration } from "../../base/units.ts";
 import type { RunJson, TaskJson } from "../../sched/summary.ts";
 import { showLine } from "../text/log-text.ts";
@@ -43,12 +43,12 @@ export function wholeLine(summary: RunJson, style: Style): string {
   for (const task of summary.tasks) counts[kindOf(task)]++;
   const total = summary.tasks.length;
   const parts = [
-    counts.failed > 0 ? style.red(`${counts.failed} failed`) : "",
-    counts.cancelled > 0 ? `${counts.cancelled} cancelled` : "",
-    counts.skipped > 0 ? `${counts.skipped} skipped` : "",
-    counts.open > 0 ? `${counts.open} not finished` : "",
-    counts.hit > 0 ? (counts.hit === total ? "all from cache" : `${counts.hit} from cache`) : "",
-    counts.executed > 0 ? `${counts.executed} executed` : "",
+    counts.failed > 0 ? style.red(`${groupDigits(counts.failed)} failed`) : "",
+    counts.cancelled > 0 ? `${groupDigits(counts.cancelled)} cancelled` : "",
+    counts.skipped > 0 ? `${groupDigits(counts.skipped)} skipped` : "",
+    counts.open > 0 ? `${groupDigits(counts.open)} not finished` : "",
+    counts.hit > 0 ? (counts.hit === total ? "all from cache" : `${groupDigits(counts.hit)} from cache`) : "",
+    counts.executed > 0 ? `${groupDigits(counts.executed)} executed` : "",
   ].filter((part) => part !== "");
   const took = summary.durationMs === null ? "" : ` in ${formatDuration(summary.durationMs)}`;
   const what = parts.length === 0 ? "nothing to do" : parts.join(", ");

@@ -4,7 +4,7 @@ import { parseInvocation, wantsJson } from "../../../src/cli/grammar/parse.ts";
 import { MeshError } from "../../../src/base/errors.ts";
 
 const load = () => Promise.reject(new Error("not loaded in this test"));
-const common = { summary: "", detail: "", examples: [], load };
+const common = { summary: "", detail: [], examples: [], load };
 const RUN: CommandSpec = {
   ...common,
   name: "run",

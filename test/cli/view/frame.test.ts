@@ -31,9 +31,9 @@ describe("frameLines()", () => {
       progress.output(key, "stderr", bytes(`\u001b[31mline of ${key}\n`));
     }
     expect(frameLines(progress, 500, { width: 60, height: 5 }, PLAIN_STYLE).slice(0, 3)).toEqual([
-      "● a          500 ms  line of a",
-      "● b          500 ms  line of b",
-      "● c          500 ms  line of c",
+      "● a           0.5 s  line of a",
+      "● b           0.5 s  line of b",
+      "● c           0.5 s  line of c",
     ]);
   });
 
@@ -51,7 +51,7 @@ describe("frameLines()", () => {
       expect(lines.length).toBeLessThanOrEqual(Math.min(size.height, 30));
       for (const line of lines) expect(Bun.stringWidth(line)).toBeLessThanOrEqual(size.width);
     }
-    expect(frameLines(progress, 0, { width: 60, height: 6 }, PLAIN_STYLE).at(-2)).toBe("  … and 9996 more");
+    expect(frameLines(progress, 0, { width: 60, height: 6 }, PLAIN_STYLE).at(-2)).toBe("  … and 9,996 more");
   });
 
   test("says that it is stopping instead of an estimate", () => {
@@ -59,6 +59,6 @@ describe("frameLines()", () => {
     progress.apply(runStarted([node("a", [], 60_000)]), 0);
     progress.apply(started("a"), 0);
     progress.apply({ kind: "cancel-requested", by: "the user", atMs: 0 }, 0);
-    expect(frameLines(progress, 0, { width: 80, height: 9 }, PLAIN_STYLE).at(-1)).toEndWith("0 ms · stopping");
+    expect(frameLines(progress, 0, { width: 80, height: 9 }, PLAIN_STYLE).at(-1)).toEndWith("0.0 s · stopping");
   });
 });

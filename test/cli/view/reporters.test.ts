@@ -85,9 +85,9 @@ describe("LiveReporter", () => {
     at(100);
     expect(terminal.lines).toEqual([
       "= lint   from cache",
-      "● build      100 ms",
+      "● build       0.1 s",
       "  │ hello",
-      "━━━━━━───────────── 1/3 · 1 from cache · 1 running · 100 ms",
+      "━━━━━━───────────── 1/3 · 1 from cache · 1 running · 0.1 s",
     ]);
     reporter.event(finished("build"));
     at(200);

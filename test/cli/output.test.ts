@@ -1,0 +1,39 @@
+import { describe, expect, test } from "bun:test";
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { FileOutput } from "../../src/cli/output.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+
+describe("FileOutput", () => {
+  test("gathers text, keeps the order of text and bytes, and flushes by itself", async () => {
+    using folder = temporaryFolder();
+    const fd = openSync(folder.join("out"), "w");
+    const output = new FileOutput(fd, () => {});
+    output.write("a");
+    output.write(new Uint8Array([98]));
+    output.write("c");
+    expect(readFileSync(folder.join("out"), "utf8")).toBe("ab");
+    await Promise.resolve();
+    expect(readFileSync(folder.join("out"), "utf8")).toBe("abc");
+    closeSync(fd);
+  });
+
+  test("is silent once the reader has gone, and says so once", () => {
+    using folder = temporaryFolder();
+    const fifo = folder.join("fifo");
+    Bun.spawnSync(["mkfifo", fifo]);
+    const reader = openSync(fifo, "r+");
+    const writer = openSync(fifo, "w");
+    let closed = 0;
+    const output = new FileOutput(writer, () => closed++);
+    output.write("seen");
+    output.flush();
+    expect(readSync(reader, Buffer.alloc(4))).toBe(4);
+    closeSync(reader);
+    output.write("lost");
+    output.flush();
+    output.write("lost too");
+    output.flush();
+    expect([output.closed, closed]).toEqual([true, 1]);
+    closeSync(writer);
+  });
+});
