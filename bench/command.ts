@@ -11,7 +11,10 @@ export interface Measured {
 }
 
 /** Runs a command to its end. Throws when it fails, with the end of what it said. */
-export async function measure(argv: readonly string[], options: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {}): Promise<Measured> {
+export async function measure(
+  argv: readonly string[],
+  options: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {},
+): Promise<Measured> {
   const started = performance.now();
   const child = Bun.spawn([...argv], {
     cwd: options.cwd ?? process.cwd(),
@@ -34,7 +37,11 @@ export function has(program: string): boolean {
 }
 
 /** Runs `act` over every number below `count`, `width` at a time. */
-export async function inParallel(count: number, width: number, act: (index: number) => Promise<unknown>): Promise<void> {
+export async function inParallel(
+  count: number,
+  width: number,
+  act: (index: number) => Promise<unknown>,
+): Promise<void> {
   let next = 0;
   const lane = async () => {
     while (next < count) await act(next++);

@@ -1,44 +1,55 @@
 // How much a context costs, from start to exit of /bin/true in a warm process, beside bwrap, crun and runc where they are
-// installed. Prints medians and ratios; rounds of all contenders are mixed, so that a noisy moment hits everybody.
-//
-//   bun bench/context.ts [rounds]
+// installed. Medians; rounds of all contenders are mixed, so that a noisy moment hits everybody.
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bestIdMap } from "../src/oci/io/id-map.ts";
 import { ContextRuntime } from "../src/oci/io/launch.ts";
+import type { Row } from "./row.ts";
 
 interface Contender {
   readonly name: string;
   readonly run: () => Promise<void>;
 }
 
-async function main(rounds: number): Promise<void> {
+/** What mesh's context may take of each peer's time, alone. */
+const AIMS: Readonly<Record<string, number>> = { bwrap: 1, crun: 0.33, runc: 0.1 };
+
+/** Rows for one context at a time, and two at a time. */
+export async function contextRows(rounds = 100): Promise<readonly Row[]> {
   const home = mkdtempSync(join(tmpdir(), "mesh-bench-"));
+  const rows: Row[] = [];
   {
     await using runtime = ContextRuntime.open({ home });
     const contenders = [meshContender(runtime, home)];
     for (const other of others(home)) {
       const failure = await other.run().then(() => null, String);
       if (failure === null) contenders.push(other);
-      else console.log(`${other.name} does not run here: ${failure}`);
+      else process.stderr.write(`${other.name} does not run here: ${failure}\n`);
     }
-    console.log(`start to exit of /bin/true, one at a time, median of ${rounds}; then two at a time, each`);
     const alone = await mixed(contenders, rounds);
     const pairs = new Map<string, number>();
     for (const contender of contenders)
       pairs.set(contender.name, await twoAtATime(contender, contender.name === "runc" ? 40 : rounds));
-    for (const { name } of contenders) {
-      const [one = 0, two = 0] = [alone.get(name), pairs.get(name)];
-      const ratios = [(alone.get("mesh") ?? 0) / one, (pairs.get("mesh") ?? 0) / two];
-      console.log(
-        `${name.padEnd(8)} ${one.toFixed(2)} ms   ${two.toFixed(2)} ms   mesh is ${ratios.map((ratio) => ratio.toFixed(2)).join(" and ")} of it`,
-      );
+    for (const [what, times] of [
+      ["start to exit", alone],
+      ["start to exit, two at a time", pairs],
+    ] as const) {
+      for (const { name } of contenders.slice(1)) {
+        rows.push({
+          what: `context, ${what}`,
+          ours: times.get("mesh") ?? Number.NaN,
+          unit: "ms",
+          other: { name, value: times.get(name) ?? Number.NaN },
+          most: what === "start to exit" ? (AIMS[name] ?? null) : null,
+        });
+      }
     }
   }
   Bun.spawnSync(["chmod", "-R", "u+rwx", home]);
   rmSync(home, { recursive: true, force: true });
+  return rows;
 }
 
 function meshContender(runtime: ContextRuntime, home: string): Contender {
@@ -155,5 +166,3 @@ async function twoAtATime({ run }: Contender, rounds: number): Promise<number> {
   await Promise.all([worker(), worker()]);
   return (performance.now() - startedAt) / rounds;
 }
-
-void main(Number(process.argv[2] ?? 200));

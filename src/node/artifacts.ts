@@ -28,15 +28,25 @@ export async function collectArtifacts(left: LeftBehind, required: boolean): Pro
     const artifact = await take(key, inRoot(path), left.roots, left.store);
     if (artifact !== null) artifacts.push(artifact);
     else if (required) {
-      throw taskFault(`Cannot take artifact ${printable(key)}: the task left nothing at ${printable(path)}`, "Only files that this task or those it uses wrote can be artifacts.");
+      throw taskFault(
+        `Cannot take artifact ${printable(key)}: the task left nothing at ${printable(path)}`,
+        "Only files that this task or those it uses wrote can be artifacts.",
+      );
     }
   }
   const folder = left.written.path("artifacts");
   const names = left.written.names("artifacts");
-  if (names.length > LIMITS.outputEntries) throw taskFault(`Cannot take ${names.length} artifacts: ${LIMITS.outputEntries} are the most`, "Put them into one folder.");
+  if (names.length > LIMITS.outputEntries)
+    throw taskFault(
+      `Cannot take ${names.length} artifacts: ${LIMITS.outputEntries} are the most`,
+      "Put them into one folder.",
+    );
   for (const name of names) {
     if (artifacts.some(({ key }) => key === name)) {
-      throw taskFault(`Cannot take artifact ${printable(name)} twice`, "It is declared under outputs, and in $MESH_ARTIFACTS too.");
+      throw taskFault(
+        `Cannot take artifact ${printable(name)} twice`,
+        "It is declared under outputs, and in $MESH_ARTIFACTS too.",
+      );
     }
     artifacts.push(await takeWritten(name, folder, left));
   }
@@ -47,7 +57,12 @@ export async function collectArtifacts(left: LeftBehind, required: boolean): Pro
 export async function collectTestResults(left: LeftBehind): Promise<readonly TestResultFile[]> {
   const files: TestResultFile[] = [];
   const add = async (path: string, source: string, spec: { framework: string | null; language: string | null }) => {
-    files.push({ path, ...spec, digest: await left.store.blobs.putFile(source, { move: false }), sizeBytes: lstatSync(source).size });
+    files.push({
+      path,
+      ...spec,
+      digest: await left.store.blobs.putFile(source, { move: false }),
+      sizeBytes: lstatSync(source).size,
+    });
   };
   for (const { path: pattern, framework, language } of left.work.testResults) {
     for (const path of expand(pattern, left.roots)) {
@@ -57,7 +72,8 @@ export async function collectTestResults(left: LeftBehind): Promise<readonly Tes
   }
   const folder = left.written.path("test-results");
   for (const name of left.written.names("test-results")) {
-    if (lstatSync(join(folder, name)).isFile()) await add(name, join(folder, name), { framework: null, language: null });
+    if (lstatSync(join(folder, name)).isFile())
+      await add(name, join(folder, name), { framework: null, language: null });
   }
   return files.slice(0, LIMITS.outputEntries);
 }
@@ -74,7 +90,10 @@ function expand(pattern: string, roots: readonly string[]): readonly string[] {
   if (folder?.kind !== "directory") return [];
   const glob = new Bun.Glob(basename(pattern));
   const names = new Set(folder.paths.flatMap((path) => readNames(path)));
-  return [...names].filter((name) => glob.match(name)).sort().map((name) => join(dirname(pattern), name));
+  return [...names]
+    .filter((name) => glob.match(name))
+    .sort()
+    .map((name) => join(dirname(pattern), name));
 }
 
 function inRoot(path: string): string {
@@ -85,7 +104,8 @@ function find(path: string, roots: readonly string[]): ReturnType<typeof resolve
   try {
     return resolveInStack(roots, path);
   } catch (error) {
-    if (error instanceof MeshError && error.code === "io.failed") throw taskFault(error.message, "An artifact or report must be a file or a directory.", error);
+    if (error instanceof MeshError && error.code === "io.failed")
+      throw taskFault(error.message, "An artifact or report must be a file or a directory.", error);
     throw error;
   }
 }
@@ -99,12 +119,19 @@ async function take(key: string, path: string, stack: readonly string[], store: 
 async function takeWritten(name: string, folder: string, { roots, store }: LeftBehind): Promise<Artifact> {
   const stat: Stats = lstatSync(join(folder, name));
   if (!stat.isSymbolicLink()) {
-    if (!stat.isFile() && !stat.isDirectory()) throw taskFault(`Cannot take artifact ${printable(name)}: it is neither a file nor a directory`, "Put plain files there.");
+    if (!stat.isFile() && !stat.isDirectory())
+      throw taskFault(
+        `Cannot take artifact ${printable(name)}: it is neither a file nor a directory`,
+        "Put plain files there.",
+      );
     return await store.artifacts.capture({ key: name, stack: [folder], path: name, immutable: false });
   }
   const artifact = await take(name, inRoot(readlinkSync(join(folder, name))), roots, store);
   if (artifact === null) {
-    throw taskFault(`Cannot take artifact ${printable(name)}: it links to what is no file of the task`, "A link may point to files that the task wrote, not to the machine's.");
+    throw taskFault(
+      `Cannot take artifact ${printable(name)}: it links to what is no file of the task`,
+      "A link may point to files that the task wrote, not to the machine's.",
+    );
   }
   return { ...artifact, name };
 }

@@ -45,7 +45,12 @@ export interface Attempted {
 }
 
 const NO_USE = { cpuMs: 0, memoryBytesMax: null } as const;
-const DONE: AttemptEnd = { exit: { exitCode: 0, signal: null, outOfMemory: false, used: NO_USE }, succeeded: true, reason: null, messages: [] };
+const DONE: AttemptEnd = {
+  exit: { exitCode: 0, signal: null, outOfMemory: false, used: NO_USE },
+  succeeded: true,
+  reason: null,
+  messages: [],
+};
 const NO_PATHS: ReadonlySet<string> = new Set();
 
 /** What differs from task to task in what they leave. */
@@ -55,7 +60,13 @@ type Left = Partial<Omit<TaskResult, "key" | "log">>;
 export async function attempt(work: TaskWork, context: AttemptContext): Promise<Attempted> {
   const startedAtMs = Date.now();
   const started = performance.now();
-  const finish = (end: AttemptEnd, left: Left, log: LogRef, messages: readonly string[] = [], clean = false): Attempted => ({
+  const finish = (
+    end: AttemptEnd,
+    left: Left,
+    log: LogRef,
+    messages: readonly string[] = [],
+    clean = false,
+  ): Attempted => ({
     end,
     messages: [...end.messages, ...messages],
     clean,
@@ -138,7 +149,12 @@ async function collect(work: CommandWork, end: AttemptEnd, log: LogRef, context:
   } catch (error) {
     if (!(error instanceof MeshError) || error.code !== "task.failed") throw error;
     const messages = [error.hint === "" ? error.message : `${error.message}. ${error.hint}`];
-    return { end: end.succeeded ? { ...end, succeeded: false, reason: "output-invalid" } : end, left: {}, messages, clean: false };
+    return {
+      end: end.succeeded ? { ...end, succeeded: false, reason: "output-invalid" } : end,
+      left: {},
+      messages,
+      clean: false,
+    };
   }
 }
 
@@ -161,8 +177,10 @@ function textOfLog(store: Store, log: LogRef): string {
 
 function variablesOf(written: Written): TaskResult["env"] {
   const variables: { name: string; value: string; cacheKey: "included" | "excluded" }[] = [];
-  for (const [name, value] of Object.entries(written.entries("env"))) variables.push({ name, value, cacheKey: "included" });
-  for (const [name, value] of Object.entries(written.entries("cache-key-excluded-env"))) variables.push({ name, value, cacheKey: "excluded" });
+  for (const [name, value] of Object.entries(written.entries("env")))
+    variables.push({ name, value, cacheKey: "included" });
+  for (const [name, value] of Object.entries(written.entries("cache-key-excluded-env")))
+    variables.push({ name, value, cacheKey: "excluded" });
   return variables;
 }
 
@@ -187,7 +205,9 @@ function argvOf(entries: Readonly<Record<string, string>>, name: string): readon
   if (json !== undefined) {
     const value = parseJson(json);
     if (Array.isArray(value) && value.every((item) => typeof item === "string")) return value;
-    throw new MeshError("task.failed", `Cannot read $MESH_IMAGE/${name}.json: a list of texts was expected`, { hint: 'Write it like ["serve", "--port", "80"].' });
+    throw new MeshError("task.failed", `Cannot read $MESH_IMAGE/${name}.json: a list of texts was expected`, {
+      hint: 'Write it like ["serve", "--port", "80"].',
+    });
   }
   const text = entries[name];
   return text === undefined ? null : ["/bin/sh", "-c", text];

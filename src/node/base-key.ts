@@ -27,7 +27,10 @@ export function readHostBase(): HostBase {
   const release = osRelease();
   const packages = PACKAGE_DATABASES.map((path) => databaseDigest(path)).filter((digest) => digest !== null);
   const releaseKey = `host:${release}:${arch}`;
-  return { releaseKey, key: `${releaseKey}:${packages.length === 0 ? "none" : digestOf(packages.join("\n")).slice(7, 23)}` };
+  return {
+    releaseKey,
+    key: `${releaseKey}:${packages.length === 0 ? "none" : digestOf(packages.join("\n")).slice(7, 23)}`,
+  };
 }
 
 function osRelease(): string {

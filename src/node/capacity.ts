@@ -21,7 +21,10 @@ export function readCapacity(home: string): MachineCapacity {
     name: hostname() || "localhost",
     os: process.platform,
     arch: process.arch === "x64" ? "x86_64" : process.arch,
-    cpuMilli: Math.max(1, Math.floor(Math.min(availableParallelism() * 1000, cgroupCpuMilli() ?? Number.MAX_SAFE_INTEGER))),
+    cpuMilli: Math.max(
+      1,
+      Math.floor(Math.min(availableParallelism() * 1000, cgroupCpuMilli() ?? Number.MAX_SAFE_INTEGER)),
+    ),
     memoryBytes: Math.floor(memory * (15 / 16)),
     diskBytes: freeBytes(home),
   };

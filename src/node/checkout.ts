@@ -13,7 +13,10 @@ export async function checkoutWork(inputs: PackageInputs): Promise<CheckoutWork>
   const root = checkoutRoot(context.definitionDirectory);
   const tree = await listWorkingTree(root, parameters["include-ignored"] === "true", context.signal);
   const prefix = workspacePath(parameters["path"] ?? "", task.key);
-  const files = tree.files.map((path) => ({ source: `${root}/${path}`, path: prefix === "" ? path : `${prefix}/${path}` }));
+  const files = tree.files.map((path) => ({
+    source: `${root}/${path}`,
+    path: prefix === "" ? path : `${prefix}/${path}`,
+  }));
   // a layer that is there already costs a look at each file's times, and no copy
   const layer = await context.store.fromFiles(files, { scope: root, signal: context.signal });
   const { key, parts } = packageKey("mesh/checkout", { content: hexOf(layer.digest) });

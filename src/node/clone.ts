@@ -19,14 +19,22 @@ export async function cloneWork(inputs: PackageInputs): Promise<CloneWork> {
   const { task, parameters, used, context } = inputs;
   const repository = parameters["repository"] ?? "";
   if (repository === "" || repository.startsWith("-")) {
-    return fail("definition.invalid", `Cannot clone in task ${task.key}: \`repository\` is ${JSON.stringify(repository)}`, { hint: "Give the address of a git repository." });
+    return fail(
+      "definition.invalid",
+      `Cannot clone in task ${task.key}: \`repository\` is ${JSON.stringify(repository)}`,
+      { hint: "Give the address of a git repository." },
+    );
   }
   const ref = parameters["ref"] ?? "";
   const path = workspacePath(parameters["path"] ?? "", task.key);
   const local = await localServer(repository, context.definitionDirectory, context.signal);
   const commit = await resolveCommit(local ?? repository, ref, local !== null, context.signal);
   const flag = (name: string) => parameters[name] === "true";
-  const options = { preserveGitDirectory: flag("preserve-git-dir"), fullDepth: flag("fetch-full-depth"), submodules: parameters["submodules"] !== "false" };
+  const options = {
+    preserveGitDirectory: flag("preserve-git-dir"),
+    fullDepth: flag("fetch-full-depth"),
+    submodules: parameters["submodules"] !== "false",
+  };
   const { key, parts } = packageKey("git/clone", {
     repository: normaliseRemote(repository),
     commit,
@@ -59,15 +67,24 @@ export async function cloneWork(inputs: PackageInputs): Promise<CloneWork> {
 export async function executeClone(work: CloneWork, workspaceUpper: string, signal: AbortSignal): Promise<void> {
   const target = work.path === "" ? workspaceUpper : join(workspaceUpper, work.path);
   mkdirSync(target, { recursive: true });
-  const run = (args: readonly string[], timeoutMs = LIST_TIMEOUT_MS) => git(args, { cwd: target, timeoutMs, signal, env: { GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_SYSTEM: "/dev/null" } });
+  const run = (args: readonly string[], timeoutMs = LIST_TIMEOUT_MS) =>
+    git(args, {
+      cwd: target,
+      timeoutMs,
+      signal,
+      env: { GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_SYSTEM: "/dev/null" },
+    });
   await run(["init", "--quiet", "."]);
   await run(["remote", "add", "origin", work.repository]);
   const depth = work.fullDepth ? [] : ["--depth", "1"];
   const fetch = ["fetch", "--quiet", "--no-tags", ...depth];
   // not every server lets a commit be asked for by its digest: then the ref that led to it is
-  await run([...fetch, work.source, work.commit], FETCH_TIMEOUT_MS).catch(() => run([...fetch, work.source, work.ref || "HEAD"], FETCH_TIMEOUT_MS));
+  await run([...fetch, work.source, work.commit], FETCH_TIMEOUT_MS).catch(() =>
+    run([...fetch, work.source, work.ref || "HEAD"], FETCH_TIMEOUT_MS),
+  );
   await run(["checkout", "--quiet", "--detach", work.commit]);
-  if (work.submodules) await run(["submodule", "update", "--quiet", "--init", "--recursive", ...depth], FETCH_TIMEOUT_MS);
+  if (work.submodules)
+    await run(["submodule", "update", "--quiet", "--init", "--recursive", ...depth], FETCH_TIMEOUT_MS);
   if (!work.preserveGitDirectory) rmSync(join(target, ".git"), { recursive: true, force: true });
 }
 
@@ -83,7 +100,8 @@ export function cloneVariables(work: CloneWork): ReadonlyMap<string, Variable> {
   };
   const variables = new Map<string, Variable>();
   for (const [key, value] of Object.entries(values)) {
-    for (const prefix of ["RWX_", "MESH_", "MINT_"]) variables.set(key.replace(/^RWX_/, prefix), { value, cacheKey: "excluded" });
+    for (const prefix of ["RWX_", "MESH_", "MINT_"])
+      variables.set(key.replace(/^RWX_/, prefix), { value, cacheKey: "excluded" });
   }
   return variables;
 }
@@ -101,11 +119,27 @@ async function localServer(repository: string, directory: string, signal: AbortS
 async function resolveCommit(source: string, ref: string, isLocal: boolean, signal: AbortSignal): Promise<string> {
   if (/^[0-9a-f]{40}$/.test(ref) && !isLocal) return ref;
   if (isLocal) {
-    const found = await git(["rev-parse", "--verify", "--quiet", "--end-of-options", `${ref || "HEAD"}^{commit}`], { cwd: source, timeoutMs: LIST_TIMEOUT_MS, signal }).catch(() => "");
-    return found.trim() || fail("git.failed", `Cannot find ${JSON.stringify(ref || "HEAD")} in the local repository ${source}`, { hint: "Commit or fetch it first." });
+    const found = await git(["rev-parse", "--verify", "--quiet", "--end-of-options", `${ref || "HEAD"}^{commit}`], {
+      cwd: source,
+      timeoutMs: LIST_TIMEOUT_MS,
+      signal,
+    }).catch(() => "");
+    return (
+      found.trim() ||
+      fail("git.failed", `Cannot find ${JSON.stringify(ref || "HEAD")} in the local repository ${source}`, {
+        hint: "Commit or fetch it first.",
+      })
+    );
   }
-  const listed = await git(["ls-remote", "--exit-code", "--", source, ref || "HEAD"], { cwd: "/", timeoutMs: LIST_TIMEOUT_MS, signal });
-  const lines = listed.trim().split("\n").map((line) => line.split("\t"));
+  const listed = await git(["ls-remote", "--exit-code", "--", source, ref || "HEAD"], {
+    cwd: "/",
+    timeoutMs: LIST_TIMEOUT_MS,
+    signal,
+  });
+  const lines = listed
+    .trim()
+    .split("\n")
+    .map((line) => line.split("\t"));
   // an annotated tag names its commit on a second line
   const peeled = lines.find(([, name]) => name?.endsWith("^{}"));
   return (peeled ?? lines[0])?.[0] ?? fail("git.failed", `Cannot find ${JSON.stringify(ref || "HEAD")} in ${source}`);

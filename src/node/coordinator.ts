@@ -146,7 +146,7 @@ export class Coordinator {
   }
 
   #perform(): void {
-    for (let at = 0; ; ) {
+    for (let at = 0; ;) {
       const effect = this.#effects[at++];
       if (effect !== undefined) {
         this.#performOne(effect);
@@ -168,7 +168,10 @@ export class Coordinator {
         this.#placeWanted = true;
         return;
       case "start":
-        return this.#executor.start({ key: effect.key, attempt: effect.attempt, lease: effect.lease }, this.#workOf(effect.key));
+        return this.#executor.start(
+          { key: effect.key, attempt: effect.attempt, lease: effect.lease },
+          this.#workOf(effect.key),
+        );
       case "cancel-task":
         return this.#executor.cancel(effect.key, effect.graceful);
       case "task-settled":
@@ -197,7 +200,8 @@ export class Coordinator {
 
   #resolved(key: string, round: number, resolution: Resolution): void {
     const atMs = Date.now();
-    if (resolution.kind === "skip") return this.#apply({ kind: "task-resolved", key, round, atMs, outcome: { kind: "skip" } });
+    if (resolution.kind === "skip")
+      return this.#apply({ kind: "task-resolved", key, round, atMs, outcome: { kind: "skip" } });
     const { work } = resolution;
     for (const text of work.warnings) this.#options.observer.notice?.("warning", `${key}: ${text}`);
     if (work.shared) {
@@ -216,7 +220,13 @@ export class Coordinator {
   #hit(key: string, round: number, work: TaskWork, result: TaskResult): void {
     this.#options.journal.keep(key, result, "hit");
     this.#adopt(key, work, result);
-    this.#apply({ kind: "task-resolved", key, round, atMs: Date.now(), outcome: { kind: "hit", cacheKey: work.key, hitFrom: result.run } });
+    this.#apply({
+      kind: "task-resolved",
+      key,
+      round,
+      atMs: Date.now(),
+      outcome: { kind: "hit", cacheKey: work.key, hitFrom: result.run },
+    });
   }
 
   /** What was written before the machine last started is read again before it is built on. */
@@ -231,22 +241,41 @@ export class Coordinator {
     const refusal = this.#refusalOf(work);
     if (refusal !== null) return this.#refused(key, round, refusal);
     this.#work.set(key, work);
-    this.#apply({ kind: "task-resolved", key, round, atMs: Date.now(), outcome: { kind: "miss", cacheKey: work.key, ask: work.ask, shared: work.shared } });
+    this.#apply({
+      kind: "task-resolved",
+      key,
+      round,
+      atMs: Date.now(),
+      outcome: { kind: "miss", cacheKey: work.key, ask: work.ask, shared: work.shared },
+    });
   }
 
   #refused(key: string, round: number, error: unknown): void {
     if (this.#stop.signal.aborted) return;
     if (!(error instanceof MeshError)) return this.#end.reject(error);
     const message = error.hint === "" ? error.message : `${error.message}. ${error.hint}`;
-    this.#apply({ kind: "task-refused", key, round, atMs: Date.now(), refusal: { code: error.code, message, line: error.place?.line ?? null } });
+    this.#apply({
+      kind: "task-refused",
+      key,
+      round,
+      atMs: Date.now(),
+      refusal: { code: error.code, message, line: error.place?.line ?? null },
+    });
   }
 
   #refusalOf(work: TaskWork): MeshError | null {
     const capacity = this.#options.machine.ledger.capacity();
-    const idle = { ...capacity, free: capacity.total, gpus: capacity.gpus.map((gpu) => ({ ...gpu, freeMemoryBytes: gpu.memoryBytes })) };
+    const idle = {
+      ...capacity,
+      free: capacity.total,
+      gpus: capacity.gpus.map((gpu) => ({ ...gpu, freeMemoryBytes: gpu.memoryBytes })),
+    };
     const fit = fits(work.ask, idle);
     if (fit.fits) return null;
-    return new MeshError("capacity.none-fits", `No machine fits: ${capacity.name} ${fit.reasons.map(describeReason).join("; ")}`);
+    return new MeshError(
+      "capacity.none-fits",
+      `No machine fits: ${capacity.name} ${fit.reasons.map(describeReason).join("; ")}`,
+    );
   }
 
   // Placing
@@ -281,7 +310,9 @@ export class Coordinator {
       case "answered":
       case "elsewhere":
         this.#apply({ kind: "task-deferred", key, round, atMs, elsewhere: room.kind === "elsewhere" ? room.by : "" });
-        this.#later(room.kind === "elsewhere" ? POLL_MS : 0, () => this.#apply({ kind: "task-undeferred", key, round, atMs: Date.now() }));
+        this.#later(room.kind === "elsewhere" ? POLL_MS : 0, () =>
+          this.#apply({ kind: "task-undeferred", key, round, atMs: Date.now() }),
+        );
         return true;
       case "full":
         this.#placeLater();
@@ -297,10 +328,12 @@ export class Coordinator {
     const losers = new Set(work.stack.entries.filter(({ layer }) => lost.has(layer.digest)).map(({ task }) => task));
     if (work.kind === "command") {
       for (const { digest } of work.artifacts.filter((artifact) => !this.#isSound(artifact))) {
-        for (const [task, { artifacts }] of this.#outputs) if (artifacts.some((artifact) => artifact.digest === digest)) losers.add(task);
+        for (const [task, { artifacts }] of this.#outputs)
+          if (artifacts.some((artifact) => artifact.digest === digest)) losers.add(task);
       }
     }
-    for (const key of losers) this.#apply({ kind: "output-lost", key, reason: "What it left is gone from the store", atMs: Date.now() });
+    for (const key of losers)
+      this.#apply({ kind: "output-lost", key, reason: "What it left is gone from the store", atMs: Date.now() });
     return losers.size > 0;
   }
 
@@ -349,8 +382,14 @@ export class Coordinator {
 
   /** Takes a result, fresh or from the cache, as what `key` gives to the tasks that build on it. */
   #adopt(key: string, work: TaskWork, result: TaskResult): void {
-    const written: Variables = result.env.length === 0 ? NO_VARIABLES : new Map(result.env.map(({ name, value, cacheKey }) => [name, { value, cacheKey }]));
-    this.#finished.set(key, { stack: pushLayer(work.stack, key, result.layer), variables: exportVariables(work.inherited, written, work.envConfig) });
+    const written: Variables =
+      result.env.length === 0
+        ? NO_VARIABLES
+        : new Map(result.env.map(({ name, value, cacheKey }) => [name, { value, cacheKey }]));
+    this.#finished.set(key, {
+      stack: pushLayer(work.stack, key, result.layer),
+      variables: exportVariables(work.inherited, written, work.envConfig),
+    });
     this.#outputs.set(key, { values: result.values, artifacts: result.artifacts, id: `${result.run}.${result.task}` });
   }
 }

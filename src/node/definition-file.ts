@@ -20,7 +20,12 @@ export interface DefinitionFile {
 }
 
 export type LoadedDefinition =
-  | { readonly ok: true; readonly file: DefinitionFile; readonly definition: Definition; readonly diagnostics: readonly Diagnostic[] }
+  | {
+      readonly ok: true;
+      readonly file: DefinitionFile;
+      readonly definition: Definition;
+      readonly diagnostics: readonly Diagnostic[];
+    }
   | { readonly ok: false; readonly file: DefinitionFile; readonly diagnostics: readonly Diagnostic[] };
 
 /** Where checked definitions are kept between runs. */
@@ -40,11 +45,21 @@ export function readDefinitionFile(path: string): DefinitionFile {
     throw new MeshError("definition.not-found", `Cannot read ${path}: ${why}`, { cause: error });
   }
   if (bytes.length > LIMITS.definitionBytes) {
-    throw new MeshError("definition.invalid", `Cannot read ${path}: it has ${bytes.length} bytes, and ${LIMITS.definitionBytes} are the most`, {
-      hint: "Split it, or generate fewer tasks.",
-    });
+    throw new MeshError(
+      "definition.invalid",
+      `Cannot read ${path}: it has ${bytes.length} bytes, and ${LIMITS.definitionBytes} are the most`,
+      {
+        hint: "Split it, or generate fewer tasks.",
+      },
+    );
   }
-  return { path, absolutePath, directory: dirname(absolutePath), text: bytes.toString("utf8"), digest: digestOf(bytes) };
+  return {
+    path,
+    absolutePath,
+    directory: dirname(absolutePath),
+    text: bytes.toString("utf8"),
+    digest: digestOf(bytes),
+  };
 }
 
 /** Which checker's word is taken: another build may read the same bytes otherwise. */

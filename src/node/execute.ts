@@ -77,17 +77,34 @@ export async function executeCommand(work: CommandWork, options: AttemptOptions)
 function judge(work: CommandWork, exit: ExecutionExit, ended: FailureReason | null, scratch: Scratch): AttemptEnd {
   const expected = exit.exitCode !== null && work.task.outputs.successExitCodes.includes(exit.exitCode);
   if (ended === "timed-out") {
-    return { exit, succeeded: false, reason: ended, messages: [`Stopped after its timeout of ${formatDuration(work.timeoutMs)}. Set a longer \`timeout\` if it needs more.`] };
+    return {
+      exit,
+      succeeded: false,
+      reason: ended,
+      messages: [
+        `Stopped after its timeout of ${formatDuration(work.timeoutMs)}. Set a longer \`timeout\` if it needs more.`,
+      ],
+    };
   }
   if (ended === "cancelled") return { exit, succeeded: false, reason: ended, messages: [] };
   if (expected && !exit.outOfMemory) return { exit, succeeded: true, reason: null, messages: [] };
   if (exit.outOfMemory) {
     const limit = work.ask.memoryBytes;
     const said = limit === 0 ? "the machine's memory" : `its memory of ${formatBytes(limit)}`;
-    return { exit, succeeded: false, reason: "out-of-memory", messages: [`Killed because it went over ${said}. Ask for more with \`agent.memory\`.`] };
+    return {
+      exit,
+      succeeded: false,
+      reason: "out-of-memory",
+      messages: [`Killed because it went over ${said}. Ask for more with \`agent.memory\`.`],
+    };
   }
   if (freeBytes(scratch.root) < DISK_FULL_BYTES) {
-    return { exit, succeeded: false, reason: "disk-full", messages: ["The disk that holds MESH_HOME is full. Free some space, or run `mesh cache prune`."] };
+    return {
+      exit,
+      succeeded: false,
+      reason: "disk-full",
+      messages: ["The disk that holds MESH_HOME is full. Free some space, or run `mesh cache prune`."],
+    };
   }
   return { exit, succeeded: false, reason: null, messages: [] };
 }
@@ -122,7 +139,8 @@ const OTHER_LOWERS = 3;
 
 async function layerDirectories(work: CommandWork, store: Store): Promise<readonly string[]> {
   const digests = work.stack.layers.map(({ digest }) => digest);
-  const directories = digests.length === 0 ? [] : await store.layers.lowers(digests, { most: LIMITS.overlayLowers - OTHER_LOWERS });
+  const directories =
+    digests.length === 0 ? [] : await store.layers.lowers(digests, { most: LIMITS.overlayLowers - OTHER_LOWERS });
   return work.hidden.length === 0 ? directories : [...directories, store.layers.mask(work.hidden, work.maskParents)];
 }
 
@@ -130,7 +148,8 @@ async function artifactBinds(work: CommandWork, options: AttemptOptions): Promis
   const binds: Bind[] = [];
   for (const artifact of work.artifacts) {
     const target = join(options.backend.paths.artifactFolder(hexOf(artifact.digest)), artifact.name);
-    if (options.backend.name === "context") binds.push({ source: await artifactSource(artifact, options), target, readonly: true });
+    if (options.backend.name === "context")
+      binds.push({ source: await artifactSource(artifact, options), target, readonly: true });
     else if (!existsSync(target)) {
       mkdirSync(dirname(target), { recursive: true });
       await options.store.artifacts.materialize(artifact, target);
@@ -150,7 +169,9 @@ async function artifactSource(artifact: Artifact, { store, scratch }: AttemptOpt
 
 function runDirectoryBind({ runDirectory }: CommandWork, { store, backend, scratch }: AttemptOptions): readonly Bind[] {
   if (runDirectory === null || backend.name !== "context") return [];
-  const source = isEmptyLayer(runDirectory) ? join(scratch.root, "run") : join(store.layers.directory(runDirectory.digest), WORKSPACE_IN_TREE);
+  const source = isEmptyLayer(runDirectory)
+    ? join(scratch.root, "run")
+    : join(store.layers.directory(runDirectory.digest), WORKSPACE_IN_TREE);
   if (isEmptyLayer(runDirectory)) mkdirSync(source, { recursive: true });
   return [{ source, target: backend.paths.runDirectory, readonly: true }];
 }

@@ -102,7 +102,14 @@ export class Executor {
       return claim.kind === "busy" ? { kind: "elsewhere", by: claim.by.run } : { kind: "full" };
     }
     const ref: AttemptRef = { key, attempt: attemptNumber, lease: `${leaseId}#${generation}` };
-    this.#running.set(key, { ref, leaseId, generation, claim: claim.id, cancel: new AbortController(), kill: new AbortController() });
+    this.#running.set(key, {
+      ref,
+      leaseId,
+      generation,
+      claim: claim.id,
+      cancel: new AbortController(),
+      kill: new AbortController(),
+    });
     return { kind: "taken", ref };
   }
 
@@ -156,7 +163,11 @@ export class Executor {
     } catch (error) {
       // what one context cannot have, no other can
       if (!(error instanceof MeshError) || error.code === "context.unavailable") throw error;
-      outcome = failedToRun(error, running.cancel.signal.aborted || running.kill.signal.aborted, Math.round(performance.now() - started));
+      outcome = failedToRun(
+        error,
+        running.cancel.signal.aborted || running.kill.signal.aborted,
+        Math.round(performance.now() - started),
+      );
     } finally {
       this.#release(running);
       machine.scratch.give(scratch, clean);
@@ -194,7 +205,15 @@ function outcomeOf({ end, result, messages }: Attempted): TaskOutcome {
 
 function failedToRun(error: MeshError, cancelled: boolean, durationMs: number): TaskOutcome {
   const message = error.hint === "" ? error.message : `${error.message}. ${error.hint}`;
-  return { result: "failed", exitCode: null, signal: null, reason: cancelled ? "cancelled" : failureOf(error), durationMs, used: null, message: cancelled ? null : message };
+  return {
+    result: "failed",
+    exitCode: null,
+    signal: null,
+    reason: cancelled ? "cancelled" : failureOf(error),
+    durationMs,
+    used: null,
+    message: cancelled ? null : message,
+  };
 }
 
 function failureOf(error: MeshError): FailureReason {

@@ -12,7 +12,16 @@ export interface GitHead {
 }
 
 /** Settings for every git process: no prompts, no hooks, no configuration of the user's that could run programs. */
-const SAFE_GIT = ["-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never", "-c", "core.fsmonitor=false", "-c", "advice.detachedHead=false"];
+const SAFE_GIT = [
+  "-c",
+  "core.hooksPath=/dev/null",
+  "-c",
+  "protocol.ext.allow=never",
+  "-c",
+  "core.fsmonitor=false",
+  "-c",
+  "advice.detachedHead=false",
+];
 
 /** The folder that holds .git, from `directory` upwards; null when there is none. */
 export function findRepository(directory: string): string | null {
@@ -37,19 +46,33 @@ export function readHead(repository: string): GitHead | null {
 }
 
 /** Runs git and returns its output. Throws `git.failed` with what git said. `timeoutMs` bounds it. */
-export async function git(args: readonly string[], options: { cwd: string; timeoutMs: number; env?: Record<string, string>; signal: AbortSignal }): Promise<string> {
+export async function git(
+  args: readonly string[],
+  options: { cwd: string; timeoutMs: number; env?: Record<string, string>; signal: AbortSignal },
+): Promise<string> {
   const program = Bun.which("git");
-  if (program === null) throw new MeshError("git.failed", "Cannot run git: it is not installed", { hint: "Install git on this machine." });
+  if (program === null)
+    throw new MeshError("git.failed", "Cannot run git: it is not installed", { hint: "Install git on this machine." });
   const child = Bun.spawn([program, ...SAFE_GIT, ...args], {
     cwd: options.cwd,
-    env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", HOME: process.env["HOME"] ?? "/", GIT_TERMINAL_PROMPT: "0", LC_ALL: "C", ...options.env },
+    env: {
+      PATH: process.env["PATH"] ?? "/usr/bin:/bin",
+      HOME: process.env["HOME"] ?? "/",
+      GIT_TERMINAL_PROMPT: "0",
+      LC_ALL: "C",
+      ...options.env,
+    },
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
     signal: options.signal,
     timeout: options.timeoutMs,
   });
-  const [out, err, code] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
+  const [out, err, code] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
   if (code !== 0) {
     const said = err.trim().split("\n").slice(-3).join("\n") || `it ended with code ${code}`;
     throw new MeshError("git.failed", `Cannot run git ${args[0] ?? ""} ${args.at(-1) ?? ""}: ${said}`);

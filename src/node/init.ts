@@ -7,7 +7,12 @@ import { interpolate } from "../spec/expression/evaluate.ts";
 import type { Value } from "../spec/expression/value.ts";
 
 /** Evaluates the defaults and lays the given values over them. Throws `usage.invalid` for a name no trigger gives. */
-export function initValues(definition: Definition, given: Readonly<Record<string, string>>, event: Value, file: string): Readonly<Record<string, Value>> {
+export function initValues(
+  definition: Definition,
+  given: Readonly<Record<string, string>>,
+  event: Value,
+  file: string,
+): Readonly<Record<string, Value>> {
   const { cli } = definition.triggers;
   const known = new Set([...Object.keys(cli?.init ?? {}), ...definition.triggers.initNames]);
   for (const name of Object.keys(given)) {
@@ -19,7 +24,8 @@ export function initValues(definition: Definition, given: Readonly<Record<string
   }
   const values: Record<string, Value> = {};
   const scope = { event };
-  for (const [name, template] of Object.entries(cli?.init ?? {})) values[name] = given[name] ?? interpolate(template, scope, file);
+  for (const [name, template] of Object.entries(cli?.init ?? {}))
+    values[name] = given[name] ?? interpolate(template, scope, file);
   // a name that only other triggers give is there, empty, unless it is set
   for (const name of known) values[name] ??= given[name] ?? "";
   return values;

@@ -44,7 +44,9 @@ export class InputViews {
     const view = this.#store.layers.view(stack.layers, compileFilter(entries));
     return {
       ...inputsOf(view, stack),
-      warnings: view.unmatched.filter((pattern) => !pattern.startsWith("!")).map((pattern) => `the filter ${JSON.stringify(pattern)} matches no file`),
+      warnings: view.unmatched
+        .filter((pattern) => !pattern.startsWith("!"))
+        .map((pattern) => `the filter ${JSON.stringify(pattern)} matches no file`),
     };
   }
 
@@ -70,7 +72,10 @@ function inputsOf(view: LayerView, stack: Stack): Inputs {
 }
 
 /** Patterns that a filter gives for a folder named by an expression (`${{ run.dir }}`), by the folder's path. */
-export function folderFilters(filters: readonly FilterSpec[], scope: Scope): ReadonlyMap<string, readonly FilterEntry[]> {
+export function folderFilters(
+  filters: readonly FilterSpec[],
+  scope: Scope,
+): ReadonlyMap<string, readonly FilterEntry[]> {
   const folders = new Map<string, readonly FilterEntry[]>();
   for (const filter of filters) {
     if (filter.artifact === null) continue;
@@ -87,7 +92,12 @@ export function outputFilter(filesystem: Outputs["filesystem"], scope: Scope): (
   const compile = (entries: Outputs["filesystem"]["workspaceFilter"]) =>
     entries.length === 0
       ? KEEP_ALL
-      : compileFilter(entries.map(({ path, cacheKey }) => ({ pattern: interpolate(path, scope).replace(/^(!?)\//, "$1"), cacheKey })));
+      : compileFilter(
+          entries.map(({ path, cacheKey }) => ({
+            pattern: interpolate(path, scope).replace(/^(!?)\//, "$1"),
+            cacheKey,
+          })),
+        );
   const workspace = compile(workspaceFilter);
   const system = compile(systemFilter);
   return (path) => {

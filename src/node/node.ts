@@ -38,7 +38,12 @@ export interface RunRequest extends RunOptions {
 
 export type RunOutcome =
   | { readonly kind: "invalid"; readonly file: DefinitionFile; readonly diagnostics: readonly Diagnostic[] }
-  | { readonly kind: "finished"; readonly file: DefinitionFile; readonly diagnostics: readonly Diagnostic[]; readonly summary: RunJson };
+  | {
+      readonly kind: "finished";
+      readonly file: DefinitionFile;
+      readonly diagnostics: readonly Diagnostic[];
+      readonly summary: RunJson;
+    };
 
 export class MeshNode implements AsyncDisposable {
   readonly store: Store;
@@ -52,7 +57,15 @@ export class MeshNode implements AsyncDisposable {
     this.store = store;
     this.capacity = readCapacity(home);
     const { name, os, arch, cpuMilli, memoryBytes, diskBytes } = this.capacity;
-    this.#ledger = new CapacityLedger({ name, os, arch, labels: [], baseKeys: [], total: { cpuMilli, memoryBytes, diskBytes }, gpus: [] });
+    this.#ledger = new CapacityLedger({
+      name,
+      os,
+      arch,
+      labels: [],
+      baseKeys: [],
+      total: { cpuMilli, memoryBytes, diskBytes },
+      gpus: [],
+    });
   }
 
   /** Opens the machine's store. Throws `store.*`. Starts nothing. */
@@ -77,7 +90,13 @@ export class MeshNode implements AsyncDisposable {
     const title = request.title ?? basename(file.path);
     const journal = new RunJournal(this.store, { id: runId, title, options: optionsOf(request, file) });
     const coordinator = new Coordinator({
-      machine: { name: this.capacity.name, store: this.store, backend: machine.backend, scratch: machine.scratch, ledger: this.#ledger },
+      machine: {
+        name: this.capacity.name,
+        store: this.store,
+        backend: machine.backend,
+        scratch: machine.scratch,
+        ledger: this.#ledger,
+      },
       runId,
       title,
       definition,
@@ -97,7 +116,14 @@ export class MeshNode implements AsyncDisposable {
       await coordinator.run({
         kind: "run-started",
         atMs: Date.now(),
-        run: { id: runId, title, definition: file.path, init: request.init, targets: request.targets, coordinator: this.capacity.name },
+        run: {
+          id: runId,
+          title,
+          definition: file.path,
+          init: request.init,
+          targets: request.targets,
+          coordinator: this.capacity.name,
+        },
         options: { failFast: request.failFast },
         tasks: nodes,
       });
@@ -123,10 +149,15 @@ export class MeshNode implements AsyncDisposable {
     return targets.length === 0 ? all : subsetFor(all, targets);
   }
 
-  #openMachine(kind: "context" | "process", definitionDirectory: string): { backend: Backend; scratch: ScratchPool } & AsyncDisposable {
+  #openMachine(
+    kind: "context" | "process",
+    definitionDirectory: string,
+  ): { backend: Backend; scratch: ScratchPool } & AsyncDisposable {
     const home = this.#home;
     const backend: Backend =
-      kind === "context" ? new ContextBackend({ home, hostname: this.capacity.name }) : new ProcessBackend({ home, definitionDirectory });
+      kind === "context"
+        ? new ContextBackend({ home, hostname: this.capacity.name })
+        : new ProcessBackend({ home, definitionDirectory });
     const scratch = new ScratchPool(this.store);
     return {
       backend,
@@ -148,19 +179,33 @@ export class MeshNode implements AsyncDisposable {
 }
 
 /** Says, before anything runs, what this program parses and cannot execute. All of it at once. */
-function refuseUnsupported(definition: Definition, keys: ReadonlySet<string>, file: DefinitionFile, base: string | null): void {
+function refuseUnsupported(
+  definition: Definition,
+  keys: ReadonlySet<string>,
+  file: DefinitionFile,
+  base: string | null,
+): void {
   const faults: { text: string; line: number; column: number }[] = [];
   if (base !== null && base !== "host") {
-    throw new MeshError("definition.unsupported", `Cannot run with --base ${base}`, { hint: "`--base host` runs on this machine's own system." });
+    throw new MeshError("definition.unsupported", `Cannot run with --base ${base}`, {
+      hint: "`--base host` runs on this machine's own system.",
+    });
   }
   const isHost = definition.base.kind === "image" && definition.base.image === "host";
   if (base === null && !isHost) {
-    const what = definition.base.kind === "call" ? "a base made by a run" : `base image ${JSON.stringify(typeof definition.base.image === "string" ? definition.base.image : "of an expression")}`;
-    faults.push({ text: `${what} is not executed by this version: container images come later. \`--base host\` runs the tasks on this machine's own system`, ...definition.base.at });
+    const what =
+      definition.base.kind === "call"
+        ? "a base made by a run"
+        : `base image ${JSON.stringify(typeof definition.base.image === "string" ? definition.base.image : "of an expression")}`;
+    faults.push({
+      text: `${what} is not executed by this version: container images come later. \`--base host\` runs the tasks on this machine's own system`,
+      ...definition.base.at,
+    });
   }
   for (const task of definition.tasks) {
     if (!keys.has(task.key)) continue;
-    for (const { feature, at } of task.notExecuted) faults.push({ text: `task ${task.key}: ${feature} is not executed by this version`, ...at });
+    for (const { feature, at } of task.notExecuted)
+      faults.push({ text: `task ${task.key}: ${feature} is not executed by this version`, ...at });
   }
   const [first, ...rest] = faults;
   if (first === undefined) return;
@@ -168,7 +213,9 @@ function refuseUnsupported(definition: Definition, keys: ReadonlySet<string>, fi
   throw new MeshError("definition.unsupported", `Cannot run ${file.path}: ${first.text}`, {
     place: { file: file.path, line: first.line, column: first.column },
     cause: others.length === 0 ? undefined : new Error(others.slice(0, 20).join("\n")),
-    ...(first.text.includes("--base host") ? { hint: "Run it with `--base host`, or set `base: { image: host }`." } : {}),
+    ...(first.text.includes("--base host")
+      ? { hint: "Run it with `--base host`, or set `base: { image: host }`." }
+      : {}),
   });
 }
 

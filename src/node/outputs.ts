@@ -28,8 +28,8 @@ const VARIABLES: readonly (readonly [name: string, folder: IoFolder])[] = [
 ];
 
 /** The variables that name these folders, under all names that run definitions use for them. */
-export const IO_VARIABLES: readonly { readonly name: string; readonly folder: IoFolder }[] = VARIABLES.flatMap(([name, folder]) =>
-  ["MESH", "RWX", "MINT"].map((prefix) => ({ name: `${prefix}_${name}`, folder })),
+export const IO_VARIABLES: readonly { readonly name: string; readonly folder: IoFolder }[] = VARIABLES.flatMap(
+  ([name, folder]) => ["MESH", "RWX", "MINT"].map((prefix) => ({ name: `${prefix}_${name}`, folder })),
 );
 
 /** Makes the subfolders. */
@@ -70,9 +70,15 @@ export class Written {
     const names = this.names(folder);
     if (names.length === 0) return NONE;
     if (names.length > LIMITS.outputEntries) {
-      throw new MeshError("task.failed", `Cannot take ${names.length} entries of ${folder}: ${LIMITS.outputEntries} are the most`, { hint: "Write one file of many lines, or an artifact." });
+      throw new MeshError(
+        "task.failed",
+        `Cannot take ${names.length} entries of ${folder}: ${LIMITS.outputEntries} are the most`,
+        { hint: "Write one file of many lines, or an artifact." },
+      );
     }
-    return Object.fromEntries(names.map((name) => [name, readEntry(join(this.#io, folder, name), `${folder}/${name}`)]));
+    return Object.fromEntries(
+      names.map((name) => [name, readEntry(join(this.#io, folder, name), `${folder}/${name}`)]),
+    );
   }
 }
 
@@ -94,13 +100,23 @@ function readEntry(path: string, shown: string): string {
   try {
     file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
-    throw new MeshError("task.failed", `Cannot read ${printable(shown)}: a regular file was expected`, { cause: error, hint: "Write plain files there." });
+    throw new MeshError("task.failed", `Cannot read ${printable(shown)}: a regular file was expected`, {
+      cause: error,
+      hint: "Write plain files there.",
+    });
   }
   try {
     const stat = fstatSync(file);
-    if (!stat.isFile()) throw new MeshError("task.failed", `Cannot read ${printable(shown)}: a regular file was expected`, { hint: "Write plain files there." });
+    if (!stat.isFile())
+      throw new MeshError("task.failed", `Cannot read ${printable(shown)}: a regular file was expected`, {
+        hint: "Write plain files there.",
+      });
     if (stat.size > LIMITS.outputEntryBytes) {
-      throw new MeshError("task.failed", `Cannot take ${printable(shown)}: it has ${stat.size} bytes, and ${LIMITS.outputEntryBytes} are the most`, { hint: "Make it an artifact." });
+      throw new MeshError(
+        "task.failed",
+        `Cannot take ${printable(shown)}: it has ${stat.size} bytes, and ${LIMITS.outputEntryBytes} are the most`,
+        { hint: "Make it an artifact." },
+      );
     }
     const buffer = Buffer.allocUnsafe(stat.size);
     let length = 0;

@@ -25,7 +25,11 @@ export function workspacePath(path: string, task: string): string {
   const normal = posix.normalize(path === "" ? "." : path).replace(/\/$/, "");
   if (normal === ".") return "";
   if (normal.startsWith("/") || normal === ".." || normal.startsWith("../")) {
-    return fail("definition.invalid", `Cannot put files of task ${task} at ${JSON.stringify(path)}: it is outside the workspace`, { hint: 'Give a folder inside the workspace, like "server".' });
+    return fail(
+      "definition.invalid",
+      `Cannot put files of task ${task} at ${JSON.stringify(path)}: it is outside the workspace`,
+      { hint: 'Give a folder inside the workspace, like "server".' },
+    );
   }
   return normal;
 }

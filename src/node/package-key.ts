@@ -14,7 +14,16 @@ export function packageKey(name: string, content: Readonly<Record<string, string
     secretEnv: [],
     artifacts: {},
     runDir: null,
-    agent: { cpuMilli: null, memoryBytes: null, gpus: null, gpuMemoryBytes: null, os: null, arch: null, labels: [], network: null },
+    agent: {
+      cpuMilli: null,
+      memoryBytes: null,
+      gpus: null,
+      gpuMemoryBytes: null,
+      os: null,
+      arch: null,
+      labels: [],
+      network: null,
+    },
     outputs: {},
     extras: content,
   });

@@ -22,7 +22,17 @@ export interface ProblemMatcher {
 
 const GCC: ProblemMatcher = {
   severity: "error",
-  patterns: [{ regexp: /^(.+?):(\d+):(?:(\d+):)?\s+(?:fatal\s+)?(error|warning|note):\s+(.+?)(?:\s+\[(-W[^\]]+)\])?$/, file: 1, line: 2, column: 3, severity: 4, message: 5, code: 6 }],
+  patterns: [
+    {
+      regexp: /^(.+?):(\d+):(?:(\d+):)?\s+(?:fatal\s+)?(error|warning|note):\s+(.+?)(?:\s+\[(-W[^\]]+)\])?$/,
+      file: 1,
+      line: 2,
+      column: 3,
+      severity: 4,
+      message: 5,
+      code: 6,
+    },
+  ],
 };
 
 const COLON_CODE: ProblemMatcher = {
@@ -39,7 +49,15 @@ const ESLINT_STYLISH: ProblemMatcher = {
   severity: "error",
   patterns: [
     { regexp: /^((?:\/|[A-Za-z]:\\|\.{0,2}\/)?[^\s].*\.\w+)$/, file: 1 },
-    { regexp: /^\s+(\d+):(\d+)\s+(error|warning)\s+(.+?)(?:\s{2,}(\S+))?$/, line: 1, column: 2, severity: 3, message: 4, code: 5, loop: true },
+    {
+      regexp: /^\s+(\d+):(\d+)\s+(error|warning)\s+(.+?)(?:\s{2,}(\S+))?$/,
+      line: 1,
+      column: 2,
+      severity: 3,
+      message: 4,
+      code: 5,
+      loop: true,
+    },
   ],
 };
 
@@ -56,26 +74,128 @@ export const PROBLEM_MATCHERS: Readonly<Record<string, ProblemMatcher>> = {
   gcc: GCC,
   clang: GCC,
   shellcheck: GCC,
-  mypy: { severity: "error", patterns: [{ regexp: /^(.+?):(\d+):(?:(\d+):)?\s+(error|warning|note):\s+(.+?)(?:\s+\[([\w-]+)\])?$/, file: 1, line: 2, column: 3, severity: 4, message: 5, code: 6 }] },
-  go: { severity: "error", patterns: [{ regexp: /^(?:vet:\s+)?(.+?\.go):(\d+):(?:(\d+):)?\s+(.+)$/, file: 1, line: 2, column: 3, message: 4 }] },
-  "golangci-lint": { severity: "error", patterns: [{ regexp: /^(.+?\.go):(\d+):(?:(\d+):)?\s+(.+?)(?:\s+\(([\w-]+)\))?$/, file: 1, line: 2, column: 3, message: 4, code: 5 }] },
-  tsc: { severity: "error", patterns: [{ regexp: /^(.+?)(?:\((\d+),(\d+)\)|:(\d+):(\d+))\s*[:-]\s+(error|warning)\s+(TS\d+)\s*:\s+(.+)$/, file: 1, line: 2, column: 3, severity: 6, code: 7, message: 8 }] },
+  mypy: {
+    severity: "error",
+    patterns: [
+      {
+        regexp: /^(.+?):(\d+):(?:(\d+):)?\s+(error|warning|note):\s+(.+?)(?:\s+\[([\w-]+)\])?$/,
+        file: 1,
+        line: 2,
+        column: 3,
+        severity: 4,
+        message: 5,
+        code: 6,
+      },
+    ],
+  },
+  go: {
+    severity: "error",
+    patterns: [{ regexp: /^(?:vet:\s+)?(.+?\.go):(\d+):(?:(\d+):)?\s+(.+)$/, file: 1, line: 2, column: 3, message: 4 }],
+  },
+  "golangci-lint": {
+    severity: "error",
+    patterns: [
+      {
+        regexp: /^(.+?\.go):(\d+):(?:(\d+):)?\s+(.+?)(?:\s+\(([\w-]+)\))?$/,
+        file: 1,
+        line: 2,
+        column: 3,
+        message: 4,
+        code: 5,
+      },
+    ],
+  },
+  tsc: {
+    severity: "error",
+    patterns: [
+      {
+        regexp: /^(.+?)(?:\((\d+),(\d+)\)|:(\d+):(\d+))\s*[:-]\s+(error|warning)\s+(TS\d+)\s*:\s+(.+)$/,
+        file: 1,
+        line: 2,
+        column: 3,
+        severity: 6,
+        code: 7,
+        message: 8,
+      },
+    ],
+  },
   "eslint-stylish": ESLINT_STYLISH,
   eslint: ESLINT_STYLISH,
-  "eslint-compact": { severity: "error", patterns: [{ regexp: /^(.+?):\s+line\s+(\d+),\s+col\s+(\d+),\s+(Error|Warning)\s+-\s+(.+?)(?:\s+\((.+)\))?$/, file: 1, line: 2, column: 3, severity: 4, message: 5, code: 6 }] },
+  "eslint-compact": {
+    severity: "error",
+    patterns: [
+      {
+        regexp: /^(.+?):\s+line\s+(\d+),\s+col\s+(\d+),\s+(Error|Warning)\s+-\s+(.+?)(?:\s+\((.+)\))?$/,
+        file: 1,
+        line: 2,
+        column: 3,
+        severity: 4,
+        message: 5,
+        code: 6,
+      },
+    ],
+  },
   flake8: COLON_CODE,
   ruff: COLON_CODE,
   pycodestyle: COLON_CODE,
-  pylint: { severity: "warning", patterns: [{ regexp: /^(.+?):(\d+):(\d+):\s+([A-Z]\d+):\s+(.+)$/, file: 1, line: 2, column: 3, code: 4, message: 5 }] },
-  rubocop: { severity: "error", patterns: [{ regexp: /^(.+?):(\d+):(\d+):\s+([CWEFI]):\s+(?:\[Correctable\]\s+)?(?:([\w/]+):\s+)?(.+)$/, file: 1, line: 2, column: 3, code: 5, message: 6 }] },
+  pylint: {
+    severity: "warning",
+    patterns: [
+      { regexp: /^(.+?):(\d+):(\d+):\s+([A-Z]\d+):\s+(.+)$/, file: 1, line: 2, column: 3, code: 4, message: 5 },
+    ],
+  },
+  rubocop: {
+    severity: "error",
+    patterns: [
+      {
+        regexp: /^(.+?):(\d+):(\d+):\s+([CWEFI]):\s+(?:\[Correctable\]\s+)?(?:([\w/]+):\s+)?(.+)$/,
+        file: 1,
+        line: 2,
+        column: 3,
+        code: 5,
+        message: 6,
+      },
+    ],
+  },
   rustc: RUSTC,
   cargo: RUSTC,
   clippy: RUSTC,
   biome: COLON_PLAIN,
   actionlint: COLON_PLAIN,
-  yamllint: { severity: "error", patterns: [{ regexp: /^(.+?):(\d+):(\d+):\s+\[(error|warning)\]\s+(.+?)(?:\s+\(([\w-]+)\))?$/, file: 1, line: 2, column: 3, severity: 4, message: 5, code: 6 }] },
-  hadolint: { severity: "error", patterns: [{ regexp: /^(.+?):(\d+)\s+((?:DL|SC)\d+)\s+(?:(error|warning|info|style):\s+)?(.+)$/, file: 1, line: 2, code: 3, severity: 4, message: 5 }] },
+  yamllint: {
+    severity: "error",
+    patterns: [
+      {
+        regexp: /^(.+?):(\d+):(\d+):\s+\[(error|warning)\]\s+(.+?)(?:\s+\(([\w-]+)\))?$/,
+        file: 1,
+        line: 2,
+        column: 3,
+        severity: 4,
+        message: 5,
+        code: 6,
+      },
+    ],
+  },
+  hadolint: {
+    severity: "error",
+    patterns: [
+      {
+        regexp: /^(.+?):(\d+)\s+((?:DL|SC)\d+)\s+(?:(error|warning|info|style):\s+)?(.+)$/,
+        file: 1,
+        line: 2,
+        code: 3,
+        severity: 4,
+        message: 5,
+      },
+    ],
+  },
   swiftlint: GCC,
   ktlint: COLON_PLAIN,
-  terraform: { severity: "error", patterns: [{ regexp: /^(Error|Warning):\s+(.+)$/, severity: 1, message: 2 }, { regexp: /^\s+on\s+(.+?)\s+line\s+(\d+)/, file: 1, line: 2 }] },
+  terraform: {
+    severity: "error",
+    patterns: [
+      { regexp: /^(Error|Warning):\s+(.+)$/, severity: 1, message: 2 },
+      { regexp: /^\s+on\s+(.+?)\s+line\s+(\d+)/, file: 1, line: 2 },
+    ],
+  },
 };

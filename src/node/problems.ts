@@ -93,7 +93,12 @@ interface SarifResult {
   readonly level?: string;
   readonly ruleId?: string;
   readonly message?: { readonly text?: string };
-  readonly locations?: readonly { readonly physicalLocation?: { readonly artifactLocation?: { readonly uri?: string }; readonly region?: { readonly startLine?: number; readonly startColumn?: number } } }[];
+  readonly locations?: readonly {
+    readonly physicalLocation?: {
+      readonly artifactLocation?: { readonly uri?: string };
+      readonly region?: { readonly startLine?: number; readonly startColumn?: number };
+    };
+  }[];
 }
 
 function emptyProblem(matcher: ProblemMatcher): Problem {

@@ -24,7 +24,11 @@ import type { CommandWork, Resolution } from "./work.ts";
 
 /** Evaluates a task whose needs are met. Answers at once unless it has to read a working tree or ask a remote. */
 export function resolveTask(task: Task, attempt: number, context: ResolveContext): Resolution | Promise<Resolution> {
-  const { scope, reads } = taskScope(context.run, { key: task.key, id: `${context.run.runId}.${task.key}`, attempt, references: task.references }, context.backend.paths);
+  const { scope, reads } = taskScope(
+    context.run,
+    { key: task.key, id: `${context.run.runId}.${task.key}`, attempt, references: task.references },
+    context.backend.paths,
+  );
   if (task.if !== null && !isTrue(evaluate(task.if, scope))) return { kind: "skip" };
   switch (task.kind) {
     case "command":
@@ -56,7 +60,12 @@ async function packageWork(task: PackageTask, scope: Scope, context: ResolveCont
   return fail("definition.unsupported", `Cannot execute task ${task.key}: package ${task.name ?? "?"} is not built in`);
 }
 
-function commandResolution(task: CommandTask, scope: Scope, reads: ScopeReads, context: ResolveContext): Resolution | Promise<Resolution> {
+function commandResolution(
+  task: CommandTask,
+  scope: Scope,
+  reads: ScopeReads,
+  context: ResolveContext,
+): Resolution | Promise<Resolution> {
   const finish = commandWork(task, scope, reads, context);
   if (!reads.runDirectory) return { kind: "work", work: finish(null) };
   const patterns = folderFilters(task.filter, scope).get(context.backend.paths.runDirectory) ?? [];
@@ -64,12 +73,21 @@ function commandResolution(task: CommandTask, scope: Scope, reads: ScopeReads, c
 }
 
 /** Evaluates all of a command; what is left is the digest of the definition's folder, which takes time. */
-function commandWork(task: CommandTask, scope: Scope, reads: ScopeReads, context: ResolveContext): (runDirectory: LayerRef | null) => CommandWork {
+function commandWork(
+  task: CommandTask,
+  scope: Scope,
+  reads: ScopeReads,
+  context: ResolveContext,
+): (runDirectory: LayerRef | null) => CommandWork {
   const used = usedBy(task, context);
   const script = interpolate(task.run, scope);
   const own = ownVariables(task, used.variables, scope);
   const artifactPaths = task.outputs.artifacts.map(({ key, path }) => ({ key, path: interpolate(path, scope) }));
-  const testResults = task.outputs.testResults.map(({ path, framework, language }) => ({ path: interpolate(path, scope), framework, language }));
+  const testResults = task.outputs.testResults.map(({ path, framework, language }) => ({
+    path: interpolate(path, scope),
+    framework,
+    language,
+  }));
   const problemFiles = task.outputs.problems.flatMap((problem) =>
     problem.kind === "file" ? [{ path: interpolate(problem.path, scope), format: problem.format }] : [],
   );
@@ -123,19 +141,29 @@ function usedBy(task: CommandTask | PackageTask, context: ResolveContext): Used 
   const used = task.use.map((key) => ({ key, ...context.finished(key) }));
   return {
     stack: joinStacks(used.map(({ stack }) => stack)),
-    variables: inheritVariables(used.map(({ key, variables }) => ({ key, variables })), task.envConfig),
+    variables: inheritVariables(
+      used.map(({ key, variables }) => ({ key, variables })),
+      task.envConfig,
+    ),
   };
 }
 
 /** What the definition sets. An entry without a value keeps the inherited one and only says whether it counts. */
-function ownVariables(task: CommandTask, inherited: Variables, scope: Scope): readonly { name: string; value: string; cacheKey: "included" | "excluded" }[] {
+function ownVariables(
+  task: CommandTask,
+  inherited: Variables,
+  scope: Scope,
+): readonly { name: string; value: string; cacheKey: "included" | "excluded" }[] {
   return task.env.flatMap(({ name, value, cacheKey }) => {
     const text = value === null ? inherited.get(name)?.value : interpolate(value, scope);
     return text === undefined ? [] : [{ name, value: text, cacheKey }];
   });
 }
 
-function includedVariables(inherited: Variables, own: readonly { name: string; value: string; cacheKey: string }[]): Readonly<Record<string, string>> {
+function includedVariables(
+  inherited: Variables,
+  own: readonly { name: string; value: string; cacheKey: string }[],
+): Readonly<Record<string, string>> {
   if (inherited.size === 0 && own.length === 0) return {};
   const included: Record<string, string> = {};
   for (const [name, variable] of inherited) if (variable.cacheKey === "included") included[name] = variable.value;
@@ -154,7 +182,10 @@ function timeoutOf(task: CommandTask, scope: Scope): number {
   if (task.timeout === null) return LIMITS.taskTimeoutMs;
   const text = interpolate(task.timeout, scope);
   const ms = /^\d+$/.test(text) ? Number(text) * 60_000 : parseDuration(text);
-  if (ms === null || ms <= 0) return fail("definition.invalid", `Cannot read timeout ${JSON.stringify(text)} of task ${task.key}`, { hint: 'Write it like "30s", "10m" or "2h".' });
+  if (ms === null || ms <= 0)
+    return fail("definition.invalid", `Cannot read timeout ${JSON.stringify(text)} of task ${task.key}`, {
+      hint: 'Write it like "30s", "10m" or "2h".',
+    });
   return Math.min(ms, LIMITS.taskTimeoutMaxMs);
 }
 
@@ -169,32 +200,49 @@ function declaredOutputs(task: CommandTask, declared: Declared): Readonly<Record
   const { outputs } = task;
   const entries: Record<string, string> = {};
   for (const { key, path } of declared.artifactPaths) entries[`artifact ${key}`] = path;
-  for (const { path, framework, language } of declared.testResults) entries[`test-results ${path}`] = [framework, language].join(" ").trim();
+  for (const { path, framework, language } of declared.testResults)
+    entries[`test-results ${path}`] = [framework, language].join(" ").trim();
   for (const { path, format } of declared.problemFiles) entries[`problems ${path}`] = format;
   for (const problem of outputs.problems) if (problem.kind === "matcher") entries[`problems ${problem.matcher}`] = "";
   if (outputs.successExitCodes.join() !== "0") entries["success-exit-codes"] = outputs.successExitCodes.join();
   const { enabled, workspaceFilter, systemFilter } = outputs.filesystem;
   if (!enabled) entries["filesystem"] = "false";
-  else if (workspaceFilter.length + systemFilter.length > 0) entries["filesystem"] = digestOf(JSON.stringify([workspaceFilter, systemFilter]));
+  else if (workspaceFilter.length + systemFilter.length > 0)
+    entries["filesystem"] = digestOf(JSON.stringify([workspaceFilter, systemFilter]));
   return entries;
 }
 
 function artifactsByPath(reads: ScopeReads, backend: Backend): Readonly<Record<string, Digest>> {
   if (reads.artifacts.size === 0) return {};
   const byPath: Record<string, Digest> = {};
-  for (const { digest, name } of reads.artifacts.values()) byPath[`${backend.paths.artifactFolder(hexOf(digest))}/${name}`] = digest;
+  for (const { digest, name } of reads.artifacts.values())
+    byPath[`${backend.paths.artifactFolder(hexOf(digest))}/${name}`] = digest;
   return byPath;
 }
 
 /** What a task asks for when its definition does not say: one CPU, and no memory set aside. */
 const DEFAULT_ASK: Ask = makeAsk({ cpuMilli: 1000 });
-const NO_KEY_AGENT: KeyAgent = { cpuMilli: null, memoryBytes: null, gpus: null, gpuMemoryBytes: null, os: null, arch: null, labels: [], network: null };
+const NO_KEY_AGENT: KeyAgent = {
+  cpuMilli: null,
+  memoryBytes: null,
+  gpus: null,
+  gpuMemoryBytes: null,
+  os: null,
+  arch: null,
+  labels: [],
+  network: null,
+};
 
 function askOf(agent: Agent, scope: Scope): Ask {
   const amount = (template: Template | null, what: string, parse: (text: string) => number | null): number | null => {
     if (template === null) return null;
     const text = interpolate(template, scope);
-    return parse(text) ?? fail("definition.invalid", `Cannot read agent.${what} ${JSON.stringify(text)}`, { hint: 'CPUs are written like 2 or 0.5, memory like "4gb".' });
+    return (
+      parse(text) ??
+      fail("definition.invalid", `Cannot read agent.${what} ${JSON.stringify(text)}`, {
+        hint: 'CPUs are written like 2 or 0.5, memory like "4gb".',
+      })
+    );
   };
   return makeAsk({
     cpuMilli: amount(agent.cpus, "cpus", parseCpus) ?? DEFAULT_ASK.cpuMilli,

@@ -56,7 +56,8 @@ export class ResultBuffer {
     this.#timer = null;
     if (this.#results.size + this.#claims.length === 0) return;
     this.#store.batch(() => {
-      for (const { result, parts, expiresAtMs } of this.#results.values()) this.#store.results.put(result, parts, expiresAtMs);
+      for (const { result, parts, expiresAtMs } of this.#results.values())
+        this.#store.results.put(result, parts, expiresAtMs);
       for (const claim of this.#claims) this.#store.claims.release(claim);
     });
     this.#results.clear();

@@ -12,7 +12,11 @@ import type { LayerRef } from "../store/layer.ts";
 const MOST_FILES = 100_000;
 
 /** The folder's files that the patterns keep, as a layer's workspace. Throws `io.failed` when there are too many. */
-export async function runDirectoryLayer(directory: string, patterns: readonly FilterEntry[], store: Store): Promise<LayerRef> {
+export async function runDirectoryLayer(
+  directory: string,
+  patterns: readonly FilterEntry[],
+  store: Store,
+): Promise<LayerRef> {
   const filter = patterns.length === 0 ? null : compileFilter(patterns);
   const files: { source: string; path: string }[] = [];
   const visit = (folder: string) => {
@@ -21,11 +25,16 @@ export async function runDirectoryLayer(directory: string, patterns: readonly Fi
       const path = relative(directory, source);
       if (entry.isDirectory()) {
         if (entry.name !== ".git") visit(source);
-      } else if ((entry.isFile() || entry.isSymbolicLink()) && filter?.decide(path, false) !== "hidden") files.push({ source, path });
+      } else if ((entry.isFile() || entry.isSymbolicLink()) && filter?.decide(path, false) !== "hidden")
+        files.push({ source, path });
       if (files.length > MOST_FILES) {
-        throw new MeshError("io.failed", `Cannot show the folder ${directory} to a task: it has more than ${MOST_FILES} files`, {
-          hint: "Put the definition into a folder of its own, like .mesh/.",
-        });
+        throw new MeshError(
+          "io.failed",
+          `Cannot show the folder ${directory} to a task: it has more than ${MOST_FILES} files`,
+          {
+            hint: "Put the definition into a folder of its own, like .mesh/.",
+          },
+        );
       }
     }
   };

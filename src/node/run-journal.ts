@@ -91,7 +91,11 @@ export class RunJournal {
     const summary: RunSummary = { run, options: this.#options, logs: this.#logs };
     this.#stopTimer();
     if (this.#created) this.#flush();
-    else this.#store.runs.create({ id: this.#runId, title: this.#title, definition: this.#options.path }, this.#createdAtMs);
+    else
+      this.#store.runs.create(
+        { id: this.#runId, title: this.#title, definition: this.#options.path },
+        this.#createdAtMs,
+      );
     this.#store.runs.finish(this.#runId, summary, Date.now());
     this.#store.durations.learn(this.#learnt);
     this.#store.results.touch(this.#used);

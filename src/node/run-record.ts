@@ -42,7 +42,13 @@ export function outputsOf(result: TaskResult): TaskOutputsJson {
   const { values, artifacts, links, testResults, problems } = result;
   const isBare = artifacts.length + testResults.length + problems.length === 0 && isEmpty(values) && isEmpty(links);
   if (isBare) return NO_OUTPUTS;
-  return { values, artifacts: artifacts.map(({ key, digest, sizeBytes, name }) => ({ key, digest, sizeBytes, path: name })), links, testResults, problems };
+  return {
+    values,
+    artifacts: artifacts.map(({ key, digest, sizeBytes, name }) => ({ key, digest, sizeBytes, path: name })),
+    links,
+    testResults,
+    problems,
+  };
 }
 
 /**
@@ -50,7 +56,8 @@ export function outputsOf(result: TaskResult): TaskOutputsJson {
  * Throws `store.corrupt` when the journal cannot be that of a run.
  */
 export function readRun(stored: StoredRun, runs: Runs): RunView | null {
-  if (stored.state === "finished" && stored.summary !== null) return { ...(stored.summary as RunSummary), state: stored.state, machine: null };
+  if (stored.state === "finished" && stored.summary !== null)
+    return { ...(stored.summary as RunSummary), state: stored.state, machine: null };
   const machine = new RunMachine(evaluateAfter);
   const outputs = new Map<string, TaskOutputsJson>();
   const logs: Record<string, TaskLog> = {};

@@ -29,7 +29,11 @@ export interface RunScope {
 }
 
 /** The contexts of one task's expressions. `references` are the tasks that its expressions name. */
-export function taskScope(run: RunScope, task: { key: string; id: string; attempt: number; references: readonly string[] }, paths: TaskPaths): { scope: Scope; reads: ScopeReads } {
+export function taskScope(
+  run: RunScope,
+  task: { key: string; id: string; attempt: number; references: readonly string[] },
+  paths: TaskPaths,
+): { scope: Scope; reads: ScopeReads } {
   const reads: ScopeReads = { artifacts: new Map(), runDirectory: false };
   const tasks: Record<string, Value> = {};
   for (const reference of task.references) {

@@ -4,6 +4,9 @@ let known: readonly string[] | null = null;
 
 /** The shell and its options, without the script. Looked up once. */
 export function shellOf(): readonly string[] {
-  known ??= Bun.which("bash", { PATH: "/usr/local/bin:/usr/bin:/bin" }) === null ? ["sh", "-e"] : ["bash", "-e", "-o", "pipefail"];
+  known ??=
+    Bun.which("bash", { PATH: "/usr/local/bin:/usr/bin:/bin" }) === null
+      ? ["sh", "-e"]
+      : ["bash", "-e", "-o", "pipefail"];
   return known;
 }

@@ -16,13 +16,23 @@ export const NO_VARIABLES: Variables = new Map();
 const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** What every task finds set, whatever it uses. */
-export const BASE_ENVIRONMENT = { LANG: "C.UTF-8", USER: "root", LOGNAME: "root", CI: "true", MESH: "true", RWX: "true" } as const;
+export const BASE_ENVIRONMENT = {
+  LANG: "C.UTF-8",
+  USER: "root",
+  LOGNAME: "root",
+  CI: "true",
+  MESH: "true",
+  RWX: "true",
+} as const;
 
 /**
  * Merges what the used tasks export, in the order of `use`: later wins, except where `env-config.merge` joins.
  * PATH is joined by ":" unless the definition says otherwise; the entries of later tasks come first, as later wins.
  */
-export function inheritVariables(used: readonly { readonly key: string; readonly variables: Variables }[], config: EnvConfig): Variables {
+export function inheritVariables(
+  used: readonly { readonly key: string; readonly variables: Variables }[],
+  config: EnvConfig,
+): Variables {
   const wanted = config.inherit === "all-used-tasks" ? used : used.filter(({ key }) => config.inherit.includes(key));
   const sources = wanted.filter(({ variables }) => variables.size > 0);
   const [first, ...rest] = sources;
@@ -50,7 +60,10 @@ export function exportVariables(inherited: Variables, own: Variables, config: En
 }
 
 /** The environment proper: base, inherited, then the definition's own entries. PATH always ends with the system's. */
-export function composeEnvironment(inherited: Variables, own: readonly { readonly name: string; readonly value: string }[]): Record<string, string> {
+export function composeEnvironment(
+  inherited: Variables,
+  own: readonly { readonly name: string; readonly value: string }[],
+): Record<string, string> {
   const environment: Record<string, string> = { ...BASE_ENVIRONMENT, PATH: SYSTEM_PATH };
   for (const [name, variable] of inherited) {
     environment[name] = name === "PATH" ? joinUnique(variable.value, SYSTEM_PATH, ":") : variable.value;
@@ -63,10 +76,14 @@ export function composeEnvironment(inherited: Variables, own: readonly { readonl
 }
 
 function mergeOne(name: string, before: Variable, after: Variable, config: EnvConfig): Variable {
-  const strategy = config.merge[name] ?? (name === "PATH" ? { strategy: "join" as const, by: ":" } : { strategy: "override" as const });
+  const strategy =
+    config.merge[name] ??
+    (name === "PATH" ? { strategy: "join" as const, by: ":" } : { strategy: "override" as const });
   if (strategy.strategy === "override") return after;
   const value =
-    name === "PATH" ? joinUnique(after.value, before.value, strategy.by) : joinUnique(before.value, after.value, strategy.by);
+    name === "PATH"
+      ? joinUnique(after.value, before.value, strategy.by)
+      : joinUnique(before.value, after.value, strategy.by);
   const excluded = before.cacheKey === "excluded" && after.cacheKey === "excluded";
   return { value, cacheKey: excluded ? "excluded" : "included" };
 }

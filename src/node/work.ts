@@ -42,7 +42,11 @@ export interface CommandWork extends WorkCommon {
   readonly timeoutMs: number;
   readonly graceMs: number;
   readonly artifactPaths: readonly { readonly key: string; readonly path: string }[];
-  readonly testResults: readonly { readonly path: string; readonly framework: string | null; readonly language: string | null }[];
+  readonly testResults: readonly {
+    readonly path: string;
+    readonly framework: string | null;
+    readonly language: string | null;
+  }[];
   readonly problemFiles: readonly { readonly path: string; readonly format: string }[];
 }
 

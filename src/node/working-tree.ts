@@ -24,14 +24,28 @@ export function checkoutRoot(directory: string): string {
 }
 
 /** Lists the tree. `includeIgnored` takes all but .git. Throws `io.failed` when there are too many files. */
-export async function listWorkingTree(root: string, includeIgnored: boolean, signal: AbortSignal): Promise<WorkingTree> {
-  const files = !includeIgnored && findRepository(root) === root && Bun.which("git") !== null ? await listByGit(root, signal) : listByWalk(root, includeIgnored);
-  if (files.length > MOST_FILES) throw new MeshError("io.failed", `Cannot check out ${root}: it has more than ${MOST_FILES} files`, { hint: "Name what is not needed in .gitignore." });
+export async function listWorkingTree(
+  root: string,
+  includeIgnored: boolean,
+  signal: AbortSignal,
+): Promise<WorkingTree> {
+  const files =
+    !includeIgnored && findRepository(root) === root && Bun.which("git") !== null
+      ? await listByGit(root, signal)
+      : listByWalk(root, includeIgnored);
+  if (files.length > MOST_FILES)
+    throw new MeshError("io.failed", `Cannot check out ${root}: it has more than ${MOST_FILES} files`, {
+      hint: "Name what is not needed in .gitignore.",
+    });
   return { root, files: files.sort() };
 }
 
 async function listByGit(root: string, signal: AbortSignal): Promise<string[]> {
-  const listed = await git(["ls-files", "--cached", "--others", "--exclude-standard", "-z"], { cwd: root, timeoutMs: 60_000, signal });
+  const listed = await git(["ls-files", "--cached", "--others", "--exclude-standard", "-z"], {
+    cwd: root,
+    timeoutMs: 60_000,
+    signal,
+  });
   const files: string[] = [];
   const seen = new Set<string>();
   for (const path of listed.split("\0")) {

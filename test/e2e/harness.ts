@@ -26,7 +26,11 @@ export interface TaskJson {
     readonly artifacts: readonly { readonly key: string }[];
     readonly links: Readonly<Record<string, string>>;
     readonly testResults: readonly unknown[];
-    readonly problems: readonly { readonly message: string; readonly file: string | null; readonly line: number | null }[];
+    readonly problems: readonly {
+      readonly message: string;
+      readonly file: string | null;
+      readonly line: number | null;
+    }[];
   };
   readonly messages: readonly { readonly level: string; readonly text: string }[];
 }
@@ -45,13 +49,20 @@ export class Project implements Disposable {
   /** Put before the program: `setpriv ...`, `unshare ...`. */
   readonly wrapper: readonly string[];
 
-  constructor(options: { readonly wrapper?: readonly string[]; readonly home?: string; readonly directory?: string } = {}) {
+  constructor(
+    options: { readonly wrapper?: readonly string[]; readonly home?: string; readonly directory?: string } = {},
+  ) {
     this.#folder = temporaryFolder();
     this.directory = options.directory ?? this.#folder.join("project");
     this.home = options.home ?? this.#folder.join("home", "mesh");
     mkdirSync(this.directory, { recursive: true });
     this.wrapper = options.wrapper ?? [];
-    this.environment = { PATH: process.env["PATH"] ?? "/usr/bin:/bin", HOME: this.directory, MESH_HOME: this.home, NO_COLOR: "1" };
+    this.environment = {
+      PATH: process.env["PATH"] ?? "/usr/bin:/bin",
+      HOME: this.directory,
+      MESH_HOME: this.home,
+      NO_COLOR: "1",
+    };
   }
 
   [Symbol.dispose](): void {
@@ -82,16 +93,27 @@ export class Project implements Disposable {
     const child = this.start(args);
     const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
     try {
-      const [out, err] = await Promise.all([new Response(child.stdout as ReadableStream).text(), new Response(child.stderr).text()]);
+      const [out, err] = await Promise.all([
+        new Response(child.stdout as ReadableStream).text(),
+        new Response(child.stderr).text(),
+      ]);
       await child.exited;
-      return { code: child.exitCode ?? -1, signal: child.signalCode === null ? null : String(child.signalCode), out, err };
+      return {
+        code: child.exitCode ?? -1,
+        signal: child.signalCode === null ? null : String(child.signalCode),
+        out,
+        err,
+      };
     } finally {
       clearTimeout(timer);
     }
   }
 
   /** `mesh run` of a definition given as text, with `--json`: its exit and its final object. */
-  async run(definition: string, args: readonly string[] = []): Promise<Ended & { readonly run: RunJson; task(key: string): TaskJson }> {
+  async run(
+    definition: string,
+    args: readonly string[] = [],
+  ): Promise<Ended & { readonly run: RunJson; task(key: string): TaskJson }> {
     this.write("tasks.yml", definition);
     const ended = await this.mesh(["run", "tasks.yml", "--json", ...args]);
     const run = finalRun(ended);
@@ -109,7 +131,9 @@ function finalRun(ended: Ended): RunJson {
     const parsed = JSON.parse(last) as { run?: RunJson } & RunJson;
     return parsed.run ?? parsed;
   } catch {
-    throw new Error(`mesh run ended with ${ended.code} and no JSON:\n${ended.out.slice(-2000)}\n${ended.err.slice(-2000)}`);
+    throw new Error(
+      `mesh run ended with ${ended.code} and no JSON:\n${ended.out.slice(-2000)}\n${ended.err.slice(-2000)}`,
+    );
   }
 }
 

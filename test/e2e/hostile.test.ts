@@ -48,7 +48,11 @@ tasks:
     run: sleep 27182.818 & sleep 27182.818
 `);
   expect(code).toBe(1);
-  expect(task("sleeps").messages.map(({ text }) => text).join()).toContain("timeout");
+  expect(
+    task("sleeps")
+      .messages.map(({ text }) => text)
+      .join(),
+  ).toContain("timeout");
   expect(processesWith("27182.818")).toEqual([]);
 });
 
@@ -78,12 +82,19 @@ tasks:
     run: head -c 300000000 /dev/zero | tail -c 300000000 | wc -c
 `);
   expect(code).toBe(1);
-  expect(task("hog").messages.map(({ text }) => text).join()).toContain("memory");
+  expect(
+    task("hog")
+      .messages.map(({ text }) => text)
+      .join(),
+  ).toContain("memory");
 });
 
-testIf(NEEDS, "a fork bomb ends at the pids limit and takes nothing with it", async () => {
-  using project = new Project();
-  const { code } = await project.run(`
+testIf(
+  NEEDS,
+  "a fork bomb ends at the pids limit and takes nothing with it",
+  async () => {
+    using project = new Project();
+    const { code } = await project.run(`
 tasks:
   - key: bomb
     timeout: 4s
@@ -94,8 +105,10 @@ tasks:
   - key: neighbour
     run: "true"
 `);
-  expect(code).toBe(1);
-}, 90_000);
+    expect(code).toBe(1);
+  },
+  90_000,
+);
 
 testIf(NEEDS, "100 MB of output are cut, and what was cut is said", async () => {
   using project = new Project();
@@ -159,7 +172,11 @@ tasks:
     run: echo mine > mine.txt && ln -s /workspace/mine.txt "$MESH_ARTIFACTS/ok"
 `);
   expect(code).toBe(1);
-  expect([task("links").status.result, task("declared").status.result, task("inside").status.result]).toEqual(["failed", "failed", "succeeded"]);
+  expect([task("links").status.result, task("declared").status.result, task("inside").status.result]).toEqual([
+    "failed",
+    "failed",
+    "succeeded",
+  ]);
 });
 
 testIf(NEEDS, "a task sees neither the person's files nor mesh's own", async () => {
@@ -197,7 +214,10 @@ tasks:
   }
   expect(spoilt).toBeGreaterThan(0);
   const again = await project.run(definition.replace("cksum", "wc -c"));
-  expect({ code: again.code, outcomes: outcomes(again.run) }).toEqual({ code: 0, outcomes: { makes: "succeeded", takes: "succeeded" } });
+  expect({ code: again.code, outcomes: outcomes(again.run) }).toEqual({
+    code: 0,
+    outcomes: { makes: "succeeded", takes: "succeeded" },
+  });
   expect((await project.mesh(["cache", "verify"])).code).toBe(0);
 });
 
@@ -214,11 +234,14 @@ testIf(NEEDS, "a corrupt index is set aside and everything runs again", async ()
   expect({ code: again.code, outcomes: outcomes(again.run) }).toEqual({ code: 0, outcomes: { a: "succeeded" } });
 });
 
-testIf(NEEDS, "kill -9 of mesh leaves no process; the next run takes up what was done and tells the truth about the last", async () => {
-  using project = new Project();
-  project.write(
-    "tasks.yml",
-    `
+testIf(
+  NEEDS,
+  "kill -9 of mesh leaves no process; the next run takes up what was done and tells the truth about the last",
+  async () => {
+    using project = new Project();
+    project.write(
+      "tasks.yml",
+      `
 tasks:
   - key: quick
     run: echo done > done
@@ -227,19 +250,22 @@ tasks:
     run: sleep 16180.339
     timeout: 2s
 `,
-  );
-  const child = project.start(["run", "tasks.yml", "--json"]);
-  await until(() => processesWith("16180.339").length > 0);
-  child.kill("SIGKILL");
-  await child.exited;
-  await until(() => processesWith("16180.339").length === 0);
-  const runs = JSON.parse((await project.mesh(["runs", "list", "--json"])).out) as { runs?: { status: { execution: string } }[] };
-  expect(JSON.stringify(runs)).toContain("aborted");
-  const again = await project.mesh(["run", "tasks.yml", "--json"]);
-  expect(again.out).toContain("cacheHit");
-  expect(again.code).toBe(1);
-  expect(readdirSync(join(project.home, "scratch"))).toEqual([]);
-});
+    );
+    const child = project.start(["run", "tasks.yml", "--json"]);
+    await until(() => processesWith("16180.339").length > 0);
+    child.kill("SIGKILL");
+    await child.exited;
+    await until(() => processesWith("16180.339").length === 0);
+    const runs = JSON.parse((await project.mesh(["runs", "list", "--json"])).out) as {
+      runs?: { status: { execution: string } }[];
+    };
+    expect(JSON.stringify(runs)).toContain("aborted");
+    const again = await project.mesh(["run", "tasks.yml", "--json"]);
+    expect(again.out).toContain("cacheHit");
+    expect(again.code).toBe(1);
+    expect(readdirSync(join(project.home, "scratch"))).toEqual([]);
+  },
+);
 
 testIf(NEEDS, "Ctrl-C stops everything, leaves nothing behind and exits with 130", async () => {
   using project = new Project();
@@ -256,9 +282,18 @@ testIf(NEEDS, "Ctrl-C stops everything, leaves nothing behind and exits with 130
 testIf(NEEDS, "the same key in two runs at once runs once", async () => {
   using project = new Project();
   project.write("tasks.yml", "tasks:\n  - key: once\n    run: sleep 1; date +%N > stamp; cat stamp\n");
-  const [first, second] = await Promise.all([project.mesh(["run", "tasks.yml", "--json"]), project.mesh(["run", "tasks.yml", "--json"])]);
+  const [first, second] = await Promise.all([
+    project.mesh(["run", "tasks.yml", "--json"]),
+    project.mesh(["run", "tasks.yml", "--json"]),
+  ]);
   expect([first.code, second.code, first.err + second.err]).toEqual([0, 0, ""]);
-  const finished = [first, second].map(({ out }) => (JSON.parse(out.trimEnd().split("\n").at(-1) ?? "") as { run?: { tasks: { status: { finished: string } }[] }; tasks?: { status: { finished: string } }[] }));
+  const finished = [first, second].map(
+    ({ out }) =>
+      JSON.parse(out.trimEnd().split("\n").at(-1) ?? "") as {
+        run?: { tasks: { status: { finished: string } }[] };
+        tasks?: { status: { finished: string } }[];
+      },
+  );
   expect(finished.map((run) => (run.run ?? run).tasks?.[0]?.status.finished).sort()).toEqual(["cacheHit", "executed"]);
 });
 
@@ -292,26 +327,47 @@ testIf([...NEEDS, "root"], "a full disk is said, and the store stays sound", asy
   expect(out + err).toMatch(/disk .*full|no space/i);
 });
 
-testIf([...NEEDS, "root"], "without user namespaces mesh says so, and runs without isolation when told to", async () => {
-  using project = new Project();
-  project.write("tasks.yml", "tasks:\n  - key: a\n    run: echo hi > a\n  - key: b\n    use: a\n    run: test \"$(cat a)\" = hi\n");
-  const run = async (...args: string[]) => {
-    const { meshBinary } = await import("../support/binary.ts");
-    const child = Bun.spawn(["unshare", "--user", "--map-root-user", "sh", "-c", 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$0" "$@"', meshBinary, "run", "tasks.yml", ...args], { cwd: project.directory, env: project.environment, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
-    const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
-    return { code: await child.exited, out, err };
-  };
-  const refused = await run();
-  expect(refused.code).toBe(3);
-  expect(refused.out + refused.err).toContain("--isolation process");
-  const plain = await run("--isolation", "process");
-  expect(plain.code).toBe(0);
-  expect(plain.out + plain.err).toMatch(/not isolated|no isolation/i);
-});
+testIf(
+  [...NEEDS, "root"],
+  "without user namespaces mesh says so, and runs without isolation when told to",
+  async () => {
+    using project = new Project();
+    project.write(
+      "tasks.yml",
+      'tasks:\n  - key: a\n    run: echo hi > a\n  - key: b\n    use: a\n    run: test "$(cat a)" = hi\n',
+    );
+    const run = async (...args: string[]) => {
+      const { meshBinary } = await import("../support/binary.ts");
+      const child = Bun.spawn(
+        [
+          "unshare",
+          "--user",
+          "--map-root-user",
+          "sh",
+          "-c",
+          'echo 0 > /proc/sys/user/max_user_namespaces; exec "$0" "$@"',
+          meshBinary,
+          "run",
+          "tasks.yml",
+          ...args,
+        ],
+        { cwd: project.directory, env: project.environment, stdin: "ignore", stdout: "pipe", stderr: "pipe" },
+      );
+      const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+      return { code: await child.exited, out, err };
+    };
+    const refused = await run();
+    expect(refused.code).toBe(3);
+    expect(refused.out + refused.err).toContain("--isolation process");
+    const plain = await run("--isolation", "process");
+    expect(plain.code).toBe(0);
+    expect(plain.out + plain.err).toMatch(/not isolated|no isolation/i);
+  },
+);
 
 testIf([...NEEDS, "ordinary-user"], "a MESH_HOME that cannot be written is an error with a remedy", async () => {
   using project = new Project({ home: "/proc/mesh" });
-  project.write("tasks.yml", "tasks:\n  - key: a\n    run: \"true\"\n");
+  project.write("tasks.yml", 'tasks:\n  - key: a\n    run: "true"\n');
   const { code, err } = await project.mesh(["run", "tasks.yml"]);
   expect(code).toBe(4);
   expect(err).toContain("MESH_HOME");

@@ -32,7 +32,11 @@ tasks:
   expect({ code, err }).toEqual({ code: 0, err: "" });
   expect(task("make").outputs.values).toEqual({ word: "hello" });
   expect(task("make").outputs.links).toEqual({ site: "https://example.org" });
-  expect(task("make").outputs.artifacts.map(({ key }) => key).sort()).toEqual(["declared", "gift.txt"]);
+  expect(
+    task("make")
+      .outputs.artifacts.map(({ key }) => key)
+      .sort(),
+  ).toEqual(["declared", "gift.txt"]);
 });
 
 testIf(NEEDS, "mesh run answers unchanged tasks from the cache, and runs what a change reaches", async () => {
@@ -50,9 +54,21 @@ tasks:
     filter: [b.txt]
     run: cat b.txt; test ! -e a.txt
 `;
-  expect(outcomes((await project.run(definition("one"))).run)).toEqual({ a: "succeeded", "reads-a": "succeeded", "reads-b": "succeeded" });
-  expect(outcomes((await project.run(definition("one"))).run)).toEqual({ a: "cacheHit", "reads-a": "cacheHit", "reads-b": "cacheHit" });
-  expect(outcomes((await project.run(definition("two"))).run)).toEqual({ a: "succeeded", "reads-a": "succeeded", "reads-b": "cacheHit" });
+  expect(outcomes((await project.run(definition("one"))).run)).toEqual({
+    a: "succeeded",
+    "reads-a": "succeeded",
+    "reads-b": "succeeded",
+  });
+  expect(outcomes((await project.run(definition("one"))).run)).toEqual({
+    a: "cacheHit",
+    "reads-a": "cacheHit",
+    "reads-b": "cacheHit",
+  });
+  expect(outcomes((await project.run(definition("two"))).run)).toEqual({
+    a: "succeeded",
+    "reads-a": "succeeded",
+    "reads-b": "cacheHit",
+  });
 });
 
 testIf(NEEDS, "mesh run keys on content, not on lineage", async () => {
@@ -85,7 +101,10 @@ tasks:
     use: install
     run: cat src/x src/new node_modules/dep package.json
 `);
-  expect({ code, outcomes: outcomes(run) }).toEqual({ code: 0, outcomes: { code: "succeeded", install: "succeeded", build: "succeeded" } });
+  expect({ code, outcomes: outcomes(run) }).toEqual({
+    code: 0,
+    outcomes: { code: "succeeded", install: "succeeded", build: "succeeded" },
+  });
 });
 
 testIf(NEEDS, "mesh run lets later layers win, and carries removals", async () => {
@@ -154,9 +173,12 @@ tasks:
   expect(run.status).toEqual({ execution: "finished", result: "failed" });
 });
 
-testIf(NEEDS, "mesh run stops all at the first failure under --fail-fast, and runs only what --target needs", async () => {
-  using project = new Project();
-  const definition = `
+testIf(
+  NEEDS,
+  "mesh run stops all at the first failure under --fail-fast, and runs only what --target needs",
+  async () => {
+    using project = new Project();
+    const definition = `
 tasks:
   - key: fails
     run: exit 1
@@ -166,12 +188,13 @@ tasks:
     use: slow
     run: "true"
 `;
-  const fast = await project.run(definition, ["--fail-fast"]);
-  expect(fast.code).toBe(1);
-  expect(outcomes(fast.run)).toEqual({ fails: "failed", slow: "aborted", later: "skipped" });
-  const target = await project.run(definition, ["--target", "fails"]);
-  expect(target.run.tasks.map(({ key }) => key)).toEqual(["fails"]);
-});
+    const fast = await project.run(definition, ["--fail-fast"]);
+    expect(fast.code).toBe(1);
+    expect(outcomes(fast.run)).toEqual({ fails: "failed", slow: "aborted", later: "skipped" });
+    const target = await project.run(definition, ["--target", "fails"]);
+    expect(target.run.tasks.map(({ key }) => key)).toEqual(["fails"]);
+  },
+);
 
 testIf(NEEDS, "mesh run takes init values, success exit codes, env with excluded parts, and a base PATH", async () => {
   using project = new Project();
@@ -209,12 +232,15 @@ tasks:
   expect((await project.mesh(["run", "tasks.yml", "--init", "whoo=x"])).code).toBe(2);
 });
 
-testIf(NEEDS, "mesh run checks out the working tree without what .gitignore names, and hits while it is unchanged", async () => {
-  using project = new Project();
-  project.write("src/main.txt", "main");
-  project.write("ignored.log", "noise");
-  project.write(".gitignore", "*.log\ntasks.yml\n");
-  const definition = `
+testIf(
+  NEEDS,
+  "mesh run checks out the working tree without what .gitignore names, and hits while it is unchanged",
+  async () => {
+    using project = new Project();
+    project.write("src/main.txt", "main");
+    project.write("ignored.log", "noise");
+    project.write(".gitignore", "*.log\ntasks.yml\n");
+    const definition = `
 tasks:
   - key: code
     call: mesh/checkout
@@ -222,18 +248,23 @@ tasks:
     use: code
     run: test "$(cat src/main.txt)" = main && test ! -e ignored.log
 `;
-  expect((await project.run(definition)).code).toBe(0);
-  project.write("ignored.log", "more noise");
-  expect(outcomes((await project.run(definition)).run)).toEqual({ code: "cacheHit", look: "cacheHit" });
-  project.write("src/main.txt", "changed");
-  const changed = await project.run(definition);
-  expect(outcomes(changed.run)).toEqual({ code: "succeeded", look: "failed" });
-});
+    expect((await project.run(definition)).code).toBe(0);
+    project.write("ignored.log", "more noise");
+    expect(outcomes((await project.run(definition)).run)).toEqual({ code: "cacheHit", look: "cacheHit" });
+    project.write("src/main.txt", "changed");
+    const changed = await project.run(definition);
+    expect(outcomes(changed.run)).toEqual({ code: "succeeded", look: "failed" });
+  },
+);
 
 testIf([...NEEDS, "git"], "mesh run clones from the local repository when its remote is asked for", async () => {
   using project = new Project();
   project.write("hello.txt", "hello");
-  const git = (...args: string[]) => Bun.spawnSync(["git", "-c", "user.name=t", "-c", "user.email=t@example.org", ...args], { cwd: project.directory, env: { PATH: process.env["PATH"] ?? "", HOME: project.directory } });
+  const git = (...args: string[]) =>
+    Bun.spawnSync(["git", "-c", "user.name=t", "-c", "user.email=t@example.org", ...args], {
+      cwd: project.directory,
+      env: { PATH: process.env["PATH"] ?? "", HOME: project.directory },
+    });
   git("init", "-q", "-b", "main");
   git("remote", "add", "origin", "https://example.org/team/project.git");
   git("add", "hello.txt");
@@ -277,7 +308,12 @@ tasks:
   await project.run(definition);
   await Bun.sleep(1_100);
   const again = await project.run(definition);
-  expect(outcomes(again.run)).toEqual({ fails: "failed", never: "succeeded", "reads-never": "cacheHit", short: "succeeded" });
+  expect(outcomes(again.run)).toEqual({
+    fails: "failed",
+    never: "succeeded",
+    "reads-never": "cacheHit",
+    short: "succeeded",
+  });
 });
 
 testIf(NEEDS, "mesh run leaves pruned and dropped output behind", async () => {
@@ -302,7 +338,10 @@ tasks:
 
 testIf(NEEDS, "mesh run says before anything runs what it does not execute", async () => {
   using project = new Project();
-  project.write("tasks.yml", "base:\n  image: ubuntu:24.04\ntasks:\n  - key: a\n    run: touch /tmp/a\n    parallel: 2\n");
+  project.write(
+    "tasks.yml",
+    "base:\n  image: ubuntu:24.04\ntasks:\n  - key: a\n    run: touch /tmp/a\n    parallel: 2\n",
+  );
   const { code, err } = await project.mesh(["run", "tasks.yml"]);
   expect(code).toBe(2);
   expect(err).toContain("tasks.yml:1");

@@ -53,7 +53,10 @@ export class ProcessBackend implements Backend {
       signalGroup(child.pid, "SIGKILL");
       for (const pid of markedProcesses(mark)) signalOne(pid, "SIGKILL");
     };
-    const output = Promise.all([pump(child.stdout, (bytes) => execution.output("stdout", bytes)), pump(child.stderr, (bytes) => execution.output("stderr", bytes))]);
+    const output = Promise.all([
+      pump(child.stdout, (bytes) => execution.output("stdout", bytes)),
+      pump(child.stderr, (bytes) => execution.output("stderr", bytes)),
+    ]);
     const exited = (async (): Promise<ExecutionExit> => {
       await child.exited;
       killAll();
@@ -89,7 +92,13 @@ function snapshot(root: string): ReadonlyMap<string, Stamp> {
     for (const name of readdirSync(directory)) {
       const path = join(directory, name);
       const stat = lstatSync(path);
-      stamps.set(relative(root, path), { inode: stat.ino, size: stat.size, mtimeMs: stat.mtimeMs, ctimeMs: stat.ctimeMs, isDirectory: stat.isDirectory() });
+      stamps.set(relative(root, path), {
+        inode: stat.ino,
+        size: stat.size,
+        mtimeMs: stat.mtimeMs,
+        ctimeMs: stat.ctimeMs,
+        isDirectory: stat.isDirectory(),
+      });
       if (stat.isDirectory()) visit(path);
     }
   };
@@ -109,7 +118,13 @@ function keepChanges(workspace: string, before: ReadonlyMap<string, Stamp>, uppe
     const old = before.get(path);
     if (stamp.isDirectory) {
       if (old?.isDirectory !== true) mkdirSync(put(path), { recursive: true });
-    } else if (old === undefined || old.inode !== stamp.inode || old.size !== stamp.size || old.mtimeMs !== stamp.mtimeMs || old.ctimeMs !== stamp.ctimeMs) {
+    } else if (
+      old === undefined ||
+      old.inode !== stamp.inode ||
+      old.size !== stamp.size ||
+      old.mtimeMs !== stamp.mtimeMs ||
+      old.ctimeMs !== stamp.ctimeMs
+    ) {
       renameSync(join(workspace, path), put(path));
     }
   }
