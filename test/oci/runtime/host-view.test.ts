@@ -1,6 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { findCgroups, ownerName, parseOwnerName, startTicksOf } from "../../../src/oci/runtime/cgroup-paths.ts";
-import { isWithin, mountOf, parseMountInfo, visibleHostMounts } from "../../../src/oci/runtime/mount-info.ts";
+import {
+  isWithin,
+  mountOf,
+  parseMountInfo,
+  sysMounts,
+  visibleHostMounts,
+} from "../../../src/oci/runtime/mount-info.ts";
 import { hiddenDirectories, homesOf, skeletonEntries, type SkeletonFacts } from "../../../src/oci/runtime/skeleton.ts";
 import { findRange, sameIds } from "../../../src/oci/runtime/sub-ids.ts";
 
@@ -51,6 +57,12 @@ test("isWithin() compares whole names", () => {
 
 test("visibleHostMounts() lists system filesystems in sight, without what an outer one brings", () => {
   expect(visibleHostMounts(MOUNTS, ["/home"])).toEqual(["/nix", "/usr"]);
+});
+
+test("sysMounts() lists what is mounted on /sys, save cgroups", () => {
+  const text =
+    "1 2 0:7 / /sys/kernel/debug rw - debugfs none rw\n3 1 0:8 / /sys/kernel/debug/tracing rw - tracefs none rw\n";
+  expect(sysMounts([...MOUNTS, ...parseMountInfo(text)])).toEqual(["/sys/kernel/debug"]);
 });
 
 describe("findCgroups()", () => {

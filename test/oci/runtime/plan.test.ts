@@ -13,6 +13,7 @@ const MACHINE: MachineFacts = {
   maskedFiles: ["/proc/kcore"],
   maskedDirectories: ["/proc/acpi"],
   readOnlyPaths: ["sys"],
+  sysMounts: ["/sys/kernel/debug"],
   hostRoot: "stacked",
   hostMounts: ["/nix"],
   deviceNodes: ["null"],
