@@ -73,12 +73,18 @@ test("makeMemoryFile() runs when it is executed", async () => {
   closeSync(fd);
 });
 
+/** An overlay, as inside a context, takes none from its users. */
+const isOverOverlay = readFileSync("/proc/self/mountinfo", "utf8").includes(" / / rw,relatime - overlay ");
+
 describe("makeWhiteout() and makeFifo()", () => {
-  test("make them", () => {
+  test.skipIf(isOverOverlay)("make whiteouts, where the filesystem is no overlay", () => {
     makeWhiteout(join(directory, "whiteout"));
-    makeFifo(join(directory, "fifo"), 0o600);
     const whiteout = lstatSync(join(directory, "whiteout"));
     expect([whiteout.isCharacterDevice(), whiteout.rdev]).toEqual([true, 0]);
+  });
+
+  test("make named pipes", () => {
+    makeFifo(join(directory, "fifo"), 0o600);
     expect(lstatSync(join(directory, "fifo")).isFIFO()).toBe(true);
   });
 

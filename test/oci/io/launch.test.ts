@@ -117,6 +117,19 @@ describe.skipIf(contextsRefused !== null)("start() refuses, naming the operation
     expect(await failure(contexts.run("true", { env: { A: "x\0y" } }))).toContain("NUL");
   });
 
+  test("when it is aborted while it starts", async () => {
+    const controller = new AbortController();
+    const starting = contexts.runtime.start(contexts.spec(["/bin/sleep", "1000"]), {
+      stdin: "null",
+      output: () => undefined,
+      signal: controller.signal,
+    });
+    await Promise.resolve();
+    controller.abort(new Error("changed my mind"));
+    expect(starting).rejects.toThrow("changed my mind");
+    await starting.catch(() => undefined);
+  });
+
   test("and leaves no process and no descriptor behind", async () => {
     await failure(contexts.run("true", { cwd: "/no/where" }));
     const before = readdirSync("/proc/self/fd").length;
