@@ -52,7 +52,11 @@ export class CgroupPool {
       cpu: mechanism(controllers?.has("cpu")),
       pids: mechanism(controllers?.has("pids")),
     };
+    // For a process that ends without closing; what a killed one leaves, the next one sweeps.
+    if (backend !== null) process.once("exit", this.#onExit);
   }
+
+  readonly #onExit = (): void => this.close();
 
   /** Looks for cgroups that this process may use, and removes what dead mesh processes left in them. Changes nothing else. */
   static open(place: CgroupPlace = ownPlace()): CgroupPool {
@@ -88,6 +92,7 @@ export class CgroupPool {
 
   /** Removes every directory of this process. */
   close(): void {
+    process.off("exit", this.#onExit);
     for (const group of this.#free.splice(0)) group.remove();
     this.#backend?.close();
   }

@@ -1,10 +1,9 @@
 // Starts contexts, delivers their output and says how they ended. What a context is, is decided by runtime/plan.ts.
 
 import { closeSync, rmdirSync, statSync } from "node:fs";
-import { constants } from "node:os";
 import { dirname } from "node:path";
 import { assert } from "../../base/assert.ts";
-import { fail, MeshError } from "../../base/errors.ts";
+import { type ErrorCode, fail, MeshError } from "../../base/errors.ts";
 import { LIMITS } from "../../base/limits.ts";
 import { makePipe, type Pipe } from "../../base/io/libc.ts";
 import type { ContextExit, ContextSpec, RunningContext } from "../runtime/context-spec.ts";
@@ -86,7 +85,8 @@ export class ContextRuntime implements AsyncDisposable {
     }
     const context = attempt.running(cgroups, this.mechanisms);
     this.#running.add(context);
-    void context.exited.then(() => this.#running.delete(context));
+    const forget = () => void this.#running.delete(context);
+    void context.exited.then(forget, forget);
     return context;
   }
 
@@ -105,7 +105,7 @@ export class ContextRuntime implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const running = [...this.#running];
     for (const context of running) context.kill();
-    await Promise.all(running.map((context) => context.exited));
+    await Promise.allSettled(running.map((context) => context.exited));
     await this.#idMaps.close();
     this.#cgroups?.close();
     this.#cgroups = null;
@@ -198,7 +198,11 @@ class Attempt {
 
   /** Resolves when the task began. Throws what went wrong. */
   async begun(): Promise<void> {
-    const timer = setTimeout(() => this.#image.process.kill("SIGKILL"), LIMITS.contextStartMs);
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      this.kill();
+    }, LIMITS.contextStartMs);
     let failure: ReportRecord | null = null;
     try {
       for await (const record of this.#image.records()) {
@@ -211,9 +215,12 @@ class Attempt {
     } finally {
       clearTimeout(timer);
     }
-    if (failure !== null) fail(codeFor(failure), `Cannot start the context: ${this.#image.describe(failure)}`);
+    this.#io.signal?.throwIfAborted();
+    if (isLate) fail("context.failed", `Cannot start the context: it took longer than ${LIMITS.contextStartMs} ms`);
+    if (failure !== null) {
+      fail(codeFor(this.#image.failureOf(failure)), `Cannot start the context: ${this.#image.describe(failure)}`);
+    }
     if (this.#pid === null) {
-      this.#io.signal?.throwIfAborted();
       fail(
         "context.failed",
         `Cannot start the context: its monitor ended (${this.#image.process.signalCode ?? this.#image.process.exitCode})`,
@@ -316,17 +323,15 @@ async function untilDead(pid: number): Promise<void> {
   while (isAlive(pid) && performance.now() < deadline) await Bun.sleep(1);
 }
 
-const CODES_OF_ABSENCE = new Set([
-  constants.errno.EPERM,
-  constants.errno.ENOSYS,
-  constants.errno.EACCES,
-  constants.errno.ENOSPC,
-  constants.errno.ENODEV,
-]);
+const POLICY_ERRORS = new Set(["EPERM", "ENOSYS", "EACCES", "ENODEV"]);
 
 /** A refusal by the kernel's policy will be the same next time; anything else may be this one context's trouble. */
-function codeFor(failure: ReportRecord): "context.failed" | "context.unavailable" {
-  return CODES_OF_ABSENCE.has(Number(-failure.value)) ? "context.unavailable" : "context.failed";
+function codeFor({ operation, errno }: { readonly operation: string; readonly errno: string }): ErrorCode {
+  // Beyond user.max_user_namespaces clone(2) says ENOSPC; from all else it means a full disk.
+  if (errno === "ENOSPC") return operation === "make the namespaces" ? "context.unavailable" : "store.full";
+  // What the task names is the task's matter.
+  if (operation.startsWith("exec ") || operation.startsWith("chdir ")) return "context.failed";
+  return POLICY_ERRORS.has(errno) ? "context.unavailable" : "context.failed";
 }
 
 function kindOf(path: string): "file" | "directory" {

@@ -4,11 +4,11 @@ import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fail } from "../../base/errors.ts";
 import type { ContextSpec } from "../runtime/context-spec.ts";
-import { isWithin } from "../runtime/mount-info.ts";
+import { isWithin, sysMounts } from "../runtime/mount-info.ts";
 import type { HostPart, MachineFacts } from "../runtime/plan-input.ts";
 import { DEVICE_NODES } from "../runtime/plan-mounts.ts";
 import type { Architecture } from "../runtime/syscalls.ts";
-import { ensureSkeleton, type HostRoot, inspectHostRoot, skeletonFacts } from "./host-root.ts";
+import { ensureSkeleton, type HostRoot, inspectHostRoot, readMounts, skeletonFacts } from "./host-root.ts";
 
 /** Files that tell about the whole machine, its keys or its memory. */
 const MASKED_FILES = [
@@ -99,6 +99,7 @@ export class Machine {
       maskedFiles: MASKED_FILES.filter((path) => existsSync(path)),
       maskedDirectories: MASKED_DIRECTORIES.filter((path) => existsSync(path)),
       readOnlyPaths: READ_ONLY_PATHS.filter((path) => existsSync(`/proc/${path}`)),
+      sysMounts: sysMounts(readMounts()),
       hostRoot: "stacked",
       hostBind: this.#makeDirectory("host"),
       hostMounts: [],

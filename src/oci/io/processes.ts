@@ -1,6 +1,6 @@
 // Looks at processes through /proc: identity, descendants, memory. It only reads, and sends signals.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { startTicksOf } from "../runtime/cgroup-paths.ts";
 
 /** Start time of a process in clock ticks since boot; null when there is none of that id. */
@@ -44,10 +44,23 @@ export function signalQuietly(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
+/** A kernel without CONFIG_PROC_CHILDREN lists no children; then every process is asked for its parent. */
+let listsChildren: boolean | null = null;
+
 function childrenOf(pid: number): readonly number[] {
+  listsChildren ??= existsSync(`/proc/self/task/${process.pid}/children`);
+  if (!listsChildren) return childrenByParent(pid);
   return listDirectory(`/proc/${pid}/task`).flatMap((thread) => {
     const text = readText(`/proc/${pid}/task/${thread}/children`)?.trim() ?? "";
     return text === "" ? [] : text.split(" ").map(Number);
+  });
+}
+
+function childrenByParent(pid: number): readonly number[] {
+  return listDirectory("/proc").flatMap((name) => {
+    const stat = /^\d+$/.test(name) ? readText(`/proc/${name}/stat`) : null;
+    const parent = stat === null ? null : stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1];
+    return parent === String(pid) ? [Number(name)] : [];
   });
 }
 

@@ -18,7 +18,9 @@ export interface SpawnedImage {
   readonly process: Bun.Subprocess;
   /** What the program reports, until it closes its end or becomes another program. Read once. */
   records(): AsyncGenerator<ReportRecord, void>;
-  /** "mount overlay: EINVAL" for a failure record. */
+  /** What a failure record tells: the operation's name ("mount overlay") and the error's ("EINVAL"). */
+  failureOf(record: ReportRecord): { readonly operation: string; readonly errno: string };
+  /** The same as one text: "mount overlay: EINVAL". */
   describe(record: ReportRecord): string;
   /** Sends one byte, for which a program may wait. */
   answer(): void;
@@ -83,8 +85,13 @@ class Spawned implements SpawnedImage {
     }
   }
 
+  failureOf(record: ReportRecord): { readonly operation: string; readonly errno: string } {
+    return { operation: this.#image.nameOf(record.word), errno: errnoName(Number(-record.value)) };
+  }
+
   describe(record: ReportRecord): string {
-    return `${this.#image.nameOf(record.word)}: ${errnoName(Number(-record.value))}`;
+    const { operation, errno } = this.failureOf(record);
+    return `${operation}: ${errno}`;
   }
 
   answer(): void {

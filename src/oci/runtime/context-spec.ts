@@ -76,7 +76,7 @@ export interface ContextExit {
 export interface RunningContext {
   /** Process id, outside, of the context's pid 1. */
   readonly pid: number;
-  /** Resolves once everything inside is dead and all output was delivered. Never rejects. */
+  /** Resolves once everything inside is dead and all output was delivered. Rejects only with what `output` threw. */
   readonly exited: Promise<ContextExit>;
   /** Ends everything inside at once. */
   kill(): void;

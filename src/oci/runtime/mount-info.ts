@@ -69,12 +69,26 @@ export function visibleHostMounts(mounts: readonly MountPoint[], hidden: readonl
     "/var/lib/docker",
     "/var/lib/containers",
   ];
-  const paths = mounts
-    .filter((mount) => mount.path !== "/" && SYSTEM_FILESYSTEMS.has(mount.type))
-    .map((mount) => mount.path)
-    .filter((path) => !outOfSight.some((directory) => isWithin(path, directory)));
+  return outermost(
+    mounts
+      .filter((mount) => mount.path !== "/" && SYSTEM_FILESYSTEMS.has(mount.type))
+      .map((mount) => mount.path)
+      .filter((path) => !outOfSight.some((directory) => isWithin(path, directory))),
+  );
+}
+
+/** Mount points below /sys that are no cgroups: debugfs, tracefs, bpf, securityfs, pstore, ... */
+export function sysMounts(mounts: readonly MountPoint[]): readonly string[] {
+  return outermost(
+    mounts
+      .map((mount) => mount.path)
+      .filter((path) => path !== "/sys" && isWithin(path, "/sys") && !isWithin(path, "/sys/fs/cgroup")),
+  );
+}
+
+/** What lies in another one is left out: a recursive bind of the outer one brings it along. */
+function outermost(paths: readonly string[]): readonly string[] {
   const unique = [...new Set(paths)].sort();
-  // A recursive bind of the outer one brings the inner one along.
   return unique.filter((path) => !unique.some((outer) => outer !== path && isWithin(path, outer)));
 }
 

@@ -15,6 +15,8 @@ export interface MachineFacts {
   readonly maskedDirectories: readonly string[];
   /** What of /proc, of that which exists, is to be read-only; relative to it. */
   readonly readOnlyPaths: readonly string[];
+  /** Filesystems mounted below the host's /sys (debugfs and its like), other than cgroups. None lies in another. */
+  readonly sysMounts: readonly string[];
   /** How the host's root comes below the layers; see plan-root.ts. */
   readonly hostRoot: HostRootKind;
   /** Existing host directory to bind "/" to, for the kinds "stacked" and "direct". */

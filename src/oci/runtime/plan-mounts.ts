@@ -20,7 +20,7 @@ export function mountOperations(spec: ContextSpec, machine: MachineFacts, allotm
     ...allotment.hostParts.flatMap((part) => mountPart(spec, part)),
     ...(spec.root.kind === "host" ? machine.hostMounts.flatMap(bindReadOnly) : []),
     call("mount /proc", "mount", ["proc", "/proc", "proc", kernelFlags, 0]),
-    ...mountSys(spec, allotment, kernelFlags),
+    ...mountSys(spec, machine, allotment, kernelFlags),
     ...deviceOperations(machine),
     ...mountPts(allotment),
     bind("mount /run", stagePath(machine, "run"), "/run"),
@@ -109,10 +109,22 @@ function bindReadOnly(path: string): readonly SetupOp[] {
   ];
 }
 
-/** A new network namespace may have its own /sys; with the host's network the host's is bound. Never writable. */
-function mountSys(spec: ContextSpec, allotment: Allotment, kernelFlags: number): readonly SetupOp[] {
+/**
+ * A new network namespace may have its own /sys; with the host's network the host's is bound, without debugfs and the like.
+ * Never writable.
+ */
+function mountSys(
+  spec: ContextSpec,
+  machine: MachineFacts,
+  allotment: Allotment,
+  kernelFlags: number,
+): readonly SetupOp[] {
   if (spec.network === "host") {
-    return [bind("bind /sys", "sys", "/sys"), restrict("make /sys read-only", "/sys", kernelFlags | MOUNT.READ_ONLY)];
+    return [
+      bind("bind /sys", "sys", "/sys"),
+      restrict("make /sys read-only", "/sys", kernelFlags | MOUNT.READ_ONLY),
+      ...machine.sysMounts.flatMap((path) => hide(machine, path)),
+    ];
   }
   const mountSysfs = call("mount /sys", "mount", ["sysfs", "/sys", "sysfs", kernelFlags | MOUNT.READ_ONLY, 0]);
   if (allotment.cgroupDirectory === null) return [mountSysfs];

@@ -1,0 +1,138 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import {
+  closeSync,
+  fstatSync,
+  lstatSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { errnoOf } from "../../../src/base/errors.ts";
+import {
+  errnoName,
+  getXattr,
+  listXattrs,
+  makeFifo,
+  makeMemoryFile,
+  makePipe,
+  makeSocketPair,
+  makeWhiteout,
+  removeXattr,
+  setXattr,
+  tryLock,
+  unlock,
+} from "../../../src/base/io/libc.ts";
+
+let directory: string;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "mesh-libc-"));
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+const codeOf = (act: () => unknown) => {
+  try {
+    act();
+    return null;
+  } catch (error) {
+    return errnoOf(error);
+  }
+};
+
+test("makePipe() and makeSocketPair() connect, and close on exec", () => {
+  const { readFd, writeFd } = makePipe();
+  const [left, right] = makeSocketPair();
+  for (const [from, to] of [
+    [writeFd, readFd],
+    [left, right],
+    [right, left],
+  ] as const) {
+    writeSync(from, "x");
+    const one = Buffer.alloc(2);
+    expect([readSync(to, one), one[0]]).toEqual([1, 0x78]);
+  }
+  const CLOSE_ON_EXEC = 0o2000000;
+  for (const fd of [readFd, writeFd, left, right]) {
+    const flags = /^flags:\s+(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))?.[1] ?? "0";
+    expect(Number.parseInt(flags, 8) & CLOSE_ON_EXEC).toBe(CLOSE_ON_EXEC);
+    closeSync(fd);
+  }
+});
+
+test("makeMemoryFile() runs when it is executed", async () => {
+  const fd = makeMemoryFile("test");
+  writeSync(fd, readFileSync("/bin/true"));
+  expect(await Bun.spawn([`/proc/self/fd/${fd}`]).exited).toBe(0);
+  closeSync(fd);
+});
+
+/** An overlay, as inside a context, takes none from its users. */
+const isOverOverlay = readFileSync("/proc/self/mountinfo", "utf8").includes(" / / rw,relatime - overlay ");
+
+describe("makeWhiteout() and makeFifo()", () => {
+  test.skipIf(isOverOverlay)("make whiteouts, where the filesystem is no overlay", () => {
+    makeWhiteout(join(directory, "whiteout"));
+    const whiteout = lstatSync(join(directory, "whiteout"));
+    expect([whiteout.isCharacterDevice(), whiteout.rdev]).toEqual([true, 0]);
+  });
+
+  test("make named pipes", () => {
+    makeFifo(join(directory, "fifo"), 0o600);
+    expect(lstatSync(join(directory, "fifo")).isFIFO()).toBe(true);
+  });
+
+  test("refuse what is there already, by its code", () => {
+    writeFileSync(join(directory, "taken"), "");
+    expect(codeOf(() => makeWhiteout(join(directory, "taken")))).toBe("EEXIST");
+  });
+});
+
+describe("extended attributes", () => {
+  test("are set, read, listed and removed", () => {
+    const path = join(directory, "file");
+    writeFileSync(path, "");
+    setXattr(path, "user.a", bytes("value"));
+    setXattr(path, "user.empty", new Uint8Array());
+    setXattr(path, "user.large", new Uint8Array(3000).fill(7));
+    expect(getXattr(path, "user.a")).toEqual(bytes("value"));
+    expect(getXattr(path, "user.empty")).toEqual(new Uint8Array());
+    expect(getXattr(path, "user.large")?.length).toBe(3000);
+    expect([...listXattrs(path)].sort()).toEqual(["user.a", "user.empty", "user.large"]);
+    removeXattr(path, "user.a");
+    removeXattr(path, "user.a");
+    expect(getXattr(path, "user.a")).toBeNull();
+  });
+
+  test("are those of a link itself", () => {
+    const path = join(directory, "link");
+    symlinkSync("/no/where", path);
+    expect(listXattrs(path)).toEqual([]);
+    expect(codeOf(() => setXattr(path, "user.a", bytes("x")))).toBe("EPERM");
+  });
+
+  test("of a file that is missing are an error", () => {
+    expect(codeOf(() => getXattr(join(directory, "missing"), "user.a"))).toBe("ENOENT");
+  });
+});
+
+test("tryLock() gives way to another holder", () => {
+  const path = join(directory, "lock");
+  const [first, second] = [openSync(path, "w"), openSync(path, "w")];
+  expect([tryLock(first, "exclusive"), tryLock(second, "shared")]).toEqual([true, false]);
+  unlock(first);
+  expect(tryLock(second, "shared")).toBe(true);
+  expect(fstatSync(second).size).toBe(0);
+  closeSync(first);
+  closeSync(second);
+});
+
+test("errnoName() names what has a name", () => {
+  expect([errnoName(22), errnoName(2), errnoName(9_999)]).toEqual(["EINVAL", "ENOENT", "errno 9999"]);
+});
