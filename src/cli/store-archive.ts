@@ -75,7 +75,8 @@ export class StoreArchive implements Archive, Disposable {
     const view = this.#view(entry.id, entry.status.execution === "running");
     const json = view?.run.tasks.find(({ key }) => key === task) ?? null;
     const kept = view?.logs[task] ?? this.#hitLog(json);
-    if (kept) return { kind: "whole", startedAtMs: kept.startedAtMs, frames: decodeFrames(this.#store.readLog(kept.log)) };
+    if (kept)
+      return { kind: "whole", startedAtMs: kept.startedAtMs, frames: decodeFrames(this.#store.readLog(kept.log)) };
     const startedAtMs = json?.startedAt ? Date.parse(json.startedAt) : entry.startedAtMs;
     const path = liveLogPath(this.#store.paths, entry.id, task);
     if (existsSync(path)) {
@@ -83,7 +84,8 @@ export class StoreArchive implements Archive, Disposable {
       const nextOffset = frames.reduce((sum, frame) => sum + encodeFrame(frame).length, fromOffset);
       return { kind: "growing", startedAtMs, frames, nextOffset };
     }
-    if (json?.status.execution === "running") return { kind: "growing", startedAtMs, frames: [], nextOffset: fromOffset };
+    if (json?.status.execution === "running")
+      return { kind: "growing", startedAtMs, frames: [], nextOffset: fromOffset };
     return json !== null && isFinal(json) ? { kind: "none" } : { kind: "waiting" };
   }
 
@@ -94,7 +96,16 @@ export class StoreArchive implements Archive, Disposable {
     return json.outputs.artifacts.map(({ key, digest, sizeBytes, path }) => {
       const same = kept.find((artifact) => artifact.key === key && artifact.digest === digest);
       // without its result (pruned, or the task failed) the content itself says what it is
-      return same ?? { key, digest: parseDigest(digest), kind: this.#kindOf(parseDigest(digest)), name: path, sizeBytes, mode: 0o644 };
+      return (
+        same ?? {
+          key,
+          digest: parseDigest(digest),
+          kind: this.#kindOf(parseDigest(digest)),
+          name: path,
+          sizeBytes,
+          mode: 0o644,
+        }
+      );
     });
   }
 
@@ -114,8 +125,15 @@ export class StoreArchive implements Archive, Disposable {
     const view = this.#view(entry.id);
     const json = view?.run.tasks.find(({ key }) => key === task);
     if (!view || !json) return fail("task.not-found", `Cannot find task ${task} in run ${entry.id}`);
-    const answer = { task, run: entry.id, cacheKey: json.cacheKey, status: json.status, cacheHitFrom: json.cacheHitFrom };
-    if (json.cacheKey === null || json.status.finished === "cacheHit") return { ...answer, partsKept: true, nearest: null, differences: [] };
+    const answer = {
+      task,
+      run: entry.id,
+      cacheKey: json.cacheKey,
+      status: json.status,
+      cacheHitFrom: json.cacheHitFrom,
+    };
+    if (json.cacheKey === null || json.status.finished === "cacheHit")
+      return { ...answer, partsKept: true, nearest: null, differences: [] };
     const key = parseDigest(json.cacheKey);
     const own = this.#store.results.get(key, 0);
     const nearest = this.#store.results.nearest(taskIdentity(view.options.path, task), key);
@@ -127,13 +145,21 @@ export class StoreArchive implements Archive, Disposable {
       ...answer,
       partsKept: true,
       nearest: { cacheKey: nearest.key, run: nearest.result.run, at: new Date(nearest.storedAtMs).toISOString() },
-      differences: compareKeys(before, after, files.before && files.after ? { before: files.before, after: files.after } : null),
+      differences: compareKeys(
+        before,
+        after,
+        files.before && files.after ? { before: files.before, after: files.after } : null,
+      ),
     };
   }
 
   expectedMs(definition: string, tasks: readonly string[]): ReadonlyMap<string, number> {
     const known = this.#store.durations.get(tasks.map((task) => taskIdentity(definition, task)));
-    return new Map(tasks.flatMap((task) => [[task, known.get(taskIdentity(definition, task))] as const]).filter((pair): pair is [string, number] => pair[1] !== undefined));
+    return new Map(
+      tasks
+        .flatMap((task) => [[task, known.get(taskIdentity(definition, task))] as const])
+        .filter((pair): pair is [string, number] => pair[1] !== undefined),
+    );
   }
 
   machine(): NodeCapacity {
@@ -152,7 +178,12 @@ export class StoreArchive implements Archive, Disposable {
         madeAtMs: storedAtMs,
         usedAtMs,
         durationMs: result?.durationMs ?? null,
-        sizeBytes: result === null ? null : (result.layer?.sizeBytes ?? 0) + result.log.sizeBytes + result.artifacts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+        sizeBytes:
+          result === null
+            ? null
+            : (result.layer?.sizeBytes ?? 0) +
+              result.log.sizeBytes +
+              result.artifacts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
       };
     });
   }
@@ -170,7 +201,11 @@ export class StoreArchive implements Archive, Disposable {
     };
   }
 
-  async prune(options: { readonly toBytes: number | null; readonly olderThanMs: number | null; readonly dryRun: boolean }): Promise<Pruned> {
+  async prune(options: {
+    readonly toBytes: number | null;
+    readonly olderThanMs: number | null;
+    readonly dryRun: boolean;
+  }): Promise<Pruned> {
     const { toBytes, olderThanMs, dryRun } = options;
     const report = await this.#store.prune({ maxBytes: toBytes, olderThanMs, nowMs: Date.now(), dryRun });
     const { results, layers, blobs, freedBytes, remainingBytes } = report;
@@ -275,7 +310,12 @@ export class StoreArchive implements Archive, Disposable {
     if (digest === undefined) return null;
     try {
       const entries = this.#store.layers.tree(parseDigest(digest)).filter(({ kind }) => kind !== "directory");
-      return new Map(entries.map(({ path, ...rest }) => [path.replace(/^workspace\//, ""), JSON.stringify({ ...rest, xattrs: rest.xattrs.length })]));
+      return new Map(
+        entries.map(({ path, ...rest }) => [
+          path.replace(/^workspace\//, ""),
+          JSON.stringify({ ...rest, xattrs: rest.xattrs.length }),
+        ]),
+      );
     } catch {
       return null;
     }
@@ -289,7 +329,9 @@ function nodeCapacity({ name, os, arch, cpuMilli, memoryBytes, diskBytes }: Mach
 }
 
 function textParts(parts: Readonly<Record<string, string | readonly string[]>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(parts).map(([name, value]) => [name, typeof value === "string" ? value : value.join(" ")]));
+  return Object.fromEntries(
+    Object.entries(parts).map(([name, value]) => [name, typeof value === "string" ? value : value.join(" ")]),
+  );
 }
 
 function isFinal({ status }: TaskJson): boolean {

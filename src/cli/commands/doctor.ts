@@ -40,7 +40,9 @@ export function abilityLines(abilities: readonly Ability[], ready: boolean, styl
     const remedy = ability.remedy.split("\n").map((text) => `${" ".repeat(width + 4)}${text}`);
     return ability.holds || ability.remedy === "" ? [line] : [line, ...remedy];
   });
-  const verdict = ready ? `${style.green("✓")} Tasks run isolated on this machine.` : `${style.red("✗")} Tasks cannot be isolated here. \`mesh run --isolation process\` runs them without any isolation.`;
+  const verdict = ready
+    ? `${style.green("✓")} Tasks run isolated on this machine.`
+    : `${style.red("✗")} Tasks cannot be isolated here. \`mesh run --isolation process\` runs them without any isolation.`;
   return [...lines, "", verdict];
 }
 

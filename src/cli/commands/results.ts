@@ -31,7 +31,13 @@ export const execute: Execute = async (context, args) => {
 
 /** The tasks of a run as a table, then the line for the whole. */
 export function runLines(run: RunJson, interrupted: boolean, style: Style): readonly string[] {
-  const columns = [{ title: " " }, { title: "TASK", most: 48 }, { title: "RESULT", most: 40 }, { title: "TOOK", align: "right" }, { title: "OUTPUTS" }] as const;
+  const columns = [
+    { title: " " },
+    { title: "TASK", most: 48 },
+    { title: "RESULT", most: 40 },
+    { title: "TOOK", align: "right" },
+    { title: "OUTPUTS" },
+  ] as const;
   const rows = run.tasks.map((task) => [
     resultSign(task.status, style),
     printable(task.key),
@@ -58,19 +64,36 @@ export function taskLines(run: RunJson, task: TaskJson, style: Style): readonly 
     ["cache key", task.cacheKey ?? ""],
     ["made by", task.cacheHitFrom === null ? "" : `run ${printable(task.cacheHitFrom)}`],
   ];
-  const lines = [`${resultSign(task.status, style)} ${style.bold(printable(task.key))}  ${resultWords(task, style)}`, ...factLines(facts, style)];
-  for (const { text } of task.messages) lines.push("", ...text.split("\n").map((line) => `  ${showLine(line, style.colour)}`));
+  const lines = [
+    `${resultSign(task.status, style)} ${style.bold(printable(task.key))}  ${resultWords(task, style)}`,
+    ...factLines(facts, style),
+  ];
+  for (const { text } of task.messages)
+    lines.push("", ...text.split("\n").map((line) => `  ${showLine(line, style.colour)}`));
   section(lines, "Values", Object.entries(outputs.values), style);
-  section(lines, "Artifacts", outputs.artifacts.map(({ key, path, sizeBytes }) => [key, `${path}  ${formatBytes(sizeBytes)}`] as const), style);
+  section(
+    lines,
+    "Artifacts",
+    outputs.artifacts.map(({ key, path, sizeBytes }) => [key, `${path}  ${formatBytes(sizeBytes)}`] as const),
+    style,
+  );
   section(lines, "Links", Object.entries(outputs.links), style);
-  if (outputs.problems.length > 0) lines.push("", `${countOf(outputs.problems.length, "problem")}; \`--json\` lists them.`);
+  if (outputs.problems.length > 0)
+    lines.push("", `${countOf(outputs.problems.length, "problem")}; \`--json\` lists them.`);
   return lines;
 }
 
 function resultWords(task: TaskJson, style: Style): string {
   const { status } = task;
   if (status.result === "failed") {
-    const words = status.aborted === "timed-out" ? "timed out" : status.aborted === "refused" ? "could not start" : status.aborted === "lost" ? "lost" : endingWords({ ...task, reason: null });
+    const words =
+      status.aborted === "timed-out"
+        ? "timed out"
+        : status.aborted === "refused"
+          ? "could not start"
+          : status.aborted === "lost"
+            ? "lost"
+            : endingWords({ ...task, reason: null });
     return style.red(words);
   }
   if (status.finished === "cacheHit") return "from cache";
@@ -113,5 +136,9 @@ function factLines(facts: readonly (readonly [string, string])[], style: Style):
 function section(lines: string[], title: string, entries: readonly (readonly [string, string])[], style: Style): void {
   if (entries.length === 0) return;
   const width = Math.max(...entries.map(([name]) => name.length));
-  lines.push("", style.bold(title), ...entries.map(([name, value]) => `  ${pad(printable(name), width)}  ${printable(value)}`));
+  lines.push(
+    "",
+    style.bold(title),
+    ...entries.map(([name, value]) => `  ${pad(printable(name), width)}  ${printable(value)}`),
+  );
 }

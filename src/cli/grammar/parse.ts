@@ -23,7 +23,12 @@ export function parseInvocation(program: Program, argv: readonly string[]): Invo
   if (first === "--version" || first === "-V") return { kind: "version" };
   if (first === "help") return { kind: "help", about: topicOf(program, argv.slice(1)) };
   if (first.startsWith("-") && first !== "-") {
-    throw usage(program, null, `Cannot start with ${quote(first)}: the command comes first`, "For example: `mesh run --target build`.");
+    throw usage(
+      program,
+      null,
+      `Cannot start with ${quote(first)}: the command comes first`,
+      "For example: `mesh run --target build`.",
+    );
   }
   const { spec, rest } = resolveCommand(program, argv);
   if (!("name" in spec)) return { kind: "help", about: spec };
@@ -42,7 +47,10 @@ function topicOf(program: Program, words: readonly string[]): CommandSpec | Grou
   return named.length === 0 ? null : resolveCommand(program, named).spec;
 }
 
-function resolveCommand(program: Program, argv: readonly string[]): { spec: CommandSpec | GroupName; rest: readonly string[] } {
+function resolveCommand(
+  program: Program,
+  argv: readonly string[],
+): { spec: CommandSpec | GroupName; rest: readonly string[] } {
   const commands = commandsOf(program);
   const [first = "", second] = argv;
   const exact = commands.find((command) => command.name === first);
@@ -50,7 +58,12 @@ function resolveCommand(program: Program, argv: readonly string[]): { spec: Comm
   const group = commands.filter((command) => command.name.startsWith(`${first} `));
   if (group.length === 0) {
     const names = new Set(commands.map((command) => command.name.split(" ")[0] ?? ""));
-    throw usage(program, null, `Cannot run ${quote(`mesh ${first}`)}: there is no such command`, didYouMean("mesh ", first, names));
+    throw usage(
+      program,
+      null,
+      `Cannot run ${quote(`mesh ${first}`)}: there is no such command`,
+      didYouMean("mesh ", first, names),
+    );
   }
   const inGroup = group.find((command) => command.name === `${first} ${second ?? ""}`);
   if (inGroup) return { spec: inGroup, rest: argv.slice(2) };
@@ -63,7 +76,8 @@ function resolveCommand(program: Program, argv: readonly string[]): { spec: Comm
     program,
     null,
     `Cannot run ${quote(`mesh ${first} ${second}`)}: there is no such command`,
-    didYouMean(`mesh ${first} `, second, names) ?? `There are ${sentenceList(names.map((name) => `\`mesh ${first} ${name}\``))}.`,
+    didYouMean(`mesh ${first} `, second, names) ??
+      `There are ${sentenceList(names.map((name) => `\`mesh ${first} ${name}\``))}.`,
   );
 }
 
@@ -108,15 +122,31 @@ function parseArguments(program: Program, spec: CommandSpec, argv: readonly stri
   return new Arguments(values, words, new Set(Object.keys(flags)));
 }
 
-function flagName(program: Program, spec: CommandSpec, flags: Readonly<Record<string, FlagSpec>>, written: string): string {
+function flagName(
+  program: Program,
+  spec: CommandSpec,
+  flags: Readonly<Record<string, FlagSpec>>,
+  written: string,
+): string {
   const long = written.startsWith("--") ? written.slice(2) : null;
   const found = long === null ? Object.keys(flags).find((name) => `-${flags[name]?.short ?? ""}` === written) : long;
   if (found !== undefined && Object.hasOwn(flags, found)) return found;
   const hint = long === null ? null : didYouMean("--", long, Object.keys(flags));
-  throw usage(program, spec, `Cannot understand ${quote(written)}: ${quote(`mesh ${spec.name}`)} has no such flag`, hint);
+  throw usage(
+    program,
+    spec,
+    `Cannot understand ${quote(written)}: ${quote(`mesh ${spec.name}`)} has no such flag`,
+    hint,
+  );
 }
 
-function checkValue(program: Program, spec: CommandSpec, name: string, flag: FlagSpec | undefined, value: string): void {
+function checkValue(
+  program: Program,
+  spec: CommandSpec,
+  name: string,
+  flag: FlagSpec | undefined,
+  value: string,
+): void {
   if (flag?.kind === "integer" && !(/^\d{1,9}$/.test(value) && Number(value) > 0)) {
     throw usage(program, spec, `Cannot read --${name} ${quote(value)}: a whole number above 0 is expected`, null);
   }
@@ -132,17 +162,32 @@ function checkWords(program: Program, spec: CommandSpec, words: readonly string[
   if (words.length < least) {
     // with optional ones before it, the last name is the one that is always needed
     const missing = spec.positionals.filter((positional) => !positional.optional)[words.length];
-    throw usage(program, spec, `Cannot run ${quote(`mesh ${spec.name}`)} without ${missing?.name ?? "more"}: ${missing?.brief ?? ""}`, null);
+    throw usage(
+      program,
+      spec,
+      `Cannot run ${quote(`mesh ${spec.name}`)} without ${missing?.name ?? "more"}: ${missing?.brief ?? ""}`,
+      null,
+    );
   }
   if (words.length > most) {
     const extra = words[most] ?? "";
-    throw usage(program, spec, `Cannot understand ${quote(extra)}: ${quote(`mesh ${spec.name} ${positionalsText(spec)}`.trim())} takes no more`, null);
+    throw usage(
+      program,
+      spec,
+      `Cannot understand ${quote(extra)}: ${quote(`mesh ${spec.name} ${positionalsText(spec)}`.trim())} takes no more`,
+      null,
+    );
   }
   spec.positionals.forEach((positional, index) => {
     const word = words[index];
     if (word === undefined || !positional.choices || positional.choices.includes(word)) return;
     const choices = sentenceList(positional.choices, "or");
-    throw usage(program, spec, `Cannot read ${quote(word)}: ${choices} is expected`, didYouMean("", word, positional.choices));
+    throw usage(
+      program,
+      spec,
+      `Cannot read ${quote(word)}: ${choices} is expected`,
+      didYouMean("", word, positional.choices),
+    );
   });
 }
 
@@ -152,7 +197,10 @@ function didYouMean(prefix: string, word: string, candidates: Iterable<string>):
 }
 
 function usage(program: Program, spec: CommandSpec | null, message: string, hint: string | null): MeshError {
-  const where = spec === null ? `\`${program.name} help\` lists the commands.` : `\`${program.name} ${spec.name} --help\` shows all it takes.`;
+  const where =
+    spec === null
+      ? `\`${program.name} help\` lists the commands.`
+      : `\`${program.name} ${spec.name} --help\` shows all it takes.`;
   return new MeshError("usage.invalid", message, { hint: hint === null ? where : `${hint} ${where}` });
 }
 

@@ -6,7 +6,8 @@ const LONGEST_LINE = 32 * 1024;
 
 // CSI sequences that set colours are kept: ESC [ numbers m
 // oxlint-disable-next-line no-control-regex
-const SEQUENCE = /\u001b(?:\[[0-9;:<=>?]*[ -/]*[@-~]|[\]PX^_][^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)?|[ -/]*[0-~])?/g;
+const SEQUENCE =
+  /\u001b(?:\[[0-9;:<=>?]*[ -/]*[@-~]|[\]PX^_][^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)?|[ -/]*[0-~])?/g;
 // oxlint-disable-next-line no-control-regex
 const COLOUR = /^\u001b\[[0-9;:]*m$/;
 // oxlint-disable-next-line no-control-regex

@@ -76,7 +76,12 @@ export class LiveReporter implements RunReporter {
     const { columns, rows } = this.#options.terminal.size();
     // the last column stays free: a full line would leave the cursor in the state before a wrap
     const width = Math.max(1, columns - 1);
-    const frame = frameLines(this.#progress, this.#options.now(), { width, height: Math.max(2, rows - 1) }, this.#options.style);
+    const frame = frameLines(
+      this.#progress,
+      this.#options.now(),
+      { width, height: Math.max(2, rows - 1) },
+      this.#options.style,
+    );
     const staying = this.#take();
     if (this.#progress.counts.running > 0) staying.push(...this.#history.flushHits());
     this.#screen.update(

@@ -23,7 +23,14 @@ describe("mesh cache", () => {
 
   test("ls shows results with what is not known left out", async () => {
     const archive = new FakeArchive([]);
-    const common = { cacheKey: `sha256:${"ab".repeat(32)}`, task: "build", definition: "/p/tasks.yml", run: "01jb0000000000000r", madeAtMs: NOW_MS, usedAtMs: NOW_MS };
+    const common = {
+      cacheKey: `sha256:${"ab".repeat(32)}`,
+      task: "build",
+      definition: "/p/tasks.yml",
+      run: "01jb0000000000000r",
+      madeAtMs: NOW_MS,
+      usedAtMs: NOW_MS,
+    };
     archive.entries = [
       { ...common, durationMs: 1_500, sizeBytes: 2_048 },
       { ...common, task: "old", durationMs: null, sizeBytes: null },
@@ -37,16 +44,30 @@ describe("mesh cache", () => {
 
   test("prune reads sizes and times, and refuses what is neither", async () => {
     const archive = new FakeArchive([]);
-    const said = await runCommand(fakeContext({ archive }), "cache", "prune", "--to", "10gb", "--older-than", "30d", "--dry-run");
+    const said = await runCommand(
+      fakeContext({ archive }),
+      "cache",
+      "prune",
+      "--to",
+      "10gb",
+      "--older-than",
+      "30d",
+      "--dry-run",
+    );
     expect(archive.pruneOptions).toEqual({ toBytes: 10 * 2 ** 30, olderThanMs: 30 * 86_400_000, dryRun: true });
     expect(said.out).toBe("Would remove 2 results, 1 layer and 0 blobs: 1 KiB. 0 B would remain.\n");
     expect((await runCommand(fakeContext(), "cache", "prune", "--to", "much")).error?.code).toBe("usage.invalid");
-    expect((await runCommand(fakeContext(), "cache", "prune", "--corrupt", "--dry-run")).error?.code).toBe("usage.invalid");
+    expect((await runCommand(fakeContext(), "cache", "prune", "--corrupt", "--dry-run")).error?.code).toBe(
+      "usage.invalid",
+    );
   });
 
   test("verify exits with 5 when something is damaged", async () => {
     const archive = new FakeArchive([]);
-    expect(await runCommand(fakeContext({ archive }), "cache", "verify")).toMatchObject({ code: 0, out: "✓ Everything in the cache matches its hashes.\n" });
+    expect(await runCommand(fakeContext({ archive }), "cache", "verify")).toMatchObject({
+      code: 0,
+      out: "✓ Everything in the cache matches its hashes.\n",
+    });
     archive.damages = [{ kind: "blob", name: "sha256:1", problem: "its bytes have another digest" }];
     const said = await runCommand(fakeContext({ archive }), "cache", "verify");
     expect([said.code, said.out.split("\n")[0]]).toEqual([5, "✗ blob sha256:1: its bytes have another digest"]);
@@ -54,8 +75,20 @@ describe("mesh cache", () => {
 });
 
 test("abilityLines() puts the remedy below what is missing", () => {
-  const ability = (title: string, holds: boolean, more: Partial<Ability> = {}): Ability => ({ name: title, title, holds, required: false, detail: "found", remedy: "do this", ...more });
-  const abilities = [ability("git", true), ability("nat", false), ability("user namespaces", false, { required: true, detail: "EPERM", remedy: "line 1\nline 2" })];
+  const ability = (title: string, holds: boolean, more: Partial<Ability> = {}): Ability => ({
+    name: title,
+    title,
+    holds,
+    required: false,
+    detail: "found",
+    remedy: "do this",
+    ...more,
+  });
+  const abilities = [
+    ability("git", true),
+    ability("nat", false),
+    ability("user namespaces", false, { required: true, detail: "EPERM", remedy: "line 1\nline 2" }),
+  ];
   expect(abilityLines(abilities, false, makeStyle(false))).toEqual([
     "✓ git              found",
     "- nat              found",

@@ -11,7 +11,11 @@ const OLDER = "01ja0000000000000r";
 function twoRuns(): FakeArchive {
   const outputs = { values: { version: "1.2" }, artifacts: [], links: {}, testResults: [], problems: [] };
   return new FakeArchive([
-    runJson([taskJson("lint", STATUS.hit), taskJson("build", STATUS.succeeded, { outputs }), taskJson("test", STATUS.failed, { exitCode: 2 })]),
+    runJson([
+      taskJson("lint", STATUS.hit),
+      taskJson("build", STATUS.succeeded, { outputs }),
+      taskJson("test", STATUS.failed, { exitCode: 2 }),
+    ]),
     runJson([taskJson("old", STATUS.succeeded)], { id: OLDER }),
   ]);
 }
@@ -35,7 +39,9 @@ describe("mesh runs list", () => {
   test("calls a run whose process is gone interrupted", async () => {
     const archive = twoRuns();
     archive.interrupted = true;
-    expect((await runCommand(fakeContext({ archive }), "runs", "-n", "1")).out).toContain("!  01jb000000  tasks.yml  interrupted");
+    expect((await runCommand(fakeContext({ archive }), "runs", "-n", "1")).out).toContain(
+      "!  01jb000000  tasks.yml  interrupted",
+    );
   });
 });
 
@@ -62,9 +68,15 @@ describe("mesh results", () => {
   });
 
   test("finds a run by the start of its id, and refuses one that is not unique or not there", async () => {
-    expect(await runCommand(fakeContext({ archive: twoRuns() }), "results", "01ja", "--json")).toMatchObject({ code: 0 });
+    expect(await runCommand(fakeContext({ archive: twoRuns() }), "results", "01ja", "--json")).toMatchObject({
+      code: 0,
+    });
     const many = await runCommand(fakeContext({ archive: twoRuns() }), "results", "01j");
-    expect([many.code, many.error?.code, many.error?.hint]).toEqual([2, "run.not-found", `They are ${RUN_ID}, ${OLDER}.`]);
+    expect([many.code, many.error?.code, many.error?.hint]).toEqual([
+      2,
+      "run.not-found",
+      `They are ${RUN_ID}, ${OLDER}.`,
+    ]);
     expect((await runCommand(fakeContext({ archive: twoRuns() }), "results", "zz")).error?.code).toBe("run.not-found");
     expect((await runCommand(fakeContext({ archive: twoRuns() }), "results", "%")).error?.code).toBe("run.not-found");
   });
@@ -96,13 +108,24 @@ describe("mesh logs", () => {
   });
 
   test("takes out of a terminal's way what would move its cursor", async () => {
-    const said = await runCommand(fakeContext({ archive: withLog(whole), terminal: true }), "logs", "build", "--stdout");
+    const said = await runCommand(
+      fakeContext({ archive: withLog(whole), terminal: true }),
+      "logs",
+      "build",
+      "--stdout",
+    );
     expect(said.out).toBe("out 1\n\n[... 2 KiB left out ...]\n");
     expect(said.err).toBe("");
   });
 
   test("prints times and JSON lines", async () => {
-    const timed = await runCommand(fakeContext({ archive: withLog(whole) }), "logs", "build", "--stderr", "--timestamps");
+    const timed = await runCommand(
+      fakeContext({ archive: withLog(whole) }),
+      "logs",
+      "build",
+      "--stderr",
+      "--timestamps",
+    );
     expect(timed.err).toBe("1970-01-01T00:00:01.000Z err\n");
     const json = await runCommand(fakeContext({ archive: withLog(whole) }), "logs", "build", "--json");
     expect(json.out.split("\n")[1]).toBe('{"droppedBytes":2048,"at":"1970-01-01T00:00:00.500Z"}');
@@ -110,7 +133,13 @@ describe("mesh logs", () => {
 
   test("follows a log that grows until it is whole, and repeats nothing", async () => {
     const growing = { kind: "growing", startedAtMs: 0, frames: frames.slice(0, 1), nextOffset: 20 } as const;
-    const said = await runCommand(fakeContext({ archive: withLog({ kind: "waiting" }, growing, whole) }), "logs", RUN_ID, "build", "--follow");
+    const said = await runCommand(
+      fakeContext({ archive: withLog({ kind: "waiting" }, growing, whole) }),
+      "logs",
+      RUN_ID,
+      "build",
+      "--follow",
+    );
     // the run is over, so a task that waits will never start
     expect(said.error?.message).toBe("Cannot show the log of build: it has not started");
     const live = await runCommand(fakeContext({ archive: withLog(growing, whole) }), "logs", "build", "--follow");
@@ -137,7 +166,14 @@ test("framesAfter() cuts inside a frame and counts what was dropped", () => {
 });
 
 describe("mesh why", () => {
-  const common = { task: "build", run: RUN_ID, cacheKey: "sha256:1", status: STATUS.succeeded, cacheHitFrom: null, partsKept: true };
+  const common = {
+    task: "build",
+    run: RUN_ID,
+    cacheKey: "sha256:1",
+    status: STATUS.succeeded,
+    cacheHitFrom: null,
+    partsKept: true,
+  };
 
   async function why(answer: object): Promise<string> {
     const archive = twoRuns();
@@ -162,7 +198,11 @@ describe("mesh why", () => {
   test("has a word for every other case", async () => {
     expect(await why({})).toBe("build ran because there was no earlier result of it.\n");
     expect(await why({ partsKept: false })).toStartWith("build left no result");
-    expect(await why({ status: STATUS.hit, cacheHitFrom: OLDER })).toStartWith("build came from the cache: run 01ja000000 made the same key.");
-    expect(await why({ status: STATUS.skipped, cacheKey: null })).toStartWith("build has no cache key: it was skipped before one was made.");
+    expect(await why({ status: STATUS.hit, cacheHitFrom: OLDER })).toStartWith(
+      "build came from the cache: run 01ja000000 made the same key.",
+    );
+    expect(await why({ status: STATUS.skipped, cacheKey: null })).toStartWith(
+      "build has no cache key: it was skipped before one was made.",
+    );
   });
 });

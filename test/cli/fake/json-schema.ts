@@ -17,7 +17,8 @@ export interface Schema {
 
 /** Faults of a value, by path; properties that the schema does not name are faults as well. */
 export function schemaFaults(value: unknown, schema: Schema, root: Schema, at = "$"): readonly string[] {
-  if (schema.$ref !== undefined) return schemaFaults(value, root.$defs?.[schema.$ref.slice("#/$defs/".length)] ?? {}, root, at);
+  if (schema.$ref !== undefined)
+    return schemaFaults(value, root.$defs?.[schema.$ref.slice("#/$defs/".length)] ?? {}, root, at);
   if (schema.oneOf) {
     const answers = schema.oneOf.map((one) => schemaFaults(value, one, root, at));
     if (answers.filter((faults) => faults.length === 0).length === 1) return [];
@@ -25,17 +26,27 @@ export function schemaFaults(value: unknown, schema: Schema, root: Schema, at = 
   }
   const faults: string[] = [];
   const types = typeof schema.type === "string" ? [schema.type] : schema.type;
-  if (types && !types.includes(typeOf(value)) && !(types.includes("number") && typeOf(value) === "integer")) faults.push(`${at}: is ${typeOf(value)}, not ${types.join(" or ")}`);
+  if (types && !types.includes(typeOf(value)) && !(types.includes("number") && typeOf(value) === "integer"))
+    faults.push(`${at}: is ${typeOf(value)}, not ${types.join(" or ")}`);
   if ("const" in schema && value !== schema.const) faults.push(`${at}: is not ${String(schema.const)}`);
   if (schema.enum && !schema.enum.includes(value)) faults.push(`${at}: ${JSON.stringify(value)} is not in the list`);
-  if (schema.pattern !== undefined && typeof value === "string" && !new RegExp(schema.pattern).test(value)) faults.push(`${at}: ${value} does not match`);
-  if (schema.minimum !== undefined && typeof value === "number" && value < schema.minimum) faults.push(`${at}: ${value} is too small`);
-  if (Array.isArray(value) && schema.items) value.forEach((item, index) => faults.push(...schemaFaults(item, schema.items ?? {}, root, `${at}[${index}]`)));
-  if (typeOf(value) === "object" && (schema.properties || schema.additionalProperties)) faults.push(...objectFaults(value as Readonly<Record<string, unknown>>, schema, root, at));
+  if (schema.pattern !== undefined && typeof value === "string" && !new RegExp(schema.pattern).test(value))
+    faults.push(`${at}: ${value} does not match`);
+  if (schema.minimum !== undefined && typeof value === "number" && value < schema.minimum)
+    faults.push(`${at}: ${value} is too small`);
+  if (Array.isArray(value) && schema.items)
+    value.forEach((item, index) => faults.push(...schemaFaults(item, schema.items ?? {}, root, `${at}[${index}]`)));
+  if (typeOf(value) === "object" && (schema.properties || schema.additionalProperties))
+    faults.push(...objectFaults(value as Readonly<Record<string, unknown>>, schema, root, at));
   return faults;
 }
 
-function objectFaults(value: Readonly<Record<string, unknown>>, schema: Schema, root: Schema, at: string): readonly string[] {
+function objectFaults(
+  value: Readonly<Record<string, unknown>>,
+  schema: Schema,
+  root: Schema,
+  at: string,
+): readonly string[] {
   const faults = (schema.required ?? []).filter((name) => !(name in value)).map((name) => `${at}.${name}: is missing`);
   for (const [name, item] of Object.entries(value)) {
     const known = schema.properties?.[name] ?? schema.additionalProperties;

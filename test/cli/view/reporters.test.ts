@@ -42,7 +42,13 @@ describe("PlainReporter", () => {
     const keys = Array.from({ length: 1_000 }, (_, index) => `t${index}`);
     reporter.event(runStarted(keys.map((key) => node(key))));
     for (const key of keys) reporter.event(hit(key));
-    reporter.finished(runJson(keys.map((key) => taskJson(key, STATUS.hit)), { durationMs: 41 }), RERUN);
+    reporter.finished(
+      runJson(
+        keys.map((key) => taskJson(key, STATUS.hit)),
+        { durationMs: 41 },
+      ),
+      RERUN,
+    );
     expect(out.text).toBe("✓ 1,000 tasks: all from cache in 41 ms  run 01jb000000\n");
   });
 
@@ -93,7 +99,12 @@ describe("LiveReporter", () => {
     at(200);
     expect(terminal.lines.slice(0, 2)).toEqual(["= lint   from cache", "✓ build  1.0 s"]);
     reporter.finished(SUMMARY, RERUN);
-    expect(terminal.lines).toEqual(["= lint   from cache", "✓ build  1.0 s", "✓ 2 tasks: 1 from cache, 1 executed in 1.2 s  run 01jb000000", ""]);
+    expect(terminal.lines).toEqual([
+      "= lint   from cache",
+      "✓ build  1.0 s",
+      "✓ 2 tasks: 1 from cache, 1 executed in 1.2 s  run 01jb000000",
+      "",
+    ]);
     expect(isTicking()).toBe(false);
     expect(terminal.cursorHidden).toBe(false);
   });
@@ -129,8 +140,19 @@ describe("JsonReporter", () => {
     reporter.output("a", "stdout", bytes("é").slice(1));
     reporter.event(finished("a", { result: "failed", exitCode: 1 }));
     reporter.finished(SUMMARY);
-    const lines = out.text.trimEnd().split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
-    expect(lines.map((line) => line["event"])).toEqual(["run-started", "task-started", "task-output", "task-output", "task-finished", "task-skipped", undefined]);
+    const lines = out.text
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(lines.map((line) => line["event"])).toEqual([
+      "run-started",
+      "task-started",
+      "task-output",
+      "task-output",
+      "task-finished",
+      "task-skipped",
+      undefined,
+    ]);
     expect(lines[0]).toEqual({
       event: "run-started",
       run: "01jb0000000000000r",
