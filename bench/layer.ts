@@ -3,7 +3,20 @@
 //
 //   bun bench/layer.ts [--rounds N] [--megabytes N]
 
-import { closeSync, ftruncateSync, lstatSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, readSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  ftruncateSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Store } from "../src/store/io/store.ts";
@@ -38,7 +51,9 @@ async function compare(title: string, home: string, rounds: number, make: (root:
     rmSync(`${home}/store-${round}`, { recursive: true, force: true });
   }
   const ratio = median(commitMs) / median(bareMs);
-  console.log(`${title}: commit ${median(commitMs).toFixed(0)} ms, bare loop ${median(bareMs).toFixed(0)} ms, ratio ${ratio.toFixed(2)} (limit 1.30)`);
+  console.log(
+    `${title}: commit ${median(commitMs).toFixed(0)} ms, bare loop ${median(bareMs).toFixed(0)} ms, ratio ${ratio.toFixed(2)} (limit 1.30)`,
+  );
 }
 
 function measure(...args: string[]): number {
@@ -59,7 +74,8 @@ function bare(root: string): void {
         if (stat.size < chunk.length) hasher.update(readFileSync(path));
         else {
           const fd = openSync(path, "r");
-          for (let length = readSync(fd, chunk); length > 0; length = readSync(fd, chunk)) hasher.update(chunk.subarray(0, length));
+          for (let length = readSync(fd, chunk); length > 0; length = readSync(fd, chunk))
+            hasher.update(chunk.subarray(0, length));
           closeSync(fd);
         }
         hasher.digest("hex");
@@ -82,7 +98,10 @@ function makeSmall(root: string): void {
     const path = `${root}/workspace/package-${directory}/src`;
     mkdirSync(path, { recursive: true });
     for (let file = 0; file < SMALL_FILES / DIRECTORIES; file++) {
-      writeFileSync(`${path}/file-${file}.ts`, `export const value${file} = ${directory};\n`.repeat(1 + ((file * 7) % 60)));
+      writeFileSync(
+        `${path}/file-${file}.ts`,
+        `export const value${file} = ${directory};\n`.repeat(1 + ((file * 7) % 60)),
+      );
     }
   }
 }

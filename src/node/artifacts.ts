@@ -10,11 +10,12 @@ import { resolveInStack } from "../store/io/stack-path.ts";
 import type { Store } from "../store/io/store.ts";
 import { CONTEXT } from "../store/paths.ts";
 import type { Artifact, TestResultFile } from "../store/result.ts";
+import type { Written } from "./outputs.ts";
 import type { CommandWork } from "./work.ts";
 
 export interface LeftBehind {
   readonly work: CommandWork;
-  readonly io: string;
+  readonly written: Written;
   /** The task's filesystem, topmost first: its upper directory, then its layers. */
   readonly roots: readonly string[];
   readonly store: Store;
@@ -30,8 +31,8 @@ export async function collectArtifacts(left: LeftBehind, required: boolean): Pro
       throw taskFault(`Cannot take artifact ${printable(key)}: the task left nothing at ${printable(path)}`, "Only files that this task or those it uses wrote can be artifacts.");
     }
   }
-  const folder = join(left.io, "artifacts");
-  const names = readNames(folder);
+  const folder = left.written.path("artifacts");
+  const names = left.written.names("artifacts");
   if (names.length > LIMITS.outputEntries) throw taskFault(`Cannot take ${names.length} artifacts: ${LIMITS.outputEntries} are the most`, "Put them into one folder.");
   for (const name of names) {
     if (artifacts.some(({ key }) => key === name)) {
@@ -54,8 +55,8 @@ export async function collectTestResults(left: LeftBehind): Promise<readonly Tes
       if (found?.kind === "file") await add(path, found.path, { framework, language });
     }
   }
-  const folder = join(left.io, "test-results");
-  for (const name of readNames(folder)) {
+  const folder = left.written.path("test-results");
+  for (const name of left.written.names("test-results")) {
     if (lstatSync(join(folder, name)).isFile()) await add(name, join(folder, name), { framework: null, language: null });
   }
   return files.slice(0, LIMITS.outputEntries);

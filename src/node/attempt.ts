@@ -14,7 +14,7 @@ import type { ImageSettings, LogRef, TaskResult } from "../store/result.ts";
 import { type LeftBehind, collectArtifacts, collectTestResults } from "./artifacts.ts";
 import { cloneVariables, executeClone } from "./clone.ts";
 import { type AttemptEnd, executeCommand } from "./execute.ts";
-import { readEntries } from "./outputs.ts";
+import { Written } from "./outputs.ts";
 import { findProblems } from "./problems.ts";
 import type { CommandWork, TaskWork } from "./work.ts";
 
@@ -40,6 +40,8 @@ export interface Attempted {
   readonly result: TaskResult;
   /** For the user, beside the log. */
   readonly messages: readonly string[];
+  /** Whether the scratch is as it was before. */
+  readonly clean: boolean;
 }
 
 const NO_USE = { cpuMs: 0, memoryBytesMax: null } as const;
@@ -53,9 +55,10 @@ type Left = Partial<Omit<TaskResult, "key" | "log">>;
 export async function attempt(work: TaskWork, context: AttemptContext): Promise<Attempted> {
   const startedAtMs = Date.now();
   const started = performance.now();
-  const finish = (end: AttemptEnd, left: Left, log: LogRef, messages: readonly string[] = []): Attempted => ({
+  const finish = (end: AttemptEnd, left: Left, log: LogRef, messages: readonly string[] = [], clean = false): Attempted => ({
     end,
     messages: [...end.messages, ...messages],
+    clean,
     result: {
       key: work.key,
       identity: work.identity,
@@ -85,7 +88,7 @@ export async function attempt(work: TaskWork, context: AttemptContext): Promise<
         const end = await executeCommand(work, context);
         const log = await context.log.finish();
         const collected = await collect(work, end, log, context);
-        return finish(collected.end, collected.left, log, collected.messages);
+        return finish(collected.end, collected.left, log, collected.messages, collected.clean);
       }
       case "checkout":
         return finish(DONE, { layer: work.layer }, await context.log.finish());
@@ -107,32 +110,35 @@ interface Collected {
   readonly end: AttemptEnd;
   readonly left: Left;
   readonly messages: readonly string[];
+  /** Whether the scratch is as it was before. */
+  readonly clean: boolean;
 }
 
 /** Reads back what a command left. What it wrote wrongly makes the task fail, and is said. */
 async function collect(work: CommandWork, end: AttemptEnd, log: LogRef, context: AttemptContext): Promise<Collected> {
   const { store, scratch } = context;
-  const io = scratch.io;
+  const written = new Written(scratch.io);
   const roots = [scratch.upper, ...work.stack.layers.toReversed().map(({ digest }) => store.layers.directory(digest))];
-  const behind: LeftBehind = { work, io, roots, store };
+  const behind: LeftBehind = { work, written, roots, store };
   try {
-    const errors = Object.values(readEntries(io, "errors"));
+    const errors = Object.values(written.entries("errors"));
     const left: Left = {
-      values: readEntries(io, "values"),
-      env: variablesOf(io),
+      values: written.entries("values"),
+      env: variablesOf(written),
       artifacts: await collectArtifacts(behind, end.succeeded),
-      links: readEntries(io, "links"),
+      links: written.entries("links"),
       errors,
       testResults: await collectTestResults(behind),
       problems: findProblems(work, roots, () => textOfLog(store, log)),
-      image: imageOf(io),
+      image: imageOf(written),
     };
-    if (!end.succeeded) return { end, left, messages: errors };
-    return { end, left: { ...left, layer: await commitLayer(work, context) }, messages: errors };
+    if (!end.succeeded) return { end, left, messages: errors, clean: false };
+    const layer = await commitLayer(work, context);
+    return { end, left: { ...left, layer }, messages: errors, clean: written.isNothing && layer === EMPTY_LAYER };
   } catch (error) {
     if (!(error instanceof MeshError) || error.code !== "task.failed") throw error;
     const messages = [error.hint === "" ? error.message : `${error.message}. ${error.hint}`];
-    return { end: end.succeeded ? { ...end, succeeded: false, reason: "output-invalid" } : end, left: {}, messages };
+    return { end: end.succeeded ? { ...end, succeeded: false, reason: "output-invalid" } : end, left: {}, messages, clean: false };
   }
 }
 
@@ -153,16 +159,16 @@ function textOfLog(store: Store, log: LogRef): string {
     .join("");
 }
 
-function variablesOf(io: string): TaskResult["env"] {
+function variablesOf(written: Written): TaskResult["env"] {
   const variables: { name: string; value: string; cacheKey: "included" | "excluded" }[] = [];
-  for (const [name, value] of Object.entries(readEntries(io, "env"))) variables.push({ name, value, cacheKey: "included" });
-  for (const [name, value] of Object.entries(readEntries(io, "cache-key-excluded-env"))) variables.push({ name, value, cacheKey: "excluded" });
+  for (const [name, value] of Object.entries(written.entries("env"))) variables.push({ name, value, cacheKey: "included" });
+  for (const [name, value] of Object.entries(written.entries("cache-key-excluded-env"))) variables.push({ name, value, cacheKey: "excluded" });
   return variables;
 }
 
-function imageOf(io: string): ImageSettings | null {
-  const entries = readEntries(io, "image");
-  const labels = readEntries(io, "image/labels");
+function imageOf(written: Written): ImageSettings | null {
+  const entries = written.entries("image");
+  const labels = written.entries("image/labels");
   if (Object.keys(entries).length === 0 && Object.keys(labels).length === 0) return null;
   const text = (name: string) => entries[name] ?? null;
   return {

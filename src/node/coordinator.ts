@@ -198,6 +198,8 @@ export class Coordinator {
     const { work } = resolution;
     for (const text of work.warnings) this.#options.observer.notice?.("warning", `${key}: ${text}`);
     if (work.shared) {
+      const fresh = this.#executor.fresh(work.key);
+      if (fresh !== null) return this.#hit(key, round, work, fresh);
       const { results } = this.#options.machine.store;
       const hit = results.get(work.key, atMs);
       if (hit !== null) {

@@ -7,7 +7,7 @@ import { LIMITS } from "../base/limits.ts";
 import { formatBytes, formatDuration } from "../base/units.ts";
 import type { Backend, Bind, Execution, ExecutionExit, Scratch } from "../exec/backend.ts";
 import type { LogWriter } from "../store/io/log-writer.ts";
-import { needsFlattening, type Store } from "../store/io/store.ts";
+import type { Store } from "../store/io/store.ts";
 import { isEmptyLayer } from "../store/layer.ts";
 import { WORKSPACE_IN_TREE } from "../store/paths.ts";
 import type { Artifact } from "../store/result.ts";
@@ -122,8 +122,7 @@ const OTHER_LOWERS = 3;
 
 async function layerDirectories(work: CommandWork, store: Store): Promise<readonly string[]> {
   const digests = work.stack.layers.map(({ digest }) => digest);
-  const flat = needsFlattening(digests, OTHER_LOWERS) ? [(await store.layers.flatten(digests)).digest] : digests;
-  const directories = flat.map((digest) => store.layers.directory(digest));
+  const directories = digests.length === 0 ? [] : await store.layers.lowers(digests, { most: LIMITS.overlayLowers - OTHER_LOWERS });
   return work.hidden.length === 0 ? directories : [...directories, store.layers.mask(work.hidden, work.maskParents)];
 }
 

@@ -1,7 +1,7 @@
 // Attempts on this machine: takes room for them, runs them, keeps their results and says how they ended. It never
 // chooses a task; the run machine and the placing do.
 
-import { hexOf } from "../base/digest.ts";
+import { type Digest, hexOf } from "../base/digest.ts";
 import { MeshError } from "../base/errors.ts";
 import type { RunId } from "../base/ids.ts";
 import type { Backend } from "../exec/backend.ts";
@@ -10,6 +10,7 @@ import type { AttemptRef, FailureReason, RunEvent, TaskOutcome } from "../sched/
 import type { Store } from "../store/io/store.ts";
 import type { TaskResult } from "../store/result.ts";
 import { type Attempted, attempt } from "./attempt.ts";
+import { ResultBuffer } from "./result-buffer.ts";
 import type { ScratchPool } from "./scratch.ts";
 import type { TaskWork } from "./work.ts";
 
@@ -58,10 +59,17 @@ interface Running {
 export class Executor {
   readonly #options: ExecutorOptions;
   readonly #running = new Map<string, Running>();
+  readonly #results: ResultBuffer;
   readonly #ends = new Set<Promise<void>>();
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
+    this.#results = new ResultBuffer(options.machine.store, options.onFault);
+  }
+
+  /** A result that this run has made and not written yet. */
+  fresh(key: Digest): TaskResult | null {
+    return this.#results.get(key);
   }
 
   /** Attempts that hold room. */
@@ -86,6 +94,7 @@ export class Executor {
       gpuMemoryBytes: null,
       capacity: { ...ledger.capacity().total, gpus: [] },
       nowMs: Date.now(),
+      ended: this.#results.ended,
     });
     if (claim.kind !== "granted") {
       ledger.release(leaseId, generation);
@@ -115,6 +124,7 @@ export class Executor {
   async close(): Promise<void> {
     for (const running of this.#running.values()) running.kill.abort();
     await Promise.all(this.#ends);
+    this.#results.flush();
   }
 
   async #run(ref: AttemptRef, work: TaskWork): Promise<void> {
@@ -125,6 +135,7 @@ export class Executor {
     const started = performance.now();
     const scratch = machine.scratch.take();
     let outcome: TaskOutcome;
+    let clean = false;
     try {
       const attempted = await attempt(work, {
         store: machine.store,
@@ -141,28 +152,28 @@ export class Executor {
       });
       this.#keep(running, work, attempted);
       outcome = outcomeOf(attempted);
+      clean = attempted.clean;
     } catch (error) {
       if (!(error instanceof MeshError)) throw error;
       outcome = failedToRun(error, running.cancel.signal.aborted || running.kill.signal.aborted, Math.round(performance.now() - started));
     } finally {
       this.#release(running);
-      machine.scratch.give(scratch);
+      machine.scratch.give(scratch, clean);
     }
     onEvent({ kind: "task-finished", ...ref, atMs: Date.now(), outcome });
   }
 
   #keep(running: Running, work: TaskWork, { end, result }: Attempted): void {
-    const { machine, holds, onResult } = this.#options;
+    const { holds, onResult } = this.#options;
     if (!holds(running.ref)) return;
-    if (end.succeeded) machine.store.results.put(result, work.parts, work.ttlMs === null ? null : Date.now() + work.ttlMs);
+    if (end.succeeded) this.#results.keep(result, work.parts, work.ttlMs === null ? null : Date.now() + work.ttlMs);
     onResult(running.ref.key, work, result, end.succeeded);
   }
 
   #release({ ref, leaseId, generation, claim }: Running): void {
-    const { store, ledger } = this.#options.machine;
     this.#running.delete(ref.key);
-    ledger.release(leaseId, generation);
-    store.claims.release(claim);
+    this.#options.machine.ledger.release(leaseId, generation);
+    this.#results.release(claim);
   }
 }
 

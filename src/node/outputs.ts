@@ -37,29 +37,51 @@ export function makeIoFolders(io: string): void {
   for (const folder of IO_FOLDERS) mkdirSync(join(io, folder));
 }
 
-/**
- * Reads a folder of small text files as name to content; one trailing newline is not part of a value.
- * Throws `task.failed` when there are too many, one is too large, or one is no regular file.
- */
-export function readEntries(io: string, folder: IoFolder): Readonly<Record<string, string>> {
-  const names = readNames(join(io, folder));
-  if (names.length === 0) return NONE;
-  if (names.length > LIMITS.outputEntries) {
-    throw new MeshError("task.failed", `Cannot take ${names.length} entries of ${folder}: ${LIMITS.outputEntries} are the most`, { hint: "Write one file of many lines, or an artifact." });
+/** Names of what a task wrote, by folder. */
+export class Written {
+  readonly #io: string;
+  readonly #names: ReadonlyMap<IoFolder, readonly string[]>;
+
+  /** Lists the folders once. */
+  constructor(io: string) {
+    this.#io = io;
+    this.#names = new Map(IO_FOLDERS.map((folder) => [folder, namesIn(join(io, folder), folder)]));
   }
-  const entries: Record<string, string> = {};
-  for (const name of names) {
-    if (folder === "image" && name === "labels") continue;
-    entries[name] = readEntry(join(io, folder, name), `${folder}/${name}`);
+
+  /** Whether the task wrote nothing at all. */
+  get isNothing(): boolean {
+    for (const names of this.#names.values()) if (names.length > 0) return false;
+    return true;
   }
-  return entries;
+
+  names(folder: IoFolder): readonly string[] {
+    return this.#names.get(folder) ?? [];
+  }
+
+  path(folder: IoFolder): string {
+    return join(this.#io, folder);
+  }
+
+  /**
+   * A folder of small text files as name to content; one trailing newline is not part of a value.
+   * Throws `task.failed` when there are too many, one is too large, or one is no regular file.
+   */
+  entries(folder: IoFolder): Readonly<Record<string, string>> {
+    const names = this.names(folder);
+    if (names.length === 0) return NONE;
+    if (names.length > LIMITS.outputEntries) {
+      throw new MeshError("task.failed", `Cannot take ${names.length} entries of ${folder}: ${LIMITS.outputEntries} are the most`, { hint: "Write one file of many lines, or an artifact." });
+    }
+    return Object.fromEntries(names.map((name) => [name, readEntry(join(this.#io, folder, name), `${folder}/${name}`)]));
+  }
 }
 
 const NONE: Readonly<Record<string, string>> = Object.freeze({});
 
-function readNames(directory: string): readonly string[] {
+function namesIn(directory: string, folder: IoFolder): readonly string[] {
   try {
-    return readdirSync(directory).sort();
+    const names = readdirSync(directory).sort();
+    return folder === "image" ? names.filter((name) => name !== "labels") : names;
   } catch (error) {
     // the task may have removed the folder: then it wrote nothing there
     if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return [];

@@ -1,15 +1,18 @@
 // Private folders for task attempts, made ready and used again: a task that changed nothing leaves them as they were.
 
-import { mkdirSync, readdirSync, rmdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
+import { chmod, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import { errnoOf } from "../base/errors.ts";
 import type { Scratch } from "../exec/backend.ts";
 import type { Store } from "../store/io/store.ts";
-import { IO_FOLDERS, makeIoFolders } from "./outputs.ts";
+import { makeIoFolders } from "./outputs.ts";
 
 /** Hands out scratch folders of the store's temporary space, which names its owner: a crash is swept up by the next run. */
 export class ScratchPool implements AsyncDisposable {
   readonly #store: Store;
   readonly #idle: Scratch[] = [];
+  readonly #resets = new Set<Promise<void>>();
   #directory: string | null = null;
   #made = 0;
 
@@ -21,13 +24,21 @@ export class ScratchPool implements AsyncDisposable {
     return this.#idle.pop() ?? this.#make();
   }
 
-  /** Takes a scratch back. One that is clean is handed out again; what a task left in another goes in the background. */
-  give(scratch: Scratch): void {
-    if (resetWork(scratch.work) && isClean(scratch)) this.#idle.push(scratch);
-    else this.#store.discard(scratch.root);
+  /**
+   * Takes a scratch back, and makes it ready in the background. `clean`: the task changed no file and wrote no output; what
+   * another one left is removed.
+   */
+  give(scratch: Scratch, clean: boolean): void {
+    const reset = (clean ? resetWork(scratch.work) : Promise.resolve(false)).then((ready) => {
+      if (ready) this.#idle.push(scratch);
+      else this.#store.discard(scratch.root);
+    });
+    this.#resets.add(reset);
+    void reset.finally(() => this.#resets.delete(reset));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#resets);
     if (this.#directory !== null) this.#store.discard(this.#directory);
     this.#directory = null;
     await this.#store.settled();
@@ -46,24 +57,20 @@ export class ScratchPool implements AsyncDisposable {
   }
 }
 
-// The kernel leaves work/work and, for a volatile mount, a mark that refuses the next one.
-function resetWork(work: string): boolean {
+// The kernel leaves work/work, closed to all, and in it work/incompat/volatile/dirty, by which a volatile mount refuses to be
+// mounted again. Only that mark goes. Removing directories waits for the disk, so it is done beside the event loop.
+async function resetWork(work: string): Promise<boolean> {
+  const inner = join(work, "work");
+  const incompat = join(inner, "incompat");
+  const mark = join(incompat, "volatile");
   try {
-    for (const name of readdirSync(work)) {
-      if (name === "incompat") rmdirSync(join(work, name, "volatile"));
-      rmdirSync(join(work, name));
-    }
+    if (process.getuid?.() !== 0) for (const folder of [inner, incompat, mark]) await chmod(folder, 0o700);
+    await unlink(join(mark, "dirty"));
+    await rmdir(mark);
+    await rmdir(incompat);
     return true;
-  } catch {
-    return false;
-  }
-}
-
-function isClean(scratch: Scratch): boolean {
-  try {
-    if (readdirSync(scratch.upper).length > 0) return false;
-    return IO_FOLDERS.every((folder) => readdirSync(join(scratch.io, folder)).length === (folder === "image" ? 1 : 0));
-  } catch {
-    return false;
+  } catch (error) {
+    // a task that never began left nothing to reset
+    return errnoOf(error) === "ENOENT";
   }
 }

@@ -52,7 +52,10 @@ export function fitDemand(capacity: Capacity, taken: readonly Taken[], demand: D
   if (demand.memoryBytes > freeBytes) reasons.push({ kind: "memory", askedBytes: demand.memoryBytes, freeBytes });
   if (demand.gpus > gpus.length) reasons.push({ kind: "gpu", asked: demand.gpus, free: gpus.length });
   if (reasons.length > 0) return { fits: false, reasons };
-  return { fits: true, gpus: gpus.slice(0, demand.gpus).map((index) => ({ index, memoryBytes: demand.gpuMemoryBytes })) };
+  return {
+    fits: true,
+    gpus: gpus.slice(0, demand.gpus).map((index) => ({ index, memoryBytes: demand.gpuMemoryBytes })),
+  };
 }
 
 function freeGpus(capacity: Capacity, taken: readonly Taken[], memoryBytes: number | null): readonly number[] {

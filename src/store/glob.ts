@@ -26,7 +26,10 @@ const ANY_ONE = -2;
  */
 export function parseGlob(pattern: string): readonly Glob[] {
   if (pattern.length > MOST_CHARS) {
-    throw new MeshError("definition.invalid", `Cannot use a pattern of ${pattern.length} characters: at most ${MOST_CHARS}`);
+    throw new MeshError(
+      "definition.invalid",
+      `Cannot use a pattern of ${pattern.length} characters: at most ${MOST_CHARS}`,
+    );
   }
   const globs: Glob[] = [];
   for (const alternative of expandBraces(pattern)) {
@@ -115,7 +118,15 @@ function spreadDoubleStars(text: string): readonly string[] {
     const joint = index === 0 ? "" : "/";
     const inner = part === "**" ? -1 : part.search(/(?<!\\)\*\*/);
     const forms =
-      inner < 0 ? [part] : [part.replace(/\*{2,}/g, "*"), `${part.slice(0, inner)}*/**/*${part.slice(inner).replace(/^\*+/, "").replace(/\*{2,}/g, "*")}`];
+      inner < 0
+        ? [part]
+        : [
+            part.replace(/\*{2,}/g, "*"),
+            `${part.slice(0, inner)}*/**/*${part
+              .slice(inner)
+              .replace(/^\*+/, "")
+              .replace(/\*{2,}/g, "*")}`,
+          ];
     spread = spread.flatMap((before) => forms.map((form) => before + joint + form));
     if (spread.length > MOST_ALTERNATIVES) throw tooMany(text);
   }
@@ -179,5 +190,8 @@ function optionsOf(text: string, from: number, commas: readonly number[], to: nu
 
 function tooMany(pattern: string): MeshError {
   const shown = JSON.stringify(pattern.slice(0, 100));
-  return new MeshError("definition.invalid", `Cannot use pattern ${shown}: it has over ${MOST_ALTERNATIVES} alternatives`);
+  return new MeshError(
+    "definition.invalid",
+    `Cannot use pattern ${shown}: it has over ${MOST_ALTERNATIVES} alternatives`,
+  );
 }

@@ -28,7 +28,8 @@ export function singleId(uid: number, gid: number): IdMaps {
 /** The id inside of an id on disk. */
 export function insideId(ranges: readonly IdRange[], outside: number): number {
   for (const range of ranges) {
-    if (outside >= range.outside && outside - range.outside < range.count) return range.inside + outside - range.outside;
+    if (outside >= range.outside && outside - range.outside < range.count)
+      return range.inside + outside - range.outside;
   }
   return OVERFLOW_ID;
 }

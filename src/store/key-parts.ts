@@ -14,7 +14,12 @@ export function keyOf(parts: KeyParts): Digest {
 export type PartChange =
   | { readonly kind: "added" | "removed"; readonly part: string }
   | { readonly kind: "changed"; readonly part: string; readonly before: string; readonly after: string }
-  | { readonly kind: "list"; readonly part: string; readonly added: readonly string[]; readonly removed: readonly string[] };
+  | {
+      readonly kind: "list";
+      readonly part: string;
+      readonly added: readonly string[];
+      readonly removed: readonly string[];
+    };
 
 /** What differs between the parts of an earlier key and a later one, in the later one's order, then what only the earlier had. */
 export function compareParts(before: KeyParts, after: KeyParts): readonly PartChange[] {

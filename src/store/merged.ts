@@ -30,18 +30,66 @@ export function mergeWithSources(
 }
 
 function mergePlaced(trees: readonly Tree[], options: MergeOptions): readonly Placed[] {
+  const merged = fold(trees);
+  return options.asLayer ? withoutIdleWhiteouts(merged) : merged.filter((placed) => placed.entry.kind !== "whiteout");
+}
+
+function fold(trees: readonly Tree[]): readonly Placed[] {
   let merged: readonly Placed[] = [];
   for (const [layer, tree] of trees.entries()) {
-    const upper = tree.map((entry) => ({ entry, layer }));
+    const upper = tree.map((entry) => ({ entry, layer, merges: 1 }));
     merged = merged.length === 0 ? upper : overlay(merged, upper);
   }
-  return options.asLayer ? merged : merged.filter((placed) => placed.entry.kind !== "whiteout");
+  return merged;
+}
+
+/** A whiteout below an opaque directory hides nothing, and overlayfs would show its name. */
+function withoutIdleWhiteouts(placed: readonly Placed[]): readonly Placed[] {
+  let opaque: string | null = null;
+  return placed.filter(({ entry }) => {
+    if (opaque !== null && !isBelow(entry.path, opaque)) opaque = null;
+    if (opaque === null && entry.opaque) opaque = entry.path;
+    return opaque === null || entry.kind !== "whiteout";
+  });
+}
+
+/**
+ * Whether the kernel would show the name of a whiteout of this stack: it does so in a directory to which only one layer
+ * contributes, since it merges nothing there.
+ */
+export function showsWhiteouts(trees: readonly Tree[]): boolean {
+  const open: Placed[] = [];
+  for (const placed of fold(trees)) {
+    const { path, kind } = placed.entry;
+    while (open.length > 0 && !isBelow(path, open.at(-1)?.entry.path ?? "")) open.pop();
+    if (kind === "whiteout" && open.at(-1)?.merges === 1) return true;
+    if (kind === "directory") open.push(placed);
+  }
+  return false;
+}
+
+/**
+ * Directories to lay empty below a stack of layers, so that directories with whiteouts merge with something. Paths in tree
+ * order, with all directories above; none when there are no whiteouts.
+ */
+export function underlayDirectories(trees: readonly Tree[]): readonly string[] {
+  const directories = new Set<string>();
+  for (const tree of trees) {
+    for (const entry of tree) {
+      if (entry.kind !== "whiteout") continue;
+      for (let path = parentOf(entry.path); path !== "" && !directories.has(path); path = parentOf(path))
+        directories.add(path);
+    }
+  }
+  return [...directories].toSorted(comparePaths);
 }
 
 /** An entry and the number of the layer it comes from, 0 for the lowest. */
 interface Placed {
   readonly entry: TreeEntry;
   readonly layer: number;
+  /** Layers whose directories merge here, this one included. */
+  readonly merges: number;
 }
 
 /** A directory that a mask has to repeat with its own attributes, because something below it is hidden. */
@@ -71,8 +119,18 @@ export interface FilteredView {
 export function applyFilter(view: Tree, filter: Filter): FilteredView {
   const entries = view.filter((entry) => isBelow(entry.path, WORKSPACE_IN_TREE));
   if (filter.kind === "none") {
-    const keyTree = renumber(entries.map((entry) => ({ entry, layer: 0 })), false);
-    return { keyDigest: treeDigest(keyTree), keyTree, hidden: [], maskParents: [], keptCount: entries.length, unmatched: [] };
+    const keyTree = renumber(
+      entries.map((entry) => ({ entry, layer: 0, merges: 1 })),
+      false,
+    );
+    return {
+      keyDigest: treeDigest(keyTree),
+      keyTree,
+      hidden: [],
+      maskParents: [],
+      keptCount: entries.length,
+      unmatched: [],
+    };
   }
   const parents = parentIndexes(entries);
   const kept = new Uint8Array(entries.length);
@@ -97,7 +155,7 @@ export function applyFilter(view: Tree, filter: Filter): FilteredView {
     return kept[index] === 0 && (parent < 0 || kept[parent] === 1);
   });
   const keyTree = renumber(
-    entries.filter((_, index) => counted[index] === 1).map((entry) => ({ entry, layer: 0 })),
+    entries.filter((_, index) => counted[index] === 1).map((entry) => ({ entry, layer: 0, merges: 1 })),
     false,
   );
   return {
@@ -132,13 +190,14 @@ function overlay(lower: readonly Placed[], upper: readonly Placed[]): readonly P
     }
     below++;
     if (top.entry.kind === "directory" && under.entry.kind === "directory" && !top.entry.opaque) {
-      merged.push(under.entry.opaque ? { entry: { ...top.entry, opaque: true }, layer: top.layer } : top);
+      const entry = under.entry.opaque ? { ...top.entry, opaque: true } : top.entry;
+      merged.push({ entry, layer: top.layer, merges: under.merges + 1 });
       continue;
     }
     while (below < lower.length && isBelow(lower[below]?.entry.path ?? "", path)) below++;
     // A directory over something else ends the merge there: layers further down stay hidden.
     const closes = top.entry.kind === "directory" && under.entry.kind !== "directory";
-    merged.push(closes ? { entry: { ...top.entry, opaque: true }, layer: top.layer } : top);
+    merged.push(closes ? { ...top, entry: { ...top.entry, opaque: true } } : top);
   }
   while (below < lower.length) {
     const rest = lower[below++];

@@ -29,7 +29,7 @@ export function bytesOfName(text: string): Uint8Array {
 /** Decodes the longest valid sequences and escapes each byte that belongs to none. */
 function escapeInvalid(bytes: Uint8Array): string {
   let text = "";
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const length = sequenceLength(bytes, at);
     if (length === 0) text += String.fromCharCode(ESCAPE_BASE + (bytes[at] ?? 0));
     else text += STRICT.decode(bytes.subarray(at, at + length));

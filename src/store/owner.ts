@@ -12,7 +12,5 @@ export interface Owner {
 
 /** Whether two owners are the same process. */
 export function sameOwner(a: Owner, b: Owner): boolean {
-  return (
-    a.pid === b.pid && a.startTicks === b.startTicks && a.bootId === b.bootId && a.pidNamespace === b.pidNamespace
-  );
+  return a.pid === b.pid && a.startTicks === b.startTicks && a.bootId === b.bootId && a.pidNamespace === b.pidNamespace;
 }

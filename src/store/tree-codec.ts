@@ -110,8 +110,10 @@ function xattrList(value: Canonical | undefined): readonly Xattr[] {
   if (!Array.isArray(value)) throw new TypeError("xattrs are no list");
   if (value.length === 0) return NO_XATTRS;
   return value.map((pair: Canonical) => {
-    if (!Array.isArray(pair) || !(pair[1] instanceof Uint8Array)) throw new TypeError("an xattr is no pair");
-    return { name: name(pair[0]), value: pair[1] };
+    if (!Array.isArray(pair)) throw new TypeError("an xattr is no pair");
+    const [key, content] = pair as readonly Canonical[];
+    if (!(content instanceof Uint8Array)) throw new TypeError("an xattr is no bytes");
+    return { name: name(key), value: content };
   });
 }
 

@@ -8,7 +8,11 @@ export interface TreeChange {
 }
 
 /** Differences from `before` to `after` in path order, at most `limit`, and how many there are in all. */
-export function compareTrees(before: Tree, after: Tree, limit: number): { readonly changes: readonly TreeChange[]; readonly total: number } {
+export function compareTrees(
+  before: Tree,
+  after: Tree,
+  limit: number,
+): { readonly changes: readonly TreeChange[]; readonly total: number } {
   const changes: TreeChange[] = [];
   let total = 0;
   const add = (path: string, change: TreeChange["change"]): void => {

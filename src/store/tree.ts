@@ -1,7 +1,6 @@
 // A tree: what a directory holds, as a sorted list of entries whose canonical bytes are its identity. Times are not in it:
 // the same bytes are the same tree, whenever they were written. It never touches a disk.
 
-import { assert } from "../base/assert.ts";
 import type { Canonical } from "../base/canonical.ts";
 import { type Digest, hexOf } from "../base/digest.ts";
 import { MeshError } from "../base/errors.ts";
@@ -88,7 +87,11 @@ export function treeValue(tree: Tree): Canonical {
     entry.uid,
     entry.gid,
     entry.size,
-    entry.digest !== null ? Uint8Array.fromHex(hexOf(entry.digest)) : entry.target !== null ? nameValue(entry.target) : null,
+    entry.digest !== null
+      ? Uint8Array.fromHex(hexOf(entry.digest))
+      : entry.target !== null
+        ? nameValue(entry.target)
+        : null,
     entry.xattrs.map((xattr) => [nameValue(xattr.name), xattr.value]),
     entry.hardlink,
     entry.opaque,
@@ -116,10 +119,16 @@ export function isSafeName(name: string): boolean {
   return name !== "" && name !== "." && name !== ".." && !name.includes("/") && !name.includes("\0");
 }
 
-/** A tree without a path's entries for which `keep` says no; parents of what stays must be kept by the caller. */
-export function entriesBelow(tree: Tree, directory: string): Tree {
-  assert(directory !== "", "the root's entries are the tree itself");
-  return tree.filter((entry) => isBelow(entry.path, directory));
+/** Bytes of a tree's files, hardlinks counted once. */
+export function contentBytes(tree: Tree): number {
+  const seen = new Set<number>();
+  let size = 0;
+  for (const entry of tree) {
+    if (entry.hardlink > 0 && seen.has(entry.hardlink)) continue;
+    if (entry.hardlink > 0) seen.add(entry.hardlink);
+    size += entry.size;
+  }
+  return size;
 }
 
 function nameValue(text: string): string | Uint8Array {
@@ -127,5 +136,8 @@ function nameValue(text: string): string | Uint8Array {
 }
 
 function badTree(entry: TreeEntry, why: string): MeshError {
-  return new MeshError("store.corrupt", `Cannot use the tree: entry ${JSON.stringify(entry.path.slice(0, 200))} ${why}`);
+  return new MeshError(
+    "store.corrupt",
+    `Cannot use the tree: entry ${JSON.stringify(entry.path.slice(0, 200))} ${why}`,
+  );
 }

@@ -134,7 +134,7 @@ tasks:
     run: "true"
   - key: after-failure
     after: \${{ fails.failed && fine.succeeded }}
-    run: "true"
+    run: echo after the failure
   - key: after-nothing
     after: \${{ fails.succeeded }}
     run: "true"
@@ -189,7 +189,8 @@ tasks:
         value: "${noise}"
         cache-key: excluded
     outputs:
-      success-exit-codes: [0, 3]
+      execution-status:
+        success-exit-codes: [0, 3]
   - key: tool
     run: |
       mkdir -p /opt/tool/bin && printf '#!/bin/sh\\necho tool ran\\n' > /opt/tool/bin/the-tool && chmod +x /opt/tool/bin/the-tool
@@ -304,6 +305,7 @@ testIf(NEEDS, "mesh run says before anything runs what it does not execute", asy
   project.write("tasks.yml", "base:\n  image: ubuntu:24.04\ntasks:\n  - key: a\n    run: touch /tmp/a\n    parallel: 2\n");
   const { code, err } = await project.mesh(["run", "tasks.yml"]);
   expect(code).toBe(2);
-  expect(err).toContain("tasks.yml:2");
+  expect(err).toContain("tasks.yml:1");
+  expect(err).toContain("tasks.yml:6:5: task a: parallel");
   expect(err).toContain("--base host");
 });

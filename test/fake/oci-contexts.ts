@@ -34,7 +34,12 @@ export class TestContexts implements AsyncDisposable {
 
   /** A spec over the host's root without network, limited enough that a faulty test harms nobody. */
   spec(argv: readonly string[], changes: Partial<ContextSpec> = {}): ContextSpec {
-    const root = changes.root ?? { kind: "host", lowers: [], upper: this.directory("upper"), work: this.directory("work") };
+    const root = changes.root ?? {
+      kind: "host",
+      lowers: [],
+      upper: this.directory("upper"),
+      work: this.directory("work"),
+    };
     return {
       root,
       argv,
@@ -57,13 +62,19 @@ export class TestContexts implements AsyncDisposable {
 
   async runSpec(spec: ContextSpec): Promise<Outcome> {
     const streams = { stdout: new Collector(), stderr: new Collector() };
-    const context = await this.runtime.start(spec, { stdin: "null", output: (stream, bytes) => streams[stream].add(bytes) });
+    const context = await this.runtime.start(spec, {
+      stdin: "null",
+      output: (stream, bytes) => streams[stream].add(bytes),
+    });
     const exit = await context.exited;
     return { exit, stdout: streams.stdout.text(), stderr: streams.stderr.text(), upper: spec.root.upper };
   }
 
   /** Starts a script and waits until it has printed its first line. */
-  async startUntilLine(script: string, changes: Partial<ContextSpec> = {}): Promise<{ readonly context: RunningContext; readonly stdout: Collector }> {
+  async startUntilLine(
+    script: string,
+    changes: Partial<ContextSpec> = {},
+  ): Promise<{ readonly context: RunningContext; readonly stdout: Collector }> {
     const stdout = new Collector();
     const context = await this.runtime.start(this.spec(["/bin/sh", "-c", script], changes), {
       stdin: "null",

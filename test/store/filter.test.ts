@@ -81,9 +81,15 @@ describe("compileFilter()", () => {
       const entries = Array.from({ length: 1 + random.below(3) }, (): FilterEntry => {
         return { pattern: randomPattern(random), cacheKey: random.below(4) === 0 ? "excluded" : "included" };
       });
-      const path = Array.from({ length: 1 + random.below(4) }, () => random.pick(["a", "b", "ab", "ba", "c"])).join("/");
+      const path = Array.from({ length: 1 + random.below(4) }, () => random.pick(["a", "b", "ab", "ba", "c"])).join(
+        "/",
+      );
       const filter = compileFilter(entries);
-      expect({ entries, path, decision: filter.decide(path, false) }).toEqual({ entries, path, decision: modelDecision(entries, path) });
+      expect({ entries, path, decision: filter.decide(path, false) }).toEqual({
+        entries,
+        path,
+        decision: modelDecision(entries, path),
+      });
     }));
 });
 
@@ -96,13 +102,18 @@ describe("parseGlob()", () => {
     expect(performance.now() - started).toBeLessThan(2_000);
   });
 
-  test.each(["{a,b}".repeat(20), "a**b/".repeat(30), `{${"a,".repeat(2_000)}}`, "x".repeat(5_000)])("parseGlob() refuses %#", (pattern) => {
-    expect(() => parseGlob(pattern)).toThrow(expect.objectContaining({ code: "definition.invalid" }));
-  });
+  test.each(["{a,b}".repeat(20), "a**b/".repeat(30), `{${"a,".repeat(2_000)}}`, "x".repeat(5_000)])(
+    "parseGlob() refuses %#",
+    (pattern) => {
+      expect(() => parseGlob(pattern)).toThrow(expect.objectContaining({ code: "definition.invalid" }));
+    },
+  );
 });
 
 function randomPattern(random: SeededRandom): string {
-  const segments = Array.from({ length: 1 + random.below(3) }, () => random.pick(["a", "b", "ab", "*", "a*", "?", "**", "{a,b}", "*b", "a?"]));
+  const segments = Array.from({ length: 1 + random.below(3) }, () =>
+    random.pick(["a", "b", "ab", "*", "a*", "?", "**", "{a,b}", "*b", "a?"]),
+  );
   return `${random.below(3) === 0 ? "!" : ""}${random.pick(["", "./"])}${segments.join("/")}${random.pick(["", "", "/"])}`;
 }
 
@@ -133,7 +144,9 @@ function modelMatch(pattern: string, path: string): boolean {
   const names = path === "" ? [] : path.split("/");
   if (head === "**") {
     if (rest.length === 0) return true;
-    return Array.from({ length: names.length + 1 }, (_, skipped) => names.slice(skipped).join("/")).some((tail) => modelMatch(rest.join("/"), tail));
+    return Array.from({ length: names.length + 1 }, (_, skipped) => names.slice(skipped).join("/")).some((tail) =>
+      modelMatch(rest.join("/"), tail),
+    );
   }
   const name = names[0];
   if (name === undefined || !modelName(head ?? "", name)) return false;
@@ -142,6 +155,9 @@ function modelMatch(pattern: string, path: string): boolean {
 
 function modelName(pattern: string, name: string): boolean {
   if (pattern === "") return name === "";
-  if (pattern.startsWith("*")) return modelName(pattern.slice(1), name) || (name !== "" && modelName(pattern, name.slice(1)));
-  return name !== "" && (pattern.startsWith("?") || pattern[0] === name[0]) && modelName(pattern.slice(1), name.slice(1));
+  if (pattern.startsWith("*"))
+    return modelName(pattern.slice(1), name) || (name !== "" && modelName(pattern, name.slice(1)));
+  return (
+    name !== "" && (pattern.startsWith("?") || pattern[0] === name[0]) && modelName(pattern.slice(1), name.slice(1))
+  );
 }

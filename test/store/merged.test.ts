@@ -94,7 +94,10 @@ describe("applyFilter()", () => {
       { pattern: "src", cacheKey: "included" },
       { pattern: "big", cacheKey: "excluded" },
     ] as const;
-    const changed = tree(...view.filter(({ path }) => path !== "workspace/big/data.bin"), entry("workspace/big/data.bin", "file", { size: 1 }));
+    const changed = tree(
+      ...view.filter(({ path }) => path !== "workspace/big/data.bin"),
+      entry("workspace/big/data.bin", "file", { size: 1 }),
+    );
     const filtered = applyFilter(view, compileFilter(entries));
     expect(filtered.hidden).toEqual(["workspace/a.txt"]);
     expect(filtered.keyDigest).toBe(applyFilter(changed, compileFilter(entries)).keyDigest);
@@ -103,7 +106,10 @@ describe("applyFilter()", () => {
 
   test("applyFilter() gives one key to equal content, however many layers made it", () => {
     const one = tree(entry("workspace/a", "file"), entry("workspace/b", "file"));
-    const two = [tree(entry("workspace/a", "file"), entry("workspace/gone", "file")), tree(entry("workspace/b", "file"), entry("workspace/gone", "whiteout"))];
+    const two = [
+      tree(entry("workspace/a", "file"), entry("workspace/gone", "file")),
+      tree(entry("workspace/b", "file"), entry("workspace/gone", "whiteout")),
+    ];
     expect(applyFilter(mergeTrees(two), KEEP_ALL).keyDigest).toBe(applyFilter(mergeTrees([one]), KEEP_ALL).keyDigest);
   });
 
@@ -116,11 +122,16 @@ describe("applyFilter()", () => {
   test("applyFilter() splits the workspace: what is hidden and what is kept are all there is", () =>
     forSeeds(200, (random) => {
       const layer = mergeTrees([randomLayer(random), randomLayer(random)]);
-      const patterns = Array.from({ length: 1 + random.below(3) }, () => `${random.pick(["", "!"])}${random.pick(["a", "b", "*", "**/c", "a/b", "?/**"])}`);
+      const patterns = Array.from(
+        { length: 1 + random.below(3) },
+        () => `${random.pick(["", "!"])}${random.pick(["a", "b", "*", "**/c", "a/b", "?/**"])}`,
+      );
       const filter = compileFilter(patterns.map((pattern) => ({ pattern, cacheKey: "included" })));
       const filtered = applyFilter(layer, filter);
       const inside = layer.filter(({ path }) => isBelow(path, "workspace"));
-      const visible = inside.filter(({ path }) => !filtered.hidden.some((hidden) => path === hidden || isBelow(path, hidden)));
+      const visible = inside.filter(
+        ({ path }) => !filtered.hidden.some((hidden) => path === hidden || isBelow(path, hidden)),
+      );
       expect(visible.length).toBe(filtered.keptCount);
       for (const { path, kind } of inside.filter((each) => each.kind !== "directory")) {
         const there = filter.decide(path.slice("workspace/".length), kind === "directory") !== "hidden";

@@ -11,20 +11,23 @@ const NAMES = ["a", "b", "c", "a.b"];
 export function randomLayer(random: SeededRandom): Tree {
   const chosen = new Map<string, TreeEntry>();
   let group = 0;
-  let lastFile: TreeEntry | null = null;
+  let lastFile: TreeEntry | undefined;
   for (let count = random.below(12); count > 0; count--) {
     const depth = 1 + random.below(3);
-    const path = [random.pick(["workspace", "workspace", "etc"]), ...Array.from({ length: depth }, () => random.pick(NAMES))].join("/");
+    const path = [
+      random.pick(["workspace", "workspace", "etc"]),
+      ...Array.from({ length: depth }, () => random.pick(NAMES)),
+    ].join("/");
     const kind = random.pick(["file", "file", "file", "directory", "directory", "symlink", "whiteout"] as const);
     const content = `${path}${random.below(3)}`;
     const more = kind === "file" ? { digest: digestOf(content), size: content.length } : {};
     let made = entry(path, kind, { ...more, opaque: kind === "directory" && random.below(3) === 0 });
-    if (kind === "file" && lastFile && random.below(4) === 0) {
+    if (kind === "file" && lastFile !== undefined && random.below(4) === 0) {
       if (lastFile.hardlink === 0) {
-        lastFile = { ...lastFile, hardlink: ++group };
+        lastFile = entry(lastFile.path, "file", { digest: lastFile.digest, size: lastFile.size, hardlink: ++group });
         chosen.set(lastFile.path, lastFile);
       }
-      made = { ...lastFile, path };
+      made = entry(path, "file", { digest: lastFile.digest, size: lastFile.size, hardlink: lastFile.hardlink });
     }
     chosen.set(path, made);
     if (kind === "file") lastFile = made;
@@ -35,7 +38,9 @@ export function randomLayer(random: SeededRandom): Tree {
 /** Only directories hold entries. */
 function withoutConflicts(entries: readonly TreeEntry[]): readonly TreeEntry[] {
   const closed = entries.filter((each) => each.kind !== "directory");
-  return entries.filter((each) => !closed.some((other) => isBelow(each.path, other.path))).toSorted((a, b) => comparePaths(a.path, b.path));
+  return entries
+    .filter((each) => !closed.some((other) => isBelow(each.path, other.path)))
+    .toSorted((a, b) => comparePaths(a.path, b.path));
 }
 
 /** Hardlink numbers in order of appearance, groups of one dissolved. */

@@ -21,7 +21,7 @@ export class TemporaryDirectory implements Disposable {
 
 /** Seed of a property test: fresh unless MESH_TEST_SEED fixes it. */
 export function testSeed(): number {
-  return Number(process.env["MESH_TEST_SEED"] ?? (Date.now() % 1_000_000_007));
+  return Number(process.env["MESH_TEST_SEED"] ?? Date.now() % 1_000_000_007);
 }
 
 /** Runs `body` on numbered cases; a failure names the seed that brings it back. */

@@ -3,11 +3,36 @@ import { canonicalBytes } from "../../src/base/canonical.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { inWorkspace, type Tree, type TreeEntry, treeValue } from "../../src/store/tree.ts";
 import { decodeTree, encodeParts, encodeTree, treeDigest } from "../../src/store/tree-codec.ts";
-import { bytesOfName, textOfName } from "../../src/store/names.ts";
+import { textOfName } from "../../src/store/names.ts";
 import { entry, forSeeds, type SeededRandom, tree } from "./support.ts";
 
-const NAMES = ["a", "b", "a.b", "a!b", "new\nline", "ünïcode", "日本", "😀", textOfName(Uint8Array.of(0x66, 0xff, 0xfe)), "x".repeat(255)];
-const NUMBERS = [0, 1, 23, 24, 255, 256, 65_535, 65_536, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 40 + 5, Number.MAX_SAFE_INTEGER];
+const NAMES = [
+  "a",
+  "b",
+  "a.b",
+  "a!b",
+  "new\nline",
+  "ünïcode",
+  "日本",
+  "😀",
+  textOfName(Uint8Array.of(0x66, 0xff, 0xfe)),
+  "x".repeat(255),
+];
+const NUMBERS = [
+  0,
+  1,
+  23,
+  24,
+  255,
+  256,
+  65_535,
+  65_536,
+  2 ** 31,
+  2 ** 32 - 1,
+  2 ** 32,
+  2 ** 40 + 5,
+  Number.MAX_SAFE_INTEGER,
+];
 
 function randomTree(random: SeededRandom): Tree {
   const entries: TreeEntry[] = [];
@@ -76,17 +101,4 @@ describe("encodeParts()", () => {
       expect(parts.workspace).toBe(treeDigest(value.filter(({ path }) => inWorkspace(path))));
       expect(parts.system).toBe(treeDigest(value.filter(({ path }) => !inWorkspace(path))));
     }));
-});
-
-describe("textOfName()", () => {
-  test("textOfName() and bytesOfName() lose no byte", () =>
-    forSeeds(300, (random) => {
-      const pieces = [[0x61], [0xff], [0xc3, 0xa9], [0xc3], [0xf0, 0x9f, 0x98, 0x80], [0xed, 0xb2, 0x80], [0xf0, 0x9f], [0x0a], [0xef, 0xbb, 0xbf]];
-      const bytes = Uint8Array.from(Array.from({ length: random.below(8) }, () => random.pick(pieces)).flat());
-      expect([...bytesOfName(textOfName(bytes))]).toEqual([...bytes]);
-    }));
-
-  test("textOfName() keeps valid UTF-8 as it reads", () => {
-    expect(textOfName(new TextEncoder().encode("ünï/日本\n"))).toBe("ünï/日本\n");
-  });
 });

@@ -52,19 +52,24 @@ export function setXattr(path: string, name: string, content: Uint8Array): void 
 
 /** An extended attribute of the file itself; null when it has none of that name. */
 export function getXattr(path: string, name: string): Uint8Array | null {
-  return readGrowing("lgetxattr", path, (bytes) => library().lgetxattr(cString(path), cString(name), bytes, BigInt(bytes.length)));
+  return readGrowing("lgetxattr", path, (bytes) =>
+    library().lgetxattr(cString(path), cString(name), bytes, BigInt(bytes.length)),
+  );
 }
 
 /** Names of all extended attributes of the file itself. */
 export function listXattrs(path: string): readonly string[] {
-  const names = readGrowing("llistxattr", path, (bytes) => library().llistxattr(cString(path), bytes, BigInt(bytes.length)));
+  const names = readGrowing("llistxattr", path, (bytes) =>
+    library().llistxattr(cString(path), bytes, BigInt(bytes.length)),
+  );
   if (names === null || names.length === 0) return [];
   return new TextDecoder().decode(names).replace(/\0$/, "").split("\0");
 }
 
 /** Removes an extended attribute of the file itself; none of that name is fine. */
 export function removeXattr(path: string, name: string): void {
-  if (library().lremovexattr(cString(path), cString(name)) < 0 && errno() !== "ENODATA") check("lremovexattr", -1, path);
+  if (library().lremovexattr(cString(path), cString(name)) < 0 && errno() !== "ENODATA")
+    check("lremovexattr", -1, path);
 }
 
 /** Takes an advisory lock on the open file (flock(2)) without waiting; false when somebody else holds it. */
@@ -150,4 +155,3 @@ export function errnoName(number: number): string {
 function systemError(name: string, code: string, path?: string): Error {
   return Object.assign(new Error(`${code}: ${name}${path === undefined ? "" : ` '${path}'`}`), { code, syscall: name });
 }
-

@@ -46,10 +46,20 @@ export function abilityLines(abilities: readonly Ability[], ready: boolean, styl
   return [...lines, "", verdict];
 }
 
+/** Abilities without which no task can be isolated. */
+const REQUIRED: ReadonlySet<string> = new Set(["user-namespaces", "store-filesystem", "context", "seccomp"]);
+
 async function findAbilities(context: CommandContext): Promise<readonly Ability[]> {
   const home = resolveHome(context.env);
   const { probeAbilities } = await import("../../oci/io/probe.ts");
-  const probed = (await probeAbilities({ home })) as readonly Ability[];
+  const probed = (await probeAbilities({ home })).map(({ id, title, ok, detail, remedy }) => ({
+    name: id,
+    title,
+    holds: ok,
+    required: REQUIRED.has(id),
+    detail,
+    remedy: remedy ?? "",
+  }));
   return [...probed, await storeAbility(home), gitAbility()];
 }
 

@@ -3,7 +3,8 @@
 
 import { lstatSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { HERE, check, makeWhiteoutAt } from "../../store/io/raw-files.ts";
+import { check } from "../../store/io/errno.ts";
+import { HERE, makeWhiteoutAt } from "../../store/io/raw-files.ts";
 import type { Backend, Execution, ExecutionExit, RunningExecution } from "../backend.ts";
 import { layOver } from "./lay-over.ts";
 

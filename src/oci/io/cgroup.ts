@@ -224,7 +224,9 @@ function openUnified(place: CgroupPlace, name: string): Backend | null {
   const directory = place.unified;
   if (directory === null || !isWritable(directory) || !isWritable(join(directory, "cgroup.procs"))) return null;
   const available = readText(join(directory, "cgroup.controllers")).trim().split(" ");
-  const controllers = new Set((["memory", "cpu", "pids"] as const).filter((controller) => available.includes(controller)));
+  const controllers = new Set(
+    (["memory", "cpu", "pids"] as const).filter((controller) => available.includes(controller)),
+  );
   if (!controllers.has("memory") || !controllers.has("pids")) return null;
   sweep(directory);
   const parent = join(directory, name);

@@ -57,11 +57,18 @@ export function readMounts(): readonly MountPoint[] {
 }
 
 /** What a skeleton depends on. `home` is MESH_HOME and exists. */
-export function skeletonFacts(options: { readonly root: "host" | "layers"; readonly singleId: boolean; readonly home: string }): SkeletonFacts {
+export function skeletonFacts(options: {
+  readonly root: "host" | "layers";
+  readonly singleId: boolean;
+  readonly home: string;
+}): SkeletonFacts {
   const { root, singleId } = options;
   const meshHome = realpathSync(options.home);
-  if (root === "layers") return { root, singleId, meshHome, parts: null, homes: [], secretFiles: [], secretDirectories: [] };
-  const homes = [...homesOf(readIfThere("/etc/passwd")), homedir()].flatMap(realPathIfDirectory).filter((path) => path !== "/");
+  if (root === "layers")
+    return { root, singleId, meshHome, parts: null, homes: [], secretFiles: [], secretDirectories: [] };
+  const homes = [...homesOf(readIfThere("/etc/passwd")), homedir()]
+    .flatMap(realPathIfDirectory)
+    .filter((path) => path !== "/");
   const hostKeys = listIfThere("/etc/ssh")
     .filter((name) => /^ssh_host_.*_key$/.test(name))
     .map((name) => `/etc/ssh/${name}`);
@@ -95,9 +102,22 @@ function mayBindRoot(): boolean {
 }
 
 function topOfHost(): HostTop {
-  const unseen = new Set([...Object.keys(PRIVATE_DIRECTORIES), "/proc", "/sys", "/dev", "/lost+found", "/snap", "/mesh", "/workspace"]);
-  const paths = listIfThere("/").map((name) => `/${name}`).filter((path) => !unseen.has(path));
-  const links = paths.flatMap((path) => (lstatSync(path).isSymbolicLink() ? [[path, readlinkSync(path)] as const] : []));
+  const unseen = new Set([
+    ...Object.keys(PRIVATE_DIRECTORIES),
+    "/proc",
+    "/sys",
+    "/dev",
+    "/lost+found",
+    "/snap",
+    "/mesh",
+    "/workspace",
+  ]);
+  const paths = listIfThere("/")
+    .map((name) => `/${name}`)
+    .filter((path) => !unseen.has(path));
+  const links = paths.flatMap((path) =>
+    lstatSync(path).isSymbolicLink() ? [[path, readlinkSync(path)] as const] : [],
+  );
   return {
     links: Object.fromEntries(links),
     directories: paths.filter((path) => lstatSync(path).isDirectory()),

@@ -36,7 +36,8 @@ export function subordinateRanges(): { readonly uids: IdRange; readonly gids: Id
 
 /** The setuid helpers of the package uidmap, or null when they are missing. */
 export function newIdMapPrograms(): { readonly uid: string; readonly gid: string } | null {
-  const find = (name: string) => Bun.which(name) ?? [`/usr/bin/${name}`, `/bin/${name}`, `/usr/local/bin/${name}`].find((path) => existsSync(path));
+  const find = (name: string) =>
+    Bun.which(name) ?? [`/usr/bin/${name}`, `/bin/${name}`, `/usr/local/bin/${name}`].find((path) => existsSync(path));
   const uid = find("newuidmap");
   const gid = find("newgidmap");
   return uid && gid ? { uid, gid } : null;
@@ -44,6 +45,7 @@ export function newIdMapPrograms(): { readonly uid: string; readonly gid: string
 
 /** Makes id maps, and keeps the namespace of the subordinate range open once it was needed. */
 export class IdMaps {
+  #identity: PreparedIdMap | null = null;
   #holder: Promise<number> | null = null;
 
   async prepare(kind: IdMapKind): Promise<PreparedIdMap> {
@@ -51,11 +53,17 @@ export class IdMaps {
     switch (kind) {
       case "identity": {
         if (!isRoot) fail("context.unavailable", "Cannot keep the machine's user ids in a context: only root can");
-        return { namespaceFd: null, map: privileged(sameIds(readIfThere("/proc/self/uid_map")), sameIds(readIfThere("/proc/self/gid_map")), false) };
+        return (this.#identity ??= { namespaceFd: null, map: identityMap() });
       }
       case "single": {
         const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
-        const map = { uidMap: `0 ${uid} 1`, gidMap: `0 ${gid} 1`, denySetgroups: true, insideNamespace: false, hasTtyGroup: false };
+        const map = {
+          uidMap: `0 ${uid} 1`,
+          gidMap: `0 ${gid} 1`,
+          denySetgroups: true,
+          insideNamespace: false,
+          hasTtyGroup: false,
+        };
         return { namespaceFd: null, map };
       }
       case "range": {
@@ -78,6 +86,10 @@ export class IdMaps {
   }
 }
 
+function identityMap(): IdMap {
+  return privileged(sameIds(readIfThere("/proc/self/uid_map")), sameIds(readIfThere("/proc/self/gid_map")), false);
+}
+
 function privileged(uidMap: string, gidMap: string, insideNamespace: boolean): IdMap {
   return { uidMap, gidMap, denySetgroups: false, insideNamespace, hasTtyGroup: true };
 }
@@ -87,12 +99,17 @@ function privileged(uidMap: string, gidMap: string, insideNamespace: boolean): I
  * once per mesh process on a process that waits; then only the descriptor is kept.
  */
 async function openRangeNamespace(): Promise<number> {
-  const ranges = subordinateRanges() ?? fail("context.unavailable", "Cannot use subordinate ids: /etc/subuid or /etc/subgid has no range for this user");
-  const programs = newIdMapPrograms() ?? fail("context.unavailable", "Cannot use subordinate ids: newuidmap and newgidmap are not installed");
+  const ranges =
+    subordinateRanges() ??
+    fail("context.unavailable", "Cannot use subordinate ids: /etc/subuid or /etc/subgid has no range for this user");
+  const programs =
+    newIdMapPrograms() ??
+    fail("context.unavailable", "Cannot use subordinate ids: newuidmap and newgidmap are not installed");
   const waiting = spawnImage(WAITING_NAMESPACE, { name: "mesh-user-namespace" });
   try {
     for await (const record of waiting.records()) {
-      if (record.word !== PID_RECORD) fail("context.unavailable", `Cannot make a user namespace: ${waiting.describe(record)}`);
+      if (record.word !== PID_RECORD)
+        fail("context.unavailable", `Cannot make a user namespace: ${waiting.describe(record)}`);
       break;
     }
     const { uid, gid } = userInfo();
@@ -100,7 +117,8 @@ async function openRangeNamespace(): Promise<number> {
       const argv = [program, String(waiting.pid), "0", String(own), "1", "1", String(range.start), String(RANGE_COUNT)];
       const child = Bun.spawn(argv, { stdio: ["ignore", "ignore", "pipe"] });
       const [code, words] = await Promise.all([child.exited, child.stderr.text()]);
-      if (code !== 0) fail("context.unavailable", `Cannot map subordinate ids: ${words.trim() || `${program} exited with ${code}`}`);
+      if (code !== 0)
+        fail("context.unavailable", `Cannot map subordinate ids: ${words.trim() || `${program} exited with ${code}`}`);
     };
     await Promise.all([map(programs.uid, uid, ranges.uids), map(programs.gid, gid, ranges.gids)]);
     return openSync(`/proc/${waiting.pid}/ns/user`, "r");

@@ -1,7 +1,8 @@
 // Starts contexts, delivers their output and says how they ended. What a context is, is decided by runtime/plan.ts.
 
-import { closeSync, statSync } from "node:fs";
+import { closeSync, rmdirSync, statSync } from "node:fs";
 import { constants } from "node:os";
+import { dirname } from "node:path";
 import { assert } from "../../base/assert.ts";
 import { fail, MeshError } from "../../base/errors.ts";
 import { LIMITS } from "../../base/limits.ts";
@@ -9,7 +10,7 @@ import { makePipe, type Pipe } from "../../base/io/libc.ts";
 import type { ContextExit, ContextSpec, RunningContext } from "../runtime/context-spec.ts";
 import { PID_RECORD } from "../runtime/emit.ts";
 import { plan } from "../runtime/plan.ts";
-import type { Allotment } from "../runtime/plan-input.ts";
+import type { Allotment, HostPart } from "../runtime/plan-input.ts";
 import { taskFilter } from "../runtime/profile.ts";
 import { type CgroupLease, CgroupPool, type LimitMechanisms } from "./cgroup.ts";
 import { IdMaps, type PreparedIdMap } from "./id-map.ts";
@@ -17,6 +18,7 @@ import { Machine } from "./machine.ts";
 import { type AttachedNetwork, attachNetwork, resolverFile } from "./network.ts";
 import { descendants, isAlive, signalQuietly } from "./processes.ts";
 import { type ReportRecord, type SpawnedImage, spawnImage } from "./spawn-image.ts";
+import { type NamespaceRun, runInUserNamespace } from "./user-namespace.ts";
 import { CpuRotation, type Watch, watch } from "./watchdog.ts";
 
 export interface ContextRuntimeOptions {
@@ -70,11 +72,12 @@ export class ContextRuntime implements AsyncDisposable {
     const cgroups = this.#acquire(spec);
     let attempt: Attempt | null = null;
     try {
-      const facts = this.#machine.facts(spec);
-      const program = plan(spec, facts, this.#allot(spec, idMap, cgroups));
-      attempt = new Attempt(spec, io, spawnWithOutput((output) =>
+      const allotment = this.#allot(spec, idMap, cgroups);
+      const program = plan(spec, this.#machine.facts(spec), allotment);
+      const spawned = spawnWithOutput((output) =>
         spawnImage(program, { name: "mesh-context", output, extraFd: idMap.namespaceFd }),
-      ));
+      );
+      attempt = new Attempt(spec, allotment, io, spawned);
       await attempt.begun();
     } catch (error) {
       await attempt?.abandon();
@@ -85,6 +88,17 @@ export class ContextRuntime implements AsyncDisposable {
     this.#running.add(context);
     void context.exited.then(() => this.#running.delete(context));
     return context;
+  }
+
+  /**
+   * Runs a program of this machine with the ids that contexts of the kind "range" have: for reading or removing what such a
+   * context made under its subordinate ids. See user-namespace.ts.
+   */
+  runInUserNamespace(options: {
+    readonly argv: readonly string[];
+    readonly env: Readonly<Record<string, string>>;
+  }): Promise<NamespaceRun> {
+    return runInUserNamespace(this.#idMaps, options);
   }
 
   /** Ends every context and gives all cgroups back. */
@@ -160,6 +174,7 @@ function spawnWithOutput(spawn: (output: readonly [number, number]) => SpawnedIm
 /** One start, from the spawn to the end. */
 class Attempt {
   readonly #spec: ContextSpec;
+  readonly #allotment: Allotment;
   readonly #io: ContextIo;
   readonly #image: SpawnedImage;
   readonly #drained: Promise<unknown>;
@@ -167,8 +182,9 @@ class Attempt {
   #network: AttachedNetwork | null = null;
   #over = false;
 
-  constructor(spec: ContextSpec, io: ContextIo, { image, output }: Spawned) {
+  constructor(spec: ContextSpec, allotment: Allotment, io: ContextIo, { image, output }: Spawned) {
     this.#spec = spec;
+    this.#allotment = allotment;
     this.#io = io;
     this.#image = image;
     this.#drained = Promise.all([
@@ -198,7 +214,10 @@ class Attempt {
     if (failure !== null) fail(codeFor(failure), `Cannot start the context: ${this.#image.describe(failure)}`);
     if (this.#pid === null) {
       this.#io.signal?.throwIfAborted();
-      fail("context.failed", `Cannot start the context: its monitor ended (${this.#image.process.signalCode ?? this.#image.process.exitCode})`);
+      fail(
+        "context.failed",
+        `Cannot start the context: its monitor ended (${this.#image.process.signalCode ?? this.#image.process.exitCode})`,
+      );
     }
   }
 
@@ -214,7 +233,12 @@ class Attempt {
     const { memoryBytes } = this.#spec.limits;
     const needsWatch = (mechanisms.memory === "fallback" && memoryBytes !== null) || mechanisms.pids === "fallback";
     const watching = needsWatch ? watch(pid, this.#spec.limits, () => this.kill()) : null;
-    return { pid, exited: this.#exit(cgroups, watching), kill: () => this.kill(), terminate: () => this.#terminate(pid) };
+    return {
+      pid,
+      exited: this.#exit(cgroups, watching),
+      kill: () => this.kill(),
+      terminate: () => this.#terminate(pid),
+    };
   }
 
   /** Pid 1's death is everybody's; before it is known, the monitor's. */
@@ -261,6 +285,7 @@ class Attempt {
     this.#image.closeReport();
     await this.#drained;
     await this.#network?.detach();
+    removeEmptyParts(this.#spec.root.upper, this.#allotment.hostParts);
     this.#io.signal?.removeEventListener("abort", this.#abort);
   }
 }
@@ -273,12 +298,31 @@ async function deliver(fd: number, output: (bytes: Uint8Array) => void): Promise
   }
 }
 
+/** The host's root in parts needs its directories in the upper one; those that stay empty are no change of the task's. */
+function removeEmptyParts(upper: string, parts: readonly HostPart[]): void {
+  const made = parts.filter((part) => part.lowers !== null).map((part) => part.path);
+  const withParents = made.flatMap((path) => [path, dirname(path)]).filter((path) => path !== "/");
+  for (const path of withParents) {
+    try {
+      rmdirSync(upper + path);
+    } catch {
+      // It holds something, or is gone.
+    }
+  }
+}
+
 async function untilDead(pid: number): Promise<void> {
   const deadline = performance.now() + LIMITS.contextStartMs;
   while (isAlive(pid) && performance.now() < deadline) await Bun.sleep(1);
 }
 
-const CODES_OF_ABSENCE = new Set([constants.errno.EPERM, constants.errno.ENOSYS, constants.errno.EACCES, constants.errno.ENOSPC, constants.errno.ENODEV]);
+const CODES_OF_ABSENCE = new Set([
+  constants.errno.EPERM,
+  constants.errno.ENOSYS,
+  constants.errno.EACCES,
+  constants.errno.ENOSPC,
+  constants.errno.ENODEV,
+]);
 
 /** A refusal by the kernel's policy will be the same next time; anything else may be this one context's trouble. */
 function codeFor(failure: ReportRecord): "context.failed" | "context.unavailable" {
@@ -294,12 +338,20 @@ function kindOf(path: string): "file" | "directory" {
 }
 
 function checkSpec(spec: ContextSpec): void {
-  const paths = [spec.cwd, spec.root.upper, spec.root.work, ...spec.root.lowers, ...spec.binds.flatMap(({ source, target }) => [source, target])];
+  const paths = [
+    spec.cwd,
+    spec.root.upper,
+    spec.root.work,
+    ...spec.root.lowers,
+    ...spec.binds.flatMap(({ source, target }) => [source, target]),
+  ];
   for (const path of paths) {
-    if (!path.startsWith("/")) fail("context.failed", `Cannot use ${JSON.stringify(path)} in a context: it is not an absolute path`);
+    if (!path.startsWith("/"))
+      fail("context.failed", `Cannot use ${JSON.stringify(path)} in a context: it is not an absolute path`);
   }
   const texts = [...paths, spec.hostname, ...spec.argv, ...Object.entries(spec.env).flat()];
   const broken = texts.find((text) => text.includes("\0"));
-  if (broken !== undefined) fail("context.failed", `Cannot pass ${JSON.stringify(broken.slice(0, 80))} to a context: it holds a NUL character`);
+  if (broken !== undefined)
+    fail("context.failed", `Cannot pass ${JSON.stringify(broken.slice(0, 80))} to a context: it holds a NUL character`);
   if (spec.argv.length === 0) fail("context.failed", "Cannot start a context without a command");
 }

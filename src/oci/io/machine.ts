@@ -14,23 +14,23 @@ import { ensureSkeleton, type HostRoot, inspectHostRoot, skeletonFacts } from ".
 const MASKED_FILES = [
   "/proc/kcore",
   "/proc/keys",
-  "/proc/key-users",
   "/proc/timer_list",
   "/proc/timer_stats",
   "/proc/latency_stats",
   "/proc/sched_debug",
-  "/proc/kmsg",
   "/proc/kpagecgroup",
   "/proc/kpagecount",
   "/proc/kpageflags",
-  "/proc/vmallocinfo",
-  "/proc/slabinfo",
-  "/proc/allocinfo",
   "/proc/vmcore",
-  "/proc/mtrr",
 ];
-const MASKED_DIRECTORIES = ["/proc/acpi", "/proc/scsi", "/proc/asound", "/sys/firmware", "/sys/devices/virtual/powercap"];
-const READ_ONLY_PATHS = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/proc/dynamic_debug", "/proc/driver"];
+const MASKED_DIRECTORIES = [
+  "/proc/acpi",
+  "/proc/scsi",
+  "/proc/asound",
+  "/sys/firmware",
+  "/sys/devices/virtual/powercap",
+];
+const READ_ONLY_PATHS = ["bus", "driver", "dynamic_debug", "fs", "irq", "mtrr", "sys", "sysrq-trigger"];
 
 export class Machine {
   readonly architecture: Architecture = process.arch === "arm64" ? "arm64" : "x64";
@@ -38,17 +38,18 @@ export class Machine {
   readonly #skeletons = new Map<string, string>();
   #hostRoot: HostRoot | null = null;
   #facts: MachineFacts | null = null;
+  #hostFacts: MachineFacts | null = null;
 
   constructor(home: string) {
     this.#home = home;
   }
 
-  /** Facts for a plan. Throws `store.unwritable` when the folder of contexts can't be made. */
+  /** Facts for a plan: one object for each kind of root. Throws `store.unwritable` when the folder of contexts can't be made. */
   facts(spec: ContextSpec): MachineFacts {
     const facts = (this.#facts ??= this.#inspect());
     if (spec.root.kind === "layers") return facts;
     const { kind, mounts } = this.#inspectHost();
-    return { ...facts, hostRoot: kind, hostMounts: mounts };
+    return (this.#hostFacts ??= { ...facts, hostRoot: kind, hostMounts: mounts });
   }
 
   /** Path of the skeleton that a context needs, written on first use. */
@@ -56,7 +57,7 @@ export class Machine {
     const singleId = spec.idMap === "single";
     const key = `${spec.root.kind} ${singleId}`;
     let path = this.#skeletons.get(key);
-    if (path === undefined || !existsSync(path)) {
+    if (path === undefined) {
       const facts = skeletonFacts({ root: spec.root.kind, singleId, home: this.#home });
       path = ensureSkeleton(this.#makeDirectory("."), facts);
       this.#skeletons.set(key, path);
@@ -84,7 +85,9 @@ export class Machine {
     const { hidden } = this.#inspectHost();
     const bound = parts.filter((part) => part.lowers === null);
     const bare = hidden.filter((path) => bound.some((part) => isWithin(path, part.path)));
-    const more = spec.hidden.flatMap(realDirectory).filter((path) => !hidden.some((directory) => isWithin(path, directory)));
+    const more = spec.hidden
+      .flatMap(realDirectory)
+      .filter((path) => !hidden.some((directory) => isWithin(path, directory)));
     return [...new Set([...bare, ...more])].sort();
   }
 
@@ -95,7 +98,7 @@ export class Machine {
       stage: this.#makeDirectory("stage"),
       maskedFiles: MASKED_FILES.filter((path) => existsSync(path)),
       maskedDirectories: MASKED_DIRECTORIES.filter((path) => existsSync(path)),
-      readOnlyPaths: READ_ONLY_PATHS.filter((path) => existsSync(path)),
+      readOnlyPaths: READ_ONLY_PATHS.filter((path) => existsSync(`/proc/${path}`)),
       hostRoot: "stacked",
       hostBind: this.#makeDirectory("host"),
       hostMounts: [],
@@ -104,7 +107,10 @@ export class Machine {
   }
 
   #inspectHost(): HostRoot {
-    return (this.#hostRoot ??= inspectHostRoot(this.#home, skeletonFacts({ root: "host", singleId: false, home: this.#home })));
+    return (this.#hostRoot ??= inspectHostRoot(
+      this.#home,
+      skeletonFacts({ root: "host", singleId: false, home: this.#home }),
+    ));
   }
 
   /** A directory below MESH_HOME/context, as a real path. */

@@ -1,10 +1,9 @@
 // Network of a context: the resolver's file, and the helper that gives a private network namespace a way out (NAT).
 
-import { existsSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, readFileSync } from "node:fs";
 import { fail } from "../../base/errors.ts";
 import { LIMITS } from "../../base/limits.ts";
 import { makePipe } from "../../base/io/libc.ts";
-import { closeSync } from "node:fs";
 import type { ContextNetwork } from "../runtime/context-spec.ts";
 
 export type NetworkHelper = "slirp4netns" | "pasta";
@@ -46,9 +45,13 @@ export function resolverFile(network: ContextNetwork): string | null {
 export async function attachNetwork(pid: number): Promise<AttachedNetwork> {
   const helper =
     networkHelpers()[0] ??
-    fail("context.unavailable", "Cannot give the context a network of its own: neither slirp4netns nor pasta is installed", {
-      hint: "Install slirp4netns or passt, or use the network `host` or `none`.",
-    });
+    fail(
+      "context.unavailable",
+      "Cannot give the context a network of its own: neither slirp4netns nor pasta is installed",
+      {
+        hint: "Install slirp4netns or passt, or use the network `host` or `none`.",
+      },
+    );
   return helper.kind === "slirp4netns" ? attachSlirp(helper.path, pid) : attachPasta(helper.path, pid);
 }
 
@@ -58,7 +61,9 @@ async function attachSlirp(path: string, pid: number): Promise<AttachedNetwork> 
   const exit = makePipe();
   const argv = [path, "--configure", "--mtu=65520", "--disable-host-loopback", "--ready-fd=3", "--exit-fd=4"];
   const namespaces = [`--userns-path=/proc/${pid}/ns/user`, "--netns-type=path", `/proc/${pid}/ns/net`, "tap0"];
-  const child = Bun.spawn([...argv, ...namespaces], { stdio: ["ignore", "ignore", "pipe", ready.writeFd, exit.readFd] });
+  const child = Bun.spawn([...argv, ...namespaces], {
+    stdio: ["ignore", "ignore", "pipe", ready.writeFd, exit.readFd],
+  });
   closeSync(ready.writeFd);
   closeSync(exit.readFd);
   const said = child.stderr.text();
@@ -74,9 +79,14 @@ async function attachSlirp(path: string, pid: number): Promise<AttachedNetwork> 
   return fail("context.unavailable", `Cannot attach slirp4netns to the context: ${lastLine(await said)}`);
 }
 
-/** pasta(1): in the background it returns once it is configured; in the foreground, as here, its route is looked for. */
+/**
+ * pasta(1), in the foreground: it tells nobody when it is configured, so its route is looked for. It ends with its network
+ * namespace in versions since 2024; an older one outlives a mesh that is killed, which is why slirp4netns comes first.
+ */
 async function attachPasta(path: string, pid: number): Promise<AttachedNetwork> {
   const argv = [path, "--config-net", "--no-map-gw", "--dns-forward", NAT_RESOLVER, "--foreground", "--quiet"];
+  // As root it would become "nobody", who may not enter the context's namespaces.
+  if (process.getuid?.() === 0) argv.push("--runas", "0");
   const child = Bun.spawn([...argv, "--userns", `/proc/${pid}/ns/user`, "--netns", `/proc/${pid}/ns/net`], {
     stdio: ["ignore", "ignore", "pipe"],
   });

@@ -70,7 +70,10 @@ export function droppedCapabilities(kept: readonly Capability[]): readonly numbe
 }
 
 /** The two structures of capset(2), version 3: permitted and effective are `kept`, inheritable is empty. */
-export function capsetArguments(kept: readonly Capability[]): { readonly header: Uint8Array; readonly data: Uint8Array } {
+export function capsetArguments(kept: readonly Capability[]): {
+  readonly header: Uint8Array;
+  readonly data: Uint8Array;
+} {
   const words = [0, 0];
   for (const name of kept) {
     const number = CAPABILITIES.indexOf(name);

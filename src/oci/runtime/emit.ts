@@ -2,7 +2,7 @@
 
 import { fail } from "../../base/errors.ts";
 import type { Argument, Place, SetupOp, SetupProgram, Target } from "./setup-op.ts";
-import { BITS_ONLY_FLAG, buildImage, DATA_ADDRESS, FAILURE_ADDRESS, FIRST_ROW_ADDRESS, ROW } from "./stub.ts";
+import { BITS_FLAG, buildImage, DATA_ADDRESS, DECIMAL_FLAG, FAILURE_ADDRESS, FIRST_ROW_ADDRESS, ROW } from "./stub.ts";
 import { type Architecture, syscallNumber } from "./syscalls.ts";
 
 /** A program ready to be spawned, and what its reports mean. */
@@ -66,19 +66,27 @@ function writeRow(writer: DataWriter, op: SetupOp, context: RowContext): void {
   if (op.kind === "label") return;
   if (op.kind === "goto") {
     const target = labelOf(context.labels, op.label);
-    writer.row(at, { number: 0, flags: BITS_ONLY_FLAG, result: writer.scratch, match: writer.scratch, onError: target, onMatch: target, next: target });
+    writer.row(at, {
+      number: 0,
+      flags: BITS_FLAG,
+      result: writer.scratch,
+      match: writer.scratch,
+      onError: target,
+      onMatch: target,
+      next: target,
+    });
     return;
   }
-  let flags = 0;
-  const args: readonly Argument[] = op.kind === "bits" ? [{ kind: "value", at: op.of }, op.mask] : op.arguments;
+  const { number, args, kindFlag } = encodingOf(op, writer, context.architecture);
+  let flags = kindFlag;
   for (const [position, argument] of args.entries()) {
     if (typeof argument === "object" && argument.kind === "value") flags |= 1 << position;
     writer.argument(at + ROW.arguments + 8 * position, argument);
   }
   const wanted = op.onResult;
   writer.row(at, {
-    number: op.kind === "bits" ? 0 : numberOf(op.call, context.architecture),
-    flags: op.kind === "bits" ? flags | BITS_ONLY_FLAG : flags,
+    number,
+    flags,
     result: op.result === undefined ? writer.scratch : writer.place(op.result),
     match: wanted === undefined ? writer.scratch : writer.matchAddress(wanted.is),
     onError: op.onError === undefined || op.onError === "fail" ? context.failAddress : resolve(op.onError),
@@ -87,9 +95,38 @@ function writeRow(writer: DataWriter, op: SetupOp, context: RowContext): void {
   });
 }
 
+interface Encoding {
+  readonly number: number;
+  readonly args: readonly Argument[];
+  readonly kindFlag: number;
+}
+
+/** Digits of the largest number, and the zero behind them. */
+const DECIMAL_BYTES = 21;
+
+function encodingOf(
+  op: Exclude<SetupOp, { kind: "label" | "goto" }>,
+  writer: DataWriter,
+  architecture: Architecture,
+): Encoding {
+  switch (op.kind) {
+    case "call":
+      return { number: numberOf(op.call, architecture), args: op.arguments, kindFlag: 0 };
+    case "bits":
+      return { number: 0, args: [{ kind: "value", at: op.of }, op.mask], kindFlag: BITS_FLAG };
+    case "decimal":
+      return {
+        number: 0,
+        args: [{ kind: "value", at: op.of }, writer.bytes(DECIMAL_BYTES) + DECIMAL_BYTES - 1],
+        kindFlag: DECIMAL_FLAG,
+      };
+  }
+}
+
 function numberOf(name: string, architecture: Architecture): number {
   return (
-    syscallNumber(name, architecture) ?? fail("context.unavailable", `Cannot call ${name} on ${architecture}: it has no such system call`)
+    syscallNumber(name, architecture) ??
+    fail("context.unavailable", `Cannot call ${name} on ${architecture}: it has no such system call`)
   );
 }
 
@@ -127,8 +164,10 @@ const utf8 = new TextEncoder();
 
 /** Grows the data segment: the rows first, then whatever they point at. Equal texts are kept once. */
 class DataWriter {
-  #buffer = new Uint8Array(64 * 1024);
+  #buffer = new Uint8Array(32 * 1024);
   #view = new DataView(this.#buffer.buffer);
+  /** The same bytes, for what is aligned. */
+  #words32 = new Uint32Array(this.#buffer.buffer);
   #length: number;
   readonly #texts = new Map<string, number>();
   readonly #variables = new Map<string, number>();
@@ -149,8 +188,8 @@ class DataWriter {
   }
 
   row(at: number, row: Row): void {
-    this.#view.setUint32(at + ROW.number, row.number, true);
-    this.#view.setUint32(at + ROW.flags, row.flags, true);
+    this.#words32[(at + ROW.number) >> 2] = row.number;
+    this.#words32[(at + ROW.flags) >> 2] = row.flags;
     this.#word(at + ROW.result, row.result);
     this.#word(at + ROW.match, row.match);
     this.#word(at + ROW.onError, row.onError);
@@ -163,6 +202,11 @@ class DataWriter {
     else if (typeof argument === "number" || typeof argument === "bigint") {
       this.#view.setBigUint64(at, BigInt.asUintN(64, BigInt(argument)), true);
     } else this.#word(at, this.#addressOf(argument));
+  }
+
+  /** Address of fresh zero bytes. */
+  bytes(sizeBytes: number): number {
+    return DATA_ADDRESS + this.#allocate(sizeBytes);
   }
 
   place(place: Place): number {
@@ -240,15 +284,16 @@ class DataWriter {
 
   #reserve(more: number): void {
     if (this.#length + more + 16 <= this.#buffer.length) return;
-    const grown = new Uint8Array(2 * (this.#length + more + 16));
+    const grown = new Uint8Array(2 * ((this.#length + more + 16 + 7) & ~7));
     grown.set(this.#buffer);
     this.#buffer = grown;
     this.#view = new DataView(grown.buffer);
+    this.#words32 = new Uint32Array(grown.buffer);
   }
 
-  /** A 64-bit word whose value is below 2^53. */
+  /** An aligned 64-bit word whose value is below 2^53. Both architectures are little endian. */
   #word(at: number, word: number): void {
-    this.#view.setUint32(at, word >>> 0, true);
-    this.#view.setUint32(at + 4, Math.floor(word / 0x100000000), true);
+    this.#words32[at >> 2] = word;
+    this.#words32[(at >> 2) + 1] = word > 0xffffffff ? Math.floor(word / 0x100000000) : 0;
   }
 }

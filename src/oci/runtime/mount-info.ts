@@ -58,7 +58,17 @@ const SYSTEM_FILESYSTEMS = new Set(
  * directories that are out of sight; snap images are left out too, because there may be dozens.
  */
 export function visibleHostMounts(mounts: readonly MountPoint[], hidden: readonly string[]): readonly string[] {
-  const outOfSight = [...hidden, "/proc", "/sys", "/dev", "/run", "/snap", "/var/lib/snapd", "/var/lib/docker", "/var/lib/containers"];
+  const outOfSight = [
+    ...hidden,
+    "/proc",
+    "/sys",
+    "/dev",
+    "/run",
+    "/snap",
+    "/var/lib/snapd",
+    "/var/lib/docker",
+    "/var/lib/containers",
+  ];
   const paths = mounts
     .filter((mount) => mount.path !== "/" && SYSTEM_FILESYSTEMS.has(mount.type))
     .map((mount) => mount.path)

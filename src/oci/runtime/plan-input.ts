@@ -10,9 +10,10 @@ export interface MachineFacts {
   readonly parentPid: number;
   /** Existing host directory that each context mounts its own scratch filesystem over. */
   readonly stage: string;
-  /** Paths below /proc and /sys, of those that exist, to be hidden or made read-only. */
+  /** Files below /proc and directories below /proc and /sys, of those that exist, to be hidden. */
   readonly maskedFiles: readonly string[];
   readonly maskedDirectories: readonly string[];
+  /** What of /proc, of that which exists, is to be read-only; relative to it. */
   readonly readOnlyPaths: readonly string[];
   /** How the host's root comes below the layers; see plan-root.ts. */
   readonly hostRoot: HostRootKind;

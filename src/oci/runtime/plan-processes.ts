@@ -30,12 +30,10 @@ const PR_SET_PDEATHSIG = 1;
 const PR_SET_DUMPABLE = 4;
 const SIGKILL = 9;
 const SIGCHLD = 17;
-const CLOSE_RANGE_UNSHARE = 2;
 const EVERY_FD = 0xffffffff;
 const MSG_PEEK_DONTWAIT = 0x42;
 
 const CLONE = {
-  FILES: 0x400,
   NEWNS: 0x20000,
   NEWCGROUP: 0x2000000,
   NEWUTS: 0x4000000,
@@ -46,15 +44,13 @@ const CLONE = {
 } as const;
 const CLONE_INTO_CGROUP = 0x200000000n;
 
-/** Fixed descriptors, shared for a moment by monitor and pid 1, which have no shared memory but this one page. */
-const BORN_FD = 10;
-const MAPPED_FD = 11;
-const PROCESS_FD = 12;
+/** An eventfd(2) on which pid 1 waits for its id map. */
+const MAPPED_FD = 10;
 /** A page that monitor and pid 1 share: the task's wait status. */
 const SHARED_ADDRESS = 0x600000;
 const TASK_STATUS: Place = { fixed: SHARED_ADDRESS };
 
-/** How long each side waits for the other. Reached only when the other one was killed between two operations. */
+/** How long pid 1 waits for the monitor. Reached only when that was killed in between. */
 const HANDSHAKE_SECONDS = 10;
 
 const OOM_SCORE = "300";
@@ -70,25 +66,42 @@ export function monitorOperations(spec: ContextSpec, machine: MachineFacts, allo
   const { idMap } = allotment;
   return [
     call("leave the terminal's session", "setsid", [], ANYWAY),
-    call("close inherited descriptors", "close_range", [idMap.insideNamespace ? USER_NAMESPACE_FD + 1 : REPORT_FD + 1, EVERY_FD, 0]),
+    call("close inherited descriptors", "close_range", [
+      idMap.insideNamespace ? USER_NAMESPACE_FD + 1 : REPORT_FD + 1,
+      EVERY_FD,
+      0,
+    ]),
     call("clear the file mode mask", "umask", [0]),
     ...joinCgroups(allotment.cgroupTaskFiles),
-    ...writeFile("make the context the kernel's first choice when memory runs out", "/proc/self/oom_score_adj", OOM_SCORE, true),
+    ...writeFile(
+      "make the context the kernel's first choice when memory runs out",
+      "/proc/self/oom_score_adj",
+      OOM_SCORE,
+      true,
+    ),
     ...bindHostRoot(spec, machine),
     ...(idMap.insideNamespace ? enterUserNamespace() : []),
     dieWithParent(),
-    call("check that mesh is still there", "getppid", [], { onResult: { is: machine.parentPid, goTo: { label: "parent lives" } } }),
+    call("check that mesh is still there", "getppid", [], {
+      onResult: { is: machine.parentPid, goTo: { label: "parent lives" } },
+    }),
     call("end: mesh is gone", "exit_group", [SETUP_FAILED_EXIT]),
     { kind: "label", label: "parent lives" },
-    call("share a page with pid 1", "mmap", [SHARED_ADDRESS, 4096, 3 /* read, write */, 0x31 /* shared, anonymous, fixed */, -1, 0]),
-    ...eventDescriptor("make the event of birth", BORN_FD),
+    call("share a page with pid 1", "mmap", [
+      SHARED_ADDRESS,
+      4096,
+      3 /* read, write */,
+      0x31 /* shared, anonymous, fixed */,
+      -1,
+      0,
+    ]),
     ...eventDescriptor("make the event of the finished map", MAPPED_FD),
     ...birth(spec, allotment),
-    ...waitForEvent("wait for pid 1", BORN_FD),
     ...writeIdMap(allotment),
     call("tell pid 1 that its ids are mapped", "write", [MAPPED_FD, bytes(words(1)), 8]),
     call("report the process id", "write", [REPORT_FD, address("pidRecord"), 16]),
-    call("close all descriptors", "close_range", [0, EVERY_FD, CLOSE_RANGE_UNSHARE]),
+    call("close all descriptors", "close_range", [0, EVERY_FD, 0]),
+    call("leave pid 1's process directory", "chdir", ["/"]),
     call("wait for pid 1 to end", "wait4", [{ kind: "value", at: PID }, address("initStatus"), 0, 0]),
     ...dieTheSameDeath(),
     { kind: "label", label: "pid 1" },
@@ -99,11 +112,8 @@ export function monitorOperations(spec: ContextSpec, machine: MachineFacts, allo
 export function initOperations(): readonly SetupOp[] {
   return [
     dieWithParent(),
-    call("open its own process directory", "openat", [AT_FDCWD, "/proc/self", O_PATH_CLOEXEC, 0], { result: variable("descriptor") }),
-    call("show its process directory to the monitor", "dup3", [value("descriptor"), PROCESS_FD, O_CLOEXEC]),
-    call("tell the monitor that it is born", "write", [BORN_FD, bytes(words(1)), 8]),
     ...waitForEvent("wait for the id map", MAPPED_FD),
-    call("part with the monitor's descriptors", "close_range", [USER_NAMESPACE_FD, EVERY_FD, CLOSE_RANGE_UNSHARE]),
+    call("close descriptors of the start", "close_range", [USER_NAMESPACE_FD, EVERY_FD, 0]),
     call("become group 0", "setresgid", [0, 0, 0]),
     call("become user 0", "setresuid", [0, 0, 0]),
     call("drop supplementary groups", "setgroups", [0, 0], ANYWAY),
@@ -121,7 +131,7 @@ export function reaperOperations(): readonly SetupOp[] {
       onResult: { is: 0, goTo: { label: "task" } },
     }),
     call("hide from the task", "prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0]),
-    call("close all descriptors of pid 1", "close_range", [0, EVERY_FD, CLOSE_RANGE_UNSHARE]),
+    call("close all descriptors of pid 1", "close_range", [0, EVERY_FD, 0]),
     { kind: "label", label: "reap" },
     call("reap", "wait4", [-1, { kind: "address", at: TASK_STATUS }, 0, 0], {
       onResult: { is: variable("task"), goTo: { label: "task ended" } },
@@ -136,7 +146,9 @@ export function reaperOperations(): readonly SetupOp[] {
 /** Waits until mesh has attached the network helper: one byte on the report socket. */
 export function waitForNetwork(): readonly SetupOp[] {
   return [
-    call("wait for the network", "read", [REPORT_FD, address("byte"), 1], { onResult: { is: 1, goTo: { label: "network ready" } } }),
+    call("wait for the network", "read", [REPORT_FD, address("byte"), 1], {
+      onResult: { is: 1, goTo: { label: "network ready" } },
+    }),
     call("end: mesh is gone", "exit_group", [SETUP_FAILED_EXIT]),
     { kind: "label", label: "network ready" },
   ];
@@ -207,7 +219,6 @@ function waitForEvent(name: string, fd: number): readonly SetupOp[] {
 
 const PID: Place = variable("pidRecord", 8);
 
-/** Monitor and pid 1 share their descriptors until both close them: pid 1 shows its /proc directory so, and no path is formatted. */
 function birth(spec: ContextSpec, allotment: Allotment): readonly SetupOp[] {
   const born = { result: PID, onResult: { is: 0, goTo: { label: "pid 1" } } } as const;
   const name = "make the namespaces";
@@ -215,7 +226,9 @@ function birth(spec: ContextSpec, allotment: Allotment): readonly SetupOp[] {
     return [call(name, "clone", [birthFlags(spec) | SIGCHLD, 0, 0, 0, 0], born)];
   }
   return [
-    call("open the cgroup", "openat", [AT_FDCWD, allotment.cgroupDirectory, O_PATH_CLOEXEC, 0], { result: variable("cloneArguments", 80) }),
+    call("open the cgroup", "openat", [AT_FDCWD, allotment.cgroupDirectory, O_PATH_CLOEXEC, 0], {
+      result: variable("cloneArguments", 80),
+    }),
     call(name, "clone3", [address("cloneArguments"), 88], born),
   ];
 }
@@ -228,16 +241,19 @@ export function cloneArguments(spec: ContextSpec): Uint8Array {
 /** All namespaces, and shared descriptors. */
 function birthFlags(spec: ContextSpec): number {
   const network = spec.network === "host" ? 0 : CLONE.NEWNET;
-  return CLONE.FILES | CLONE.NEWUSER | CLONE.NEWNS | CLONE.NEWPID | CLONE.NEWIPC | CLONE.NEWUTS | CLONE.NEWCGROUP | network;
+  return CLONE.NEWUSER | CLONE.NEWNS | CLONE.NEWPID | CLONE.NEWIPC | CLONE.NEWUTS | CLONE.NEWCGROUP | network;
 }
 
 function writeIdMap({ idMap }: Allotment): readonly SetupOp[] {
   const write = (name: string, file: string, text: string): readonly SetupOp[] => [
-    call(name, "openat", [PROCESS_FD, file, O_WRONLY_CLOEXEC, 0], { result: variable("descriptor") }),
+    call(name, "openat", [AT_FDCWD, file, O_WRONLY_CLOEXEC, 0], { result: variable("descriptor") }),
     call(name, "write", [value("descriptor"), text, text.length]),
     call(name, "close", [value("descriptor")]),
   ];
   return [
+    call("enter /proc", "chdir", ["/proc"]),
+    { kind: "decimal", name: "write pid 1's id in digits", of: PID, result: variable("digits") },
+    call("enter pid 1's process directory", "chdir", [value("digits")]),
     ...(idMap.denySetgroups ? write("refuse setgroups", "setgroups", "deny") : []),
     ...write("map user ids", "uid_map", idMap.uidMap),
     ...write("map group ids", "gid_map", idMap.gidMap),

@@ -32,6 +32,7 @@ export const STAGE = {
   empty: "empty",
   host: "host",
   root: "root",
+  proc: "proc",
   dev: "dev",
   shm: "shm",
   run: "run",
@@ -57,12 +58,24 @@ export function rootOperations(spec: ContextSpec, machine: MachineFacts, allotme
   const stage = (directory: keyof typeof STAGE) => `${machine.stage}/${STAGE[directory]}`;
   return [
     cutPropagation(),
-    call("mount the scratch filesystem", "mount", ["tmpfs", machine.stage, "tmpfs", MOUNT.NO_SUID | MOUNT.NO_DEV, stageOptions(spec)]),
+    call("mount the scratch filesystem", "mount", [
+      "tmpfs",
+      machine.stage,
+      "tmpfs",
+      MOUNT.NO_SUID | MOUNT.NO_DEV,
+      stageOptions(spec),
+    ]),
     call("enter the scratch filesystem", "chdir", [machine.stage]),
     ...Object.values(STAGE).map((directory) =>
-      call(`make ${directory}`, "mkdirat", [AT_FDCWD, directory, directory === "tmp" || directory === "shm" ? 0o1777 : 0o755]),
+      call(`make ${directory}`, "mkdirat", [
+        AT_FDCWD,
+        directory,
+        directory === "tmp" || directory === "shm" ? 0o1777 : 0o755,
+      ]),
     ),
-    ...(spec.root.kind === "host" && machine.hostRoot === "stacked" ? [mountHostRoot(stage("empty"), machine.hostBind, stage("host"))] : []),
+    ...(spec.root.kind === "host" && machine.hostRoot === "stacked"
+      ? [mountHostRoot(stage("empty"), machine.hostBind, stage("host"))]
+      : []),
     ...mountRoot(spec, machine, allotment, stage("root")),
     call("open the host's root", "openat", [AT_FDCWD, "/", O_PATH_CLOEXEC, 0], { result: variable("hostRoot") }),
     call("enter the root", "chdir", [stage("root")]),
@@ -97,7 +110,9 @@ function mountHostRoot(empty: string, hostBind: string, target: string): SetupOp
 }
 
 function mountRoot(spec: ContextSpec, machine: MachineFacts, allotment: Allotment, target: string): readonly SetupOp[] {
-  const bottom = { stacked: [`${machine.stage}/${STAGE.host}`], direct: [machine.hostBind], parts: [] }[machine.hostRoot];
+  const bottom = { stacked: [`${machine.stage}/${STAGE.host}`], direct: [machine.hostBind], parts: [] }[
+    machine.hostRoot
+  ];
   const lowers = [...spec.root.lowers, allotment.skeleton, ...(spec.root.kind === "host" ? bottom : [])];
   return mountOverlay({ name: "mount overlay", lowers, upper: spec.root.upper, work: spec.root.work, target });
 }
@@ -125,10 +140,13 @@ function mountLongOverlay({ name, lowers, upper, work, target }: Overlay): reado
   const SET_STRING = 1;
   const CREATE = 6;
   const filesystem = value("filesystem");
-  const set = (key: string, text: string) => call(`${name}: ${key}`, "fsconfig", [filesystem, SET_STRING, key, text, 0]);
+  const set = (key: string, text: string) =>
+    call(`${name}: ${key}`, "fsconfig", [filesystem, SET_STRING, key, text, 0]);
   return [
     call(`${name}: open`, "fsopen", ["overlay", 1], { result: variable("filesystem") }),
-    ...["userxattr", "volatile"].map((flag) => call(`${name}: ${flag}`, "fsconfig", [filesystem, SET_FLAG, flag, 0, 0])),
+    ...["userxattr", "volatile"].map((flag) =>
+      call(`${name}: ${flag}`, "fsconfig", [filesystem, SET_FLAG, flag, 0, 0]),
+    ),
     ...lowers.map((lower) => set("lowerdir+", lower)),
     set("upperdir", upper),
     set("workdir", work),

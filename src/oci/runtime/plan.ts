@@ -29,7 +29,9 @@ const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 export function plan(spec: ContextSpec, machine: MachineFacts, allotment: Allotment): SetupProgram {
   return {
     variables:
-      allotment.cgroupDirectory === null ? PROCESS_VARIABLES : { ...PROCESS_VARIABLES, cloneArguments: cloneArguments(spec) },
+      allotment.cgroupDirectory === null
+        ? PROCESS_VARIABLES
+        : { ...PROCESS_VARIABLES, cloneArguments: cloneArguments(spec) },
     operations: [
       ...monitorOperations(spec, machine, allotment),
       ...initOperations(),
@@ -55,7 +57,7 @@ function taskOperations(spec: ContextSpec, allotment: Allotment): readonly Setup
       ? []
       : [call("choose CPUs", "sched_setaffinity", [0, allotment.cpuMask.length, bytes(allotment.cpuMask)])]),
     call(`chdir ${spec.cwd}`, "chdir", [spec.cwd]),
-    ...dropCapabilities(),
+    ...(capabilityOperations ??= dropCapabilities()),
     call("give up new privileges", "prctl", [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0]),
     call("keep no descriptor beyond the exec", "close_range", [3, 0xffffffff, CLOSE_RANGE_CLOEXEC]),
     call("unblock signals", "rt_sigprocmask", [SIG_SETMASK, bytes(words(0)), 0, 8]),
@@ -67,6 +69,8 @@ function taskOperations(spec: ContextSpec, allotment: Allotment): readonly Setup
 function limitResource(name: string, resource: number, limit: number): readonly SetupOp[] {
   return [call(name, "prlimit64", [0, resource, bytes(words(limit, limit)), 0])];
 }
+
+let capabilityOperations: readonly SetupOp[] | null = null;
 
 /** Capabilities newer than this kernel give EINVAL, which is as good as dropped. */
 function dropCapabilities(): readonly SetupOp[] {
@@ -86,7 +90,9 @@ function execute(spec: ContextSpec): readonly SetupOp[] {
   const environment = Object.entries(spec.env).map(([name, text]) => `${name}=${text}`);
   const places = command.includes("/")
     ? [command]
-    : (spec.env["PATH"] ?? DEFAULT_PATH).split(":").map((directory) => `${directory === "" ? "." : directory}/${command}`);
+    : (spec.env["PATH"] ?? DEFAULT_PATH)
+        .split(":")
+        .map((directory) => `${directory === "" ? "." : directory}/${command}`);
   return places.map((path, index) =>
     call(
       `exec ${path}`,

@@ -8,7 +8,11 @@ export function taskFilter(architecture: Architecture, singleId: boolean): Uint8
   const key = `${architecture} ${singleId}`;
   let filter = compiled.get(key);
   if (filter === undefined) {
-    filter = compileFilter({ architecture, allow: allowedSyscalls(), rules: singleId ? [...RULES, ...SINGLE_ID_RULES] : RULES });
+    filter = compileFilter({
+      architecture,
+      allow: allowedSyscalls(),
+      rules: singleId ? [...RULES, ...SINGLE_ID_RULES] : RULES,
+    });
     compiled.set(key, filter);
   }
   return filter;

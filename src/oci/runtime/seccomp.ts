@@ -10,8 +10,20 @@ export type Verdict = "allow" | { readonly errno: number };
 /** A decision on one call, made before the allow-list is asked. */
 export type Rule =
   | { readonly kind: "always"; readonly call: string; readonly verdict: Verdict }
-  | { readonly kind: "argument-has-bits"; readonly call: string; readonly argument: number; readonly bits: number; readonly verdict: Verdict }
-  | { readonly kind: "argument-is"; readonly call: string; readonly argument: number; readonly value: number; readonly verdict: Verdict };
+  | {
+      readonly kind: "argument-has-bits";
+      readonly call: string;
+      readonly argument: number;
+      readonly bits: number;
+      readonly verdict: Verdict;
+    }
+  | {
+      readonly kind: "argument-is";
+      readonly call: string;
+      readonly argument: number;
+      readonly value: number;
+      readonly verdict: Verdict;
+    };
 
 export interface FilterSpec {
   readonly architecture: Architecture;

@@ -15,9 +15,7 @@ export type Argument =
   | { readonly kind: "address"; readonly at: Place };
 
 /** A place in the program's memory: `offset` bytes into a variable, or a fixed address (shared memory). */
-export type Place =
-  | { readonly variable: string; readonly offset?: number }
-  | { readonly fixed: number };
+export type Place = { readonly variable: string; readonly offset?: number } | { readonly fixed: number };
 
 /** Where the program goes on. */
 export type Target = "next" | { readonly label: string };
@@ -37,6 +35,8 @@ export type SetupOp =
   | (Flow & { readonly kind: "call"; readonly call: SetupCall; readonly arguments: readonly Argument[] })
   /** Result is the value at `of` and-ed with `mask`. */
   | (Flow & { readonly kind: "bits"; readonly of: Place; readonly mask: number })
+  /** Result is the address of the value at `of` as decimal text. */
+  | (Flow & { readonly kind: "decimal"; readonly of: Place })
   | { readonly kind: "label"; readonly label: string }
   | { readonly kind: "goto"; readonly label: string };
 

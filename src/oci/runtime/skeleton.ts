@@ -96,10 +96,16 @@ export function skeletonEntries(facts: SkeletonFacts): readonly SkeletonEntry[] 
     // "merged" is the weakest wish.
     if (entry.kind !== "merged" || !entries.has(entry.path)) add(entry);
   }
-  for (const path of ["/workspace", "/mesh"]) add({ kind: facts.root === "host" ? "empty" : "merged", path, mode: 0o755 });
+  for (const path of ["/workspace", "/mesh"])
+    add({ kind: facts.root === "host" ? "empty" : "merged", path, mode: 0o755 });
   if (facts.singleId) {
     // apt would change to the user _apt, whom a single id does not have.
-    add({ kind: "file", path: "/etc/apt/apt.conf.d/99single-id", mode: 0o644, content: 'APT::Sandbox::User "root";\n' });
+    add({
+      kind: "file",
+      path: "/etc/apt/apt.conf.d/99single-id",
+      mode: 0o644,
+      content: 'APT::Sandbox::User "root";\n',
+    });
   }
   return [...entries.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
@@ -107,7 +113,10 @@ export function skeletonEntries(facts: SkeletonFacts): readonly SkeletonEntry[] 
 /** Directories that a host skeleton hides. */
 export function hiddenDirectories(facts: SkeletonFacts): readonly string[] {
   const wanted = [...Object.keys(PRIVATE_DIRECTORIES), ...facts.secretDirectories, ...facts.homes, facts.meshHome];
-  return wanted.filter((path, index) => !wanted.some((outer, at) => at !== index && isWithin(path, outer) && (path !== outer || at < index)));
+  return wanted.filter(
+    (path, index) =>
+      !wanted.some((outer, at) => at !== index && isWithin(path, outer) && (path !== outer || at < index)),
+  );
 }
 
 /** Home directories of root and of people (uid 1000 and above) in the text of /etc/passwd; a system directory is no home. */
@@ -121,7 +130,9 @@ export function homesOf(passwd: string): readonly string[] {
 }
 
 const SYSTEM_DIRECTORIES = new Set(
-  "/ /bin /boot /dev /etc /lib /lib64 /nonexistent /opt /proc /sbin /sys /usr /usr/bin /usr/sbin /usr/local /var /var/empty /var/lib".split(" "),
+  "/ /bin /boot /dev /etc /lib /lib64 /nonexistent /opt /proc /sbin /sys /usr /usr/bin /usr/sbin /usr/local /var /var/empty /var/lib".split(
+    " ",
+  ),
 );
 
 function hostEntries(facts: SkeletonFacts): readonly SkeletonEntry[] {
@@ -137,7 +148,11 @@ function hostEntries(facts: SkeletonFacts): readonly SkeletonEntry[] {
 function partsEntries({ links, directories, writable }: HostTop): readonly SkeletonEntry[] {
   return [
     ...Object.entries(links).map(([path, target]): SkeletonEntry => ({ kind: "link", path, target })),
-    ...[...directories, ...writable, "/dev", "/proc", "/sys"].map((path): SkeletonEntry => ({ kind: "merged", path, mode: 0o755 })),
+    ...[...directories, ...writable, "/dev", "/proc", "/sys"].map((path): SkeletonEntry => ({
+      kind: "merged",
+      path,
+      mode: 0o755,
+    })),
   ];
 }
 

@@ -19,8 +19,12 @@ export const ROW = {
   size: 96,
 } as const;
 
-/** Bits of `flags`: 0 to 5 say that an argument is the address of its value; bit 6 makes no call: result = arg 0 & arg 1. */
-export const BITS_ONLY_FLAG = 0x40;
+/**
+ * Bits of `flags`. 0 to 5: the argument is the address of its value. 6 and 7: no call is made; the result is argument 0 & argument 1,
+ * or the address of argument 0 in decimal digits, written so that they end before the address in argument 1.
+ */
+export const BITS_FLAG = 0x40;
+export const DECIMAL_FLAG = 0x80;
 
 /** Where the ELF image's two segments are loaded, and where the first row lies. */
 export const TEXT_ADDRESS = 0x400000;
@@ -88,7 +92,7 @@ export function machineCode(architecture: Architecture): Uint8Array {
 
 function x64Code(): Uint8Array {
   const code: number[] = [];
-  const emit = (...octets: readonly number[]) => void code.push(...octets);
+  const emit = (...octets: readonly number[]) => void code.push(...octets.map((octet) => octet & 255));
   const emit32 = (word: number) => emit(word & 255, (word >>> 8) & 255, (word >>> 16) & 255, (word >>> 24) & 255);
   /** Writes a jump with an 8-bit distance that `land` completes. */
   const jumpAhead = (opcode: number) => {
@@ -125,15 +129,31 @@ function x64Code(): Uint8Array {
     emit(...load);
     land(skip);
   }
-  emit(0x40, 0xf6, 0xc5, BITS_ONLY_FLAG); // test bpl, 0x40
-  const bitsOnly = jumpAhead(0x75); // jnz
+  emit(0x40, 0xf6, 0xc5, BITS_FLAG); // test bpl, 0x40
+  const bits = jumpAhead(0x75); // jnz
+  emit(0x40, 0xf6, 0xc5, DECIMAL_FLAG); // test bpl, 0x80
+  const decimal = jumpAhead(0x75); // jnz
   emit(0x8b, 0x03); // mov eax, [rbx]
   emit(0x0f, 0x05); // syscall
-  const done = jumpAhead(0xeb); // jmp
-  land(bitsOnly);
+  const called = jumpAhead(0xeb); // jmp
+  land(bits);
   emit(0x48, 0x89, 0xf8); // mov rax, rdi
   emit(0x48, 0x21, 0xf0); // and rax, rsi
-  land(done);
+  const masked = jumpAhead(0xeb); // jmp
+  land(decimal);
+  emit(0x48, 0x89, 0xf8); // mov rax, rdi
+  emit(0xb9, 10, 0, 0, 0); // mov ecx, 10
+  const digit = code.length;
+  emit(0x31, 0xd2); // xor edx, edx
+  emit(0x48, 0xf7, 0xf1); // div rcx
+  emit(0x80, 0xc2, 0x30); // add dl, '0'
+  emit(0x48, 0xff, 0xce); // dec rsi
+  emit(0x88, 0x16); // mov [rsi], dl
+  emit(0x48, 0x85, 0xc0); // test rax, rax
+  emit(0x75, digit - (code.length + 2)); // jnz
+  emit(0x48, 0x89, 0xf0); // mov rax, rsi
+  land(masked);
+  land(called);
   emit(0x48, 0x8b, 0x4b, ROW.result); // mov rcx, [rbx + 56]
   emit(0x48, 0x89, 0x01); // mov [rcx], rax
   emit(0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff); // cmp rax, -4095
@@ -169,7 +189,8 @@ function arm64Code(): Uint8Array {
   const branch = (to: number) => emit(0x14000000 | ((to - code.length) & 0x3ffffff));
   /** Writes a branch whose 19-bit (or 14-bit, or 26-bit) distance `land` completes. */
   const branchAhead = (instruction: number) => code.push(instruction >>> 0) - 1;
-  const land = (from: number, shift: number) => void (code[from] = ((code[from] ?? 0) | ((code.length - from) << shift)) >>> 0);
+  const land = (from: number, shift: number) =>
+    void (code[from] = ((code[from] ?? 0) | ((code.length - from) << shift)) >>> 0);
 
   move(19, FIRST_ROW_ADDRESS);
   move(21, FAILURE_ADDRESS);
@@ -181,13 +202,25 @@ function arm64Code(): Uint8Array {
     load(index, index);
     land(skip, 5);
   }
-  const bitsOnly = branchAhead(0x37000014 | (6 << 19)); // tbnz w20, #6
+  const bits = branchAhead(0x37000014 | (6 << 19)); // tbnz w20, #6
+  const decimal = branchAhead(0x37000014 | (7 << 19)); // tbnz w20, #7
   load32(8, 19, ROW.number);
   emit(0xd4000001); // svc #0
-  const done = branchAhead(0x14000000); // b
-  land(bitsOnly, 5);
+  const called = branchAhead(0x14000000); // b
+  land(bits, 5);
   emit(0x8a010000); // and x0, x0, x1
-  land(done, 0);
+  const masked = branchAhead(0x14000000); // b
+  land(decimal, 5);
+  move(10, 10);
+  emit(0x9aca080b); // udiv x11, x0, x10
+  emit(0x9b0a816c); // msub x12, x11, x10, x0
+  emit(0x1100c18c); // add w12, w12, '0'
+  emit(0x381ffc2c); // strb w12, [x1, #-1]!
+  emit(0xaa0b03e0); // mov x0, x11
+  emit(0xb5000000 | ((-5 & 0x7ffff) << 5)); // cbnz x0, five back
+  emit(0xaa0103e0); // mov x0, x1
+  land(masked, 0);
+  land(called, 0);
   load(9, 19, ROW.result);
   emit(0xf9000120); // str x0, [x9]
   emit(0xb13ffc1f); // cmn x0, #4095

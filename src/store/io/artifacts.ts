@@ -7,14 +7,16 @@ import type { IdMaps } from "../ids.ts";
 import { EMPTY_TREE } from "../layer.ts";
 import { mergeWithSources } from "../merged.ts";
 import type { Artifact } from "../result.ts";
-import type { Tree } from "../tree.ts";
+import { contentBytes, type Tree } from "../tree.ts";
 import type { Blobs } from "./blobs.ts";
 import { buildTree, linksPointingOut } from "./build-tree.ts";
 import { copyFile } from "./copy-file.ts";
+import { defaultIds } from "./default-ids.ts";
 import { storeFailure } from "./failures.ts";
 import type { HashPool } from "./hash-pool.ts";
 import type { Home } from "./home.ts";
-import { defaultIds, type Layers, sizeOf } from "./layers.ts";
+import type { Layers } from "./layers.ts";
+import { check } from "./errno.ts";
 import * as raw from "./raw-files.ts";
 import { scanDirectory } from "./scan.ts";
 import { resolveInStack } from "./stack-path.ts";
@@ -48,9 +50,13 @@ export class Artifacts {
   async capture(options: CaptureOptions): Promise<Artifact> {
     const found = resolveInStack(options.stack, options.path);
     if (!found) {
-      throw new MeshError("artifact.not-found", `Cannot keep artifact ${JSON.stringify(options.key)}: there is nothing at ${JSON.stringify(options.path)}`, {
-        hint: "The task must leave a file or a directory at that path.",
-      });
+      throw new MeshError(
+        "artifact.not-found",
+        `Cannot keep artifact ${JSON.stringify(options.key)}: there is nothing at ${JSON.stringify(options.path)}`,
+        {
+          hint: "The task must leave a file or a directory at that path.",
+        },
+      );
     }
     const name = options.path.split("/").findLast((part) => part !== "" && part !== ".") ?? options.key;
     const mode = found.stat.mode & 0o7777;
@@ -62,21 +68,37 @@ export class Artifacts {
     return { key: options.key, digest: ref.digest, kind: "directory", name, sizeBytes: ref.sizeBytes, mode };
   }
 
-  async #directory(paths: readonly string[], options: CaptureOptions): Promise<{ digest: Artifact["digest"]; sizeBytes: number }> {
+  async #directory(
+    paths: readonly string[],
+    options: CaptureOptions,
+  ): Promise<{ digest: Artifact["digest"]; sizeBytes: number }> {
     const ids = options.ids ?? defaultIds();
     const sources = paths.toReversed();
     const trees: Tree[] = [];
     try {
       for (const path of sources) {
-        const scan = await scanDirectory(path, { ids, maskedDirectories: new Set(), removeForeign: false, signal: options.signal });
+        const scan = await scanDirectory(path, {
+          ids,
+          maskedDirectories: new Set(),
+          removeForeign: false,
+          signal: options.signal,
+        });
         await this.#pool.hash(scan, Date.now(), options.signal);
         trees.push(scan.tree());
       }
       const { tree, sources: sourceOf } = mergeWithSources(trees, { asLayer: false });
       const temporary = this.#home.temporary();
       try {
-        await buildTree(temporary, { tree, sources, sourceOf, below: "", how: options.immutable ? "link" : "copy", ids, signal: options.signal });
-        const ref = this.#layers.publish(temporary, { tree: () => tree, sizeBytes: sizeOf(tree) }, ids);
+        await buildTree(temporary, {
+          tree,
+          sources,
+          sourceOf,
+          below: "",
+          how: options.immutable ? "link" : "copy",
+          ids,
+          signal: options.signal,
+        });
+        const ref = this.#layers.publish(temporary, { tree: () => tree, sizeBytes: contentBytes(tree) }, ids);
         if (ref.digest === EMPTY_TREE) this.#home.discard(temporary);
         return ref;
       } catch (error) {
@@ -92,19 +114,31 @@ export class Artifacts {
    * Copies an artifact out to `target`, which must not exist; files belong to this process. Answers the symlinks that lead out of
    * the directory: they are made as they are, and never followed. Throws `blob.missing`, `blob.corrupt`, `store.full`.
    */
-  async materialize(artifact: Artifact, target: string, signal?: AbortSignal): Promise<{ readonly pointingOut: readonly string[] }> {
+  async materialize(
+    artifact: Artifact,
+    target: string,
+    signal?: AbortSignal,
+  ): Promise<{ readonly pointingOut: readonly string[] }> {
     try {
       if (artifact.kind === "file") {
         // `read` names what is wrong, and drops a blob that can't be trusted.
         if (!this.#blobs.verify(artifact.digest)) this.#blobs.read(artifact.digest);
         copyFile(this.#blobs.path(artifact.digest), target);
-        raw.check(raw.chmodAt(raw.HERE, target, artifact.mode & 0o777), "chmod", target);
+        check(raw.chmodAt(raw.HERE, target, artifact.mode & 0o777), "chmod", target);
         return { pointingOut: [] };
       }
-      if (!this.#layers.has(artifact.digest)) throw new MeshError("blob.missing", `Cannot find artifact directory ${shortDigest(artifact.digest)}`);
+      if (!this.#layers.has(artifact.digest))
+        throw new MeshError("blob.missing", `Cannot find artifact directory ${shortDigest(artifact.digest)}`);
       const tree = this.#layers.tree(artifact.digest);
-      await buildTree(target, { tree, sources: [this.#layers.directory(artifact.digest)], below: "", how: "copy", ids: null, signal });
-      raw.check(raw.chmodAt(raw.HERE, target, (artifact.mode & 0o777) | 0o700), "chmod", target);
+      await buildTree(target, {
+        tree,
+        sources: [this.#layers.directory(artifact.digest)],
+        below: "",
+        how: "copy",
+        ids: null,
+        signal,
+      });
+      check(raw.chmodAt(raw.HERE, target, (artifact.mode & 0o777) | 0o700), "chmod", target);
       return { pointingOut: linksPointingOut(tree) };
     } catch (error) {
       throw storeFailure(error, `copy artifact ${JSON.stringify(artifact.key)} to ${target}`);

@@ -1,7 +1,18 @@
 // Blobs: files named by the digest of their content. A blob is visible only once its digest is known to be right; what was
 // written under an earlier boot is read again before it is trusted, since nothing is synced on the way.
 
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { type Digest, digestOf, shortDigest } from "../../base/digest.ts";
 import { errnoOf, MeshError } from "../../base/errors.ts";
 import { blobPath } from "../paths.ts";
@@ -88,12 +99,16 @@ export class Blobs {
       bytes = readFileSync(this.path(digest));
     } catch (cause) {
       this.#known.delete(digest);
-      if (errnoOf(cause) === "ENOENT") throw new MeshError("blob.missing", `Cannot find blob ${shortDigest(digest)}`, { cause });
+      if (errnoOf(cause) === "ENOENT")
+        throw new MeshError("blob.missing", `Cannot find blob ${shortDigest(digest)}`, { cause });
       throw storeFailure(cause, `read blob ${shortDigest(digest)}`);
     }
     if (digestOf(bytes) === digest) return bytes;
     this.drop(digest);
-    throw new MeshError("blob.corrupt", `Cannot use blob ${shortDigest(digest)}: its ${bytes.length} bytes have another digest`);
+    throw new MeshError(
+      "blob.corrupt",
+      `Cannot use blob ${shortDigest(digest)}: its ${bytes.length} bytes have another digest`,
+    );
   }
 
   /** Forgets a blob and removes its file. */
@@ -131,7 +146,8 @@ export class Blobs {
       const fd = openSync(this.path(digest), "r");
       try {
         const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-        for (let length = readSync(fd, chunk); length > 0; length = readSync(fd, chunk)) hasher.update(chunk.subarray(0, length));
+        for (let length = readSync(fd, chunk); length > 0; length = readSync(fd, chunk))
+          hasher.update(chunk.subarray(0, length));
       } finally {
         closeSync(fd);
       }

@@ -6,6 +6,7 @@ import { type IdMaps, outsideId } from "../ids.ts";
 import { isBelow, parentOf, type Tree, type TreeEntry } from "../tree.ts";
 import { copyOpenFile } from "./copy-file.ts";
 import { openReadable } from "./file-hasher.ts";
+import { ERRNO, check } from "./errno.ts";
 import * as raw from "./raw-files.ts";
 import { breathe } from "./scan.ts";
 
@@ -29,7 +30,7 @@ const YES = Uint8Array.of(0x79);
 
 /** Fills the directory `target`, which is made. Throws system errors; what was made by then is the caller's to remove. */
 export async function buildTree(target: string, options: BuildOptions): Promise<void> {
-  raw.check(raw.makeDirectoryAt(raw.HERE, target, 0o700), "make", target);
+  check(raw.makeDirectoryAt(raw.HERE, target, 0o700), "make", target);
   const builder = new Builder(target, options);
   try {
     await builder.run();
@@ -55,7 +56,7 @@ class Builder {
   constructor(target: string, options: BuildOptions) {
     this.#target = target;
     this.#options = options;
-    const fd = raw.check(raw.openAt(raw.HERE, target, raw.READ_DIRECTORY), "open", target);
+    const fd = check(raw.openAt(raw.HERE, target, raw.READ_DIRECTORY), "open", target);
     this.#open.push({ entry: null, path: "", fd, source: 0 });
   }
 
@@ -83,21 +84,21 @@ class Builder {
     const name = entry.path.slice(parent.path === "" ? 0 : parent.path.length + 1);
     switch (entry.kind) {
       case "directory": {
-        raw.check(raw.makeDirectoryAt(parent.fd, name, 0o700), "make", entry.path);
-        const fd = raw.check(raw.openAt(parent.fd, name, raw.READ_DIRECTORY), "open", entry.path);
+        check(raw.makeDirectoryAt(parent.fd, name, 0o700), "make", entry.path);
+        const fd = check(raw.openAt(parent.fd, name, raw.READ_DIRECTORY), "open", entry.path);
         this.#open.push({ entry, path: entry.path, fd, source });
         return;
       }
       case "whiteout":
-        raw.check(raw.makeWhiteoutAt(parent.fd, name), "make", entry.path);
+        check(raw.makeWhiteoutAt(parent.fd, name), "make", entry.path);
         return;
       case "fifo":
-        raw.check(raw.makeFifoAt(parent.fd, name, 0o600), "make", entry.path);
+        check(raw.makeFifoAt(parent.fd, name, 0o600), "make", entry.path);
         this.#own(parent.fd, name, entry);
-        raw.check(raw.chmodAt(parent.fd, name, this.#modeOf(entry)), "chmod", entry.path);
+        check(raw.chmodAt(parent.fd, name, this.#modeOf(entry)), "chmod", entry.path);
         return;
       case "symlink":
-        raw.check(raw.makeSymlinkAt(entry.target ?? "", parent.fd, name), "make", entry.path);
+        check(raw.makeSymlinkAt(entry.target ?? "", parent.fd, name), "make", entry.path);
         this.#own(parent.fd, name, entry);
         this.#copyTimes(entry.path, source, parent.fd, name);
         return;
@@ -110,7 +111,7 @@ class Builder {
   #file(directory: number, name: string, entry: TreeEntry, source: number): void {
     const first = entry.hardlink > 0 ? this.#groups.get(entry.hardlink) : undefined;
     if (first !== undefined) {
-      raw.check(raw.linkAt(raw.HERE, `${this.#target}/${first}`, directory, name), "link", entry.path);
+      check(raw.linkAt(raw.HERE, `${this.#target}/${first}`, directory, name), "link", entry.path);
       return;
     }
     if (entry.hardlink > 0) this.#groups.set(entry.hardlink, entry.path);
@@ -118,16 +119,16 @@ class Builder {
     if (this.#options.how === "link") {
       const code = raw.linkAt(raw.HERE, from, directory, name);
       if (code === 0) return;
-      const mayCopy = [raw.ERRNO.EXDEV, raw.ERRNO.EMLINK, raw.ERRNO.EPERM].some((errno) => code === -errno);
-      if (!mayCopy) raw.check(code, "link", entry.path);
+      const mayCopy = [ERRNO.EXDEV, ERRNO.EMLINK, ERRNO.EPERM].some((errno) => code === -errno);
+      if (!mayCopy) check(code, "link", entry.path);
     }
-    const fd = raw.check(openReadable(raw.HERE, from), "read", from);
+    const fd = check(openReadable(raw.HERE, from), "read", from);
     try {
       copyOpenFile(fd, directory, name);
       const stat = raw.statFd(fd);
       this.#own(directory, name, entry);
       this.#setXattrs(directory, name, entry);
-      raw.check(raw.chmodAt(directory, name, this.#modeOf(entry)), "chmod", entry.path);
+      check(raw.chmodAt(directory, name, this.#modeOf(entry)), "chmod", entry.path);
       raw.setTimesAt(directory, name, stat.mtimeSec, stat.mtimeNsec);
     } finally {
       raw.closeFd(fd);
@@ -143,10 +144,10 @@ class Builder {
     const name = entry.path.slice(parent.path === "" ? 0 : parent.path.length + 1);
     if (this.#options.ids) {
       for (const xattr of entry.xattrs) raw.setXattr(fd, xattr.name, xattr.value);
-      if (entry.opaque) raw.check(raw.setXattr(fd, OPAQUE, YES), "mark", entry.path);
+      if (entry.opaque) check(raw.setXattr(fd, OPAQUE, YES), "mark", entry.path);
     }
     this.#own(parent.fd, name, entry);
-    raw.check(raw.chmodFd(fd, this.#modeOf(entry)), "chmod", entry.path);
+    check(raw.chmodFd(fd, this.#modeOf(entry)), "chmod", entry.path);
     raw.closeFd(fd);
     this.#copyTimes(entry.path, directory.source, parent.fd, name);
   }
@@ -157,12 +158,12 @@ class Builder {
     const gid = outsideId(this.#options.ids.gids, entry.gid);
     if (uid === null || gid === null) return;
     if (uid === process.geteuid?.() && gid === process.getegid?.()) return;
-    raw.check(raw.chownAt(directory, name, uid, gid), "chown", entry.path);
+    check(raw.chownAt(directory, name, uid, gid), "chown", entry.path);
   }
 
   #setXattrs(directory: number, name: string, entry: TreeEntry): void {
     if (!this.#options.ids || entry.xattrs.length === 0) return;
-    const fd = raw.check(raw.openAt(directory, name, raw.READ_FILE), "open", entry.path);
+    const fd = check(raw.openAt(directory, name, raw.READ_FILE), "open", entry.path);
     try {
       for (const xattr of entry.xattrs) raw.setXattr(fd, xattr.name, xattr.value);
     } finally {

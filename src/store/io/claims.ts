@@ -21,6 +21,8 @@ export interface ClaimOptions extends Demand {
   /** All that this machine gives; the same in every process, or the smallest counts for who says it. */
   readonly capacity: Capacity;
   readonly nowMs: number;
+  /** Claims of this process whose tasks are over and whose results are about to be written: they hold their keys and no room. */
+  readonly ended?: readonly number[] | undefined;
 }
 
 export type Claim =
@@ -62,7 +64,9 @@ export class Claims {
       const held = this.#living();
       const same = options.key === null ? undefined : held.find((claim) => claim.key === options.key);
       if (same) return { kind: "busy", by: same.owner };
-      const fit = fitDemand(options.capacity, held, options);
+      const ended = options.ended ?? [];
+      const taking = ended.length === 0 ? held : held.filter((claim) => !ended.includes(claim.id));
+      const fit = fitDemand(options.capacity, taking, options);
       if (!fit.fits) return { kind: "full", reasons: fit.reasons, by: held.map((claim) => claim.owner) };
       this.#index.run(
         "INSERT INTO claims (key, owner, cpu_milli, memory_bytes, gpus) VALUES (?, ?, ?, ?, ?)",

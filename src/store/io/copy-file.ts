@@ -1,11 +1,12 @@
 // Copies one file's bytes the cheapest way its filesystem knows: sharing the blocks (FICLONE), copying inside the kernel, or
 // neither. The target is new; modes and times are the caller's.
 
+import { check } from "./errno.ts";
 import * as raw from "./raw-files.ts";
 
 /** Copies the regular file at `from` to the new file `to`; bytes copied. Throws system errors. */
 export function copyFile(from: string, to: string): number {
-  const source = raw.check(raw.openAt(raw.HERE, from, raw.READ_FILE), "read", from);
+  const source = check(raw.openAt(raw.HERE, from, raw.READ_FILE), "read", from);
   try {
     return copyOpenFile(source, raw.HERE, to);
   } finally {
@@ -15,7 +16,7 @@ export function copyFile(from: string, to: string): number {
 
 /** Copies an open file to the new file `name` in `directory`; bytes copied. A failed copy is removed. */
 export function copyOpenFile(source: number, directory: number, name: string): number {
-  const target = raw.check(raw.openAt(directory, name, raw.CREATE_FILE, 0o600), "create", name);
+  const target = check(raw.openAt(directory, name, raw.CREATE_FILE, 0o600), "create", name);
   try {
     if (raw.cloneInto(source, target) === 0) return raw.statFd(target).size;
     return copyBytes(source, target, name);
@@ -39,7 +40,7 @@ function copyBytes(source: number, target: number, name: string): number {
   const buffer = new Uint8Array(1 << 18);
   const address = raw.addressOf(buffer);
   for (;;) {
-    const length = raw.check(raw.readInto(source, address, buffer.length), "read", name);
+    const length = check(raw.readInto(source, address, buffer.length), "read", name);
     if (length === 0) return total;
     raw.writeAll(target, buffer.subarray(0, length), name);
     total += length;

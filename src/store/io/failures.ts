@@ -3,7 +3,16 @@
 import { errnoOf, MeshError } from "../../base/errors.ts";
 
 const FULL = new Set(["ENOSPC", "EDQUOT", "SQLITE_FULL"]);
-const UNWRITABLE = new Set(["EROFS", "EACCES", "EPERM", "ENOTDIR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH"]);
+const UNWRITABLE = new Set([
+  "EROFS",
+  "EACCES",
+  "EPERM",
+  "ENOTDIR",
+  "SQLITE_CANTOPEN",
+  "SQLITE_READONLY",
+  "SQLITE_PERM",
+  "SQLITE_AUTH",
+]);
 const CORRUPT = new Set(["SQLITE_CORRUPT", "SQLITE_NOTADB"]);
 
 /** The error to throw for `cause`, met while doing `action` ("write blob 1234"). Errors of ours and aborts pass unchanged. */

@@ -1,7 +1,7 @@
 // Hashes one file of a directory that nobody should be writing to: reads it once, and notices when it changed meanwhile.
 // Runs in the main thread and in workers alike; it keeps one buffer for each thread.
 
-import { ptr } from "bun:ffi";
+import { ERRNO } from "./errno.ts";
 import * as raw from "./raw-files.ts";
 
 /** Bytes read at once; a file of this size or more is large. */
@@ -36,7 +36,7 @@ export class FileHasher {
   hasXattrs = false;
 
   readonly #buffer = new Uint8Array(new ArrayBuffer(CHUNK_BYTES));
-  readonly #address = ptr(this.#buffer);
+  readonly #address = raw.addressOf(this.#buffer);
   readonly #second = new Uint8Array(DIGEST_BYTES);
   readonly #statAgain = new Uint32Array(raw.STAT_WORDS);
 
@@ -104,7 +104,7 @@ function changedMs(words: Uint32Array): number {
 /** Opens a file for reading; one that its owner may not read is made readable for the moment of opening. */
 export function openReadable(directory: number, name: string): number {
   const fd = raw.openAt(directory, name, raw.READ_FILE);
-  if (fd !== -raw.ERRNO.EACCES) return fd;
+  if (fd !== -ERRNO.EACCES) return fd;
   const stat = raw.statAt(directory, name);
   if (typeof stat === "number") return stat;
   const permissions = stat.mode & 0o7777;

@@ -1,10 +1,10 @@
 // A list of files to hash in shared memory, from which several threads take: names in, digests and metadata out.
 // Threads take work by a shared counter; who is slow or missing simply does less.
 
-import { ptr } from "bun:ffi";
 import { textOfName } from "../names.ts";
 import { FileHasher, type HashOptions, openReadable, STOPPED, TOO_LARGE } from "./file-hasher.ts";
 import type { FileList } from "./file-list.ts";
+import { ERRNO } from "./errno.ts";
 import * as raw from "./raw-files.ts";
 
 /** Files taken at once. */
@@ -62,7 +62,7 @@ export class HashJob {
     this.#parts = partsOf(job.shared, job.files, job.nameBytes);
     this.#names = new Uint8Array(new ArrayBuffer(Math.max(16, job.nameBytes)));
     this.#names.set(this.#parts.names);
-    this.#namesAddress = Number(ptr(this.#names));
+    this.#namesAddress = Number(raw.addressOf(this.#names));
     const goOn = (): boolean => !this.isStopped;
     this.#options = { restingSinceMs: job.restingSinceMs, smallOnly: false, goOn };
     this.#smallOptions = { ...this.#options, smallOnly: true };
@@ -197,7 +197,7 @@ export class HashJob {
     }
     if (this.#directoryFd < 0) return this.#directoryFd;
     const fd = raw.openAtAddress(this.#directoryFd, this.#namesAddress + nameAt, raw.READ_FILE);
-    return fd === -raw.ERRNO.EACCES ? openReadable(this.#directoryFd, this.#text(nameAt)) : fd;
+    return fd === -ERRNO.EACCES ? openReadable(this.#directoryFd, this.#text(nameAt)) : fd;
   }
 
   #text(at: number): string {
@@ -211,7 +211,15 @@ export function openBelow(root: string, path: string): number {
 }
 
 function layoutOf(files: number, nameBytes: number): { readonly offsets: readonly number[]; readonly size: number } {
-  const sizes = [HEADER_WORDS * 4, files * raw.STAT_WORDS * 4, files * 4, files * 4, files * 8, files * DIGEST_BYTES, nameBytes];
+  const sizes = [
+    HEADER_WORDS * 4,
+    files * raw.STAT_WORDS * 4,
+    files * 4,
+    files * 4,
+    files * 8,
+    files * DIGEST_BYTES,
+    nameBytes,
+  ];
   const offsets: number[] = [];
   let size = 0;
   for (const part of sizes) {
@@ -222,14 +230,19 @@ function layoutOf(files: number, nameBytes: number): { readonly offsets: readonl
 }
 
 function partsOf(shared: SharedArrayBuffer, files: number, nameBytes: number) {
-  const [header = 0, stats = 0, status = 0, aside = 0, spans = 0, digests = 0, names = 0] = layoutOf(files, nameBytes).offsets;
+  const [header = 0, stats = 0, status = 0, aside = 0, spans = 0, digests = 0, names = 0] = layoutOf(
+    files,
+    nameBytes,
+  ).offsets;
   return {
     header: new Int32Array(shared, header, HEADER_WORDS),
     stats: new Uint32Array(shared, stats, files * raw.STAT_WORDS),
     status: new Int32Array(shared, status, files),
     aside: new Int32Array(shared, aside, files),
     spans: new Uint32Array(shared, spans, files * 2),
-    digests: Buffer.from(shared, digests, files * DIGEST_BYTES) as Buffer & { hexSlice(from: number, to: number): string },
+    digests: Buffer.from(shared, digests, files * DIGEST_BYTES) as Buffer & {
+      hexSlice(from: number, to: number): string;
+    },
     names: new Uint8Array(shared, names, nameBytes),
   };
 }

@@ -5,6 +5,7 @@ import { availableParallelism } from "node:os";
 import { NO_XATTRS, parentOf } from "../tree.ts";
 import { openReadable } from "./file-hasher.ts";
 import { HashJob, openBelow, type PackedJob, packJob } from "./hash-job.ts";
+import { check } from "./errno.ts";
 import * as raw from "./raw-files.ts";
 import { breathe, contentXattrs, hashFailure, type Scan } from "./scan.ts";
 
@@ -88,15 +89,20 @@ function take(scan: Scan, job: HashJob, files: number): void {
     const code = job.codeOf(index);
     const path = scan.fileEntries[index]?.path ?? "";
     if (code < 0) throw hashFailure(code, path);
-    scan.fill(index, job.digestOf(index), job.statOf(index), job.hasXattrs(index) ? xattrsAt(scan.root, path) : NO_XATTRS);
+    scan.fill(
+      index,
+      job.digestOf(index),
+      job.statOf(index),
+      job.hasXattrs(index) ? xattrsAt(scan.root, path) : NO_XATTRS,
+    );
   }
 }
 
 function xattrsAt(root: string, path: string): ReturnType<typeof contentXattrs> {
   const parent = parentOf(path);
-  const directory = raw.check(openBelow(root, parent), "open", parent);
+  const directory = check(openBelow(root, parent), "open", parent);
   try {
-    const fd = raw.check(openReadable(directory, path.slice(parent === "" ? 0 : parent.length + 1)), "read", path);
+    const fd = check(openReadable(directory, path.slice(parent === "" ? 0 : parent.length + 1)), "read", path);
     try {
       return contentXattrs(fd);
     } finally {

@@ -1,6 +1,6 @@
 // The folders of one MESH_HOME: made when missing, temporary names, and rubbish that is removed in the background.
 
-import { mkdirSync, readdirSync, renameSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { MeshError } from "../../base/errors.ts";
 import { type HomePaths, homePaths } from "../paths.ts";
 import { storeFailure } from "./failures.ts";
@@ -15,22 +15,20 @@ export class Home {
   /** Throws `store.unwritable` or `store.full` when the folders can't be made. */
   constructor(home: string) {
     this.paths = homePaths(home);
-    try {
-      // One call when all is there; the order makes `runs` the last that is made.
-      mkdirSync(this.paths.runs, 0o700);
-    } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "EEXIST") return;
-      this.#make();
-    }
+    // `runs` is made last: when it is there, all is.
+    if (!existsSync(this.paths.runs)) this.#make();
   }
 
   #make(): void {
     const { home, blobs, layers, masks, scratch, tmp, runs } = this.paths;
     try {
-      for (const folder of [home, blobs, layers, masks, scratch, tmp, runs]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+      for (const folder of [home, blobs, layers, masks, scratch, tmp, runs])
+        mkdirSync(folder, { recursive: true, mode: 0o700 });
     } catch (error) {
       const failure = storeFailure(error, `make the store in ${home}`);
-      throw failure instanceof MeshError ? failure : new MeshError("store.unwritable", `Cannot make the store in ${home}`, { cause: error });
+      throw failure instanceof MeshError
+        ? failure
+        : new MeshError("store.unwritable", `Cannot make the store in ${home}`, { cause: error });
     }
   }
 

@@ -27,7 +27,8 @@ export class Index implements Disposable {
     this.#db = this.#openSound();
   }
 
-  /** One row, or null. */
+  /** One row, or null. `Row` is what the caller's columns are; nothing checks it. */
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters
   get<Row>(sql: string, ...values: SQLQueryBindings[]): Row | null {
     return this.#try(() => this.#prepare(sql).get(...values) as Row | null);
   }
@@ -43,7 +44,7 @@ export class Index implements Disposable {
 
   /** Id of the row inserted last. */
   get lastId(): number {
-    return Number(this.get<{ id: number }>("SELECT last_insert_rowid() AS id")?.id ?? 0);
+    return this.get<{ id: number }>("SELECT last_insert_rowid() AS id")?.id ?? 0;
   }
 
   /**
@@ -80,7 +81,7 @@ export class Index implements Disposable {
     }
   }
 
-  #prepare(sql: string): Statement {
+  #prepare(sql: string): Statement<unknown, SQLQueryBindings[]> {
     return this.#db.query(sql);
   }
 
@@ -150,7 +151,10 @@ export class Index implements Disposable {
     for (const file of ["", "-wal", "-shm"]) {
       if (existsSync(this.#path + file)) renameSync(this.#path + file, `${this.#path}.${suffix}${file}`);
     }
-    this.warn("index-set-aside", `The index could not be read (${reason}); it was kept as index.sqlite.${suffix}, results start anew`);
+    this.warn(
+      "index-set-aside",
+      `The index could not be read (${reason}); it was kept as index.sqlite.${suffix}, results start anew`,
+    );
   }
 }
 

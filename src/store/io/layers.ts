@@ -4,22 +4,33 @@
 import { existsSync, readdirSync } from "node:fs";
 import { canonicalDigest } from "../../base/canonical.ts";
 import { type Digest, shortDigest } from "../../base/digest.ts";
+import { MeshError } from "../../base/errors.ts";
 import type { Filter } from "../filter.ts";
-import { type IdMaps, IDENTITY_IDS, singleId } from "../ids.ts";
+import type { IdMaps } from "../ids.ts";
 import { EMPTY_LAYER, EMPTY_TREE, isEmptyLayer, type LayerRef } from "../layer.ts";
-import { applyFilter, type FilteredView, type MaskParent, mergeTrees, mergeWithSources } from "../merged.ts";
-import { layerPath, maskPath } from "../paths.ts";
-import { comparePaths, inWorkspace, parentOf, type Tree } from "../tree.ts";
+import {
+  applyFilter,
+  type FilteredView,
+  type MaskParent,
+  mergeTrees,
+  mergeWithSources,
+  showsWhiteouts,
+} from "../merged.ts";
+import { layerPath } from "../paths.ts";
+import { contentBytes, inWorkspace, type Tree } from "../tree.ts";
 import { decodeTree, type EncodedTree, encodeParts, encodeTree } from "../tree-codec.ts";
 import type { Blobs } from "./blobs.ts";
 import { buildTree } from "./build-tree.ts";
+import { defaultIds } from "./default-ids.ts";
+import { check } from "./errno.ts";
 import { storeFailure } from "./failures.ts";
 import type { HashPool } from "./hash-pool.ts";
 import type { Home } from "./home.ts";
 import type { Index } from "./index-db.ts";
+import { pruneUnkept } from "./output-filter.ts";
 import * as raw from "./raw-files.ts";
-import { removeTree } from "./remove-tree.ts";
 import { type Scan, scanDirectory } from "./scan.ts";
+import { Skeletons, underlayOf } from "./skeletons.ts";
 
 /** Trees up to this size live in the index, larger ones in a blob. */
 const INLINE_TREE_BYTES = 16_384;
@@ -50,7 +61,18 @@ interface LayerRow {
   readonly system: string;
   readonly size: number;
   readonly entries: number;
+  readonly whiteouts: number;
   readonly ids: string;
+  readonly boot: string;
+}
+
+/** What layers are made with. */
+interface LayerParts {
+  readonly home: Home;
+  readonly index: Index;
+  readonly blobs: Blobs;
+  readonly pool: HashPool;
+  /** This boot of the machine. */
   readonly boot: string;
 }
 
@@ -60,17 +82,19 @@ export class Layers {
   readonly #blobs: Blobs;
   readonly #pool: HashPool;
   readonly #boot: string;
+  readonly #skeletons: Skeletons;
   readonly #trees = new Map<Digest, Tree>();
   #cachedEntries = 0;
   /** Layers that had a row when this process looked. */
   readonly #known = new Set<Digest>();
 
-  constructor(home: Home, index: Index, blobs: Blobs, pool: HashPool, boot: string) {
-    this.#home = home;
-    this.#index = index;
-    this.#blobs = blobs;
-    this.#pool = pool;
-    this.#boot = boot;
+  constructor(parts: LayerParts) {
+    this.#home = parts.home;
+    this.#index = parts.index;
+    this.#blobs = parts.blobs;
+    this.#pool = parts.pool;
+    this.#boot = parts.boot;
+    this.#skeletons = new Skeletons(parts.home);
   }
 
   /**
@@ -80,11 +104,14 @@ export class Layers {
   async commit(options: CommitOptions): Promise<LayerRef> {
     const { upper, signal } = options;
     try {
+      // A task may close even its root; the root's own attributes are no part of a layer.
+      check(raw.chmodAt(raw.HERE, upper, 0o755), "open", upper);
       if (readdirSync(upper).length === 0) return EMPTY_LAYER;
       const ids = options.ids ?? defaultIds();
       const scanOptions = { ids, maskedDirectories: options.maskedDirectories, removeForeign: true, signal };
       let scan = await scanDirectory(upper, scanOptions);
-      if (options.keep && (await pruneUnkept(upper, scan.entries, options.keep))) scan = await scanDirectory(upper, scanOptions);
+      if (options.keep && (await pruneUnkept(upper, scan.entries, options.keep)))
+        scan = await scanDirectory(upper, scanOptions);
       for (const path of scan.dropped) {
         this.#index.warn("entry-left-out", `${JSON.stringify(path)} is a socket or a device, which a layer can't hold`);
       }
@@ -104,7 +131,7 @@ export class Layers {
     if (isEmptyLayer(ref)) return ref;
     if (encoded.bytes.length > INLINE_TREE_BYTES) this.#blobs.put(encoded.bytes);
     const target = this.directory(ref.digest);
-    raw.check(raw.chmodAt(raw.HERE, directory, 0o755), "chmod", directory);
+    check(raw.chmodAt(raw.HERE, directory, 0o755), "chmod", directory);
     let isMoved = false;
     try {
       this.#index.transaction(() => {
@@ -115,9 +142,9 @@ export class Layers {
         }
         // A directory of that name that no row vouches for is rubbish of a process that ended in the middle.
         if (present) this.#home.discard(target);
-        raw.check(raw.renameAt(raw.HERE, directory, raw.HERE, target), "rename", target);
+        check(raw.renameAt(raw.HERE, directory, raw.HERE, target), "rename", target);
         isMoved = true;
-        this.#insert(ref, encoded, ids);
+        this.#insert(ref, encoded, tree.filter((entry) => entry.kind === "whiteout").length, ids);
       });
     } catch (error) {
       if (isMoved) raw.renameAt(raw.HERE, target, raw.HERE, directory);
@@ -127,14 +154,15 @@ export class Layers {
     return ref;
   }
 
-  #insert(ref: LayerRef, encoded: EncodedTree, ids: IdMaps): void {
+  #insert(ref: LayerRef, encoded: EncodedTree, whiteouts: number, ids: IdMaps): void {
     this.#index.run(
-      "INSERT OR REPLACE INTO layers (digest, workspace, system, size, entries, ids, boot, used_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT OR REPLACE INTO layers (digest, workspace, system, size, entries, whiteouts, ids, boot, used_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
       ref.digest,
       ref.workspace,
       ref.system,
       ref.sizeBytes,
       ref.entries,
+      whiteouts,
       JSON.stringify(ids),
       this.#boot,
       Date.now(),
@@ -218,7 +246,12 @@ export class Layers {
 
   async #matches(digest: Digest, ids: IdMaps, signal?: AbortSignal): Promise<boolean> {
     try {
-      const scan = await scanDirectory(this.directory(digest), { ids, maskedDirectories: new Set(), removeForeign: false, signal });
+      const scan = await scanDirectory(this.directory(digest), {
+        ids,
+        maskedDirectories: new Set(),
+        removeForeign: false,
+        signal,
+      });
       await this.#pool.hash(scan, Date.now(), signal);
       return scan.dropped.length === 0 && encodeParts(scan.tree()).digest === digest && this.#treeIsSound(digest);
     } catch (error) {
@@ -244,32 +277,38 @@ export class Layers {
     });
   }
 
-  /**
-   * Directory of whiteouts that hides these tree paths when it lies above the layers. `parents` are the directories above
-   * them with the attributes that the layers give them: the mask has to repeat them, as the topmost ones count.
-   */
+  /** Directory of whiteouts that hides these tree paths: see `Skeletons.mask`. */
   mask(hidden: readonly string[], parents: readonly MaskParent[] = []): string {
-    const attributes = new Map(parents.map((parent) => [parent.path, parent]));
-    const directories = new Set<string>();
-    for (const path of hidden) {
-      for (let above = parentOf(path); above !== "" && !directories.has(above); above = parentOf(above)) directories.add(above);
+    return this.#skeletons.mask(hidden, parents);
+  }
+
+  /**
+   * Directories to mount for a stack of layers, both bottom first; at most `most` of them. As a rule those of the layers; a stack
+   * that is too deep, or in which the kernel would show names of deleted files, is flattened. Throws `blob.missing`.
+   */
+  async lowers(
+    digests: readonly Digest[],
+    options: { readonly most: number; readonly signal?: AbortSignal },
+  ): Promise<readonly string[]> {
+    const stack = digests.filter((digest) => digest !== EMPTY_TREE);
+    let whiteouts = 0;
+    for (const digest of stack) {
+      if (!this.has(digest)) throw new MeshError("blob.missing", `Cannot find layer ${shortDigest(digest)}`);
+      whiteouts += this.#row(digest)?.whiteouts ?? 0;
     }
-    const tree: Tree = [...directories, ...hidden].toSorted(comparePaths).map((path) => maskEntry(path, directories.has(path), attributes));
-    const encoded = encodeParts(tree);
-    const target = maskPath(this.#home.paths, encoded.digest);
-    if (existsSync(target)) return target;
-    const temporary = this.#home.temporary();
-    try {
-      makeMask(temporary, tree);
-      const code = raw.renameAt(raw.HERE, temporary, raw.HERE, target);
-      // Another process may have been faster.
-      if (code === -raw.ERRNO.ENOTEMPTY || code === -raw.ERRNO.EEXIST) this.#home.discard(temporary);
-      else raw.check(code, "rename", target);
-    } catch (error) {
-      this.#home.discard(temporary);
-      throw storeFailure(error, "make a mask");
+    if (stack.length <= options.most && whiteouts === 0) return stack.map((digest) => this.directory(digest));
+    const trees = stack.map((digest) => this.tree(digest));
+    const underlay = underlayOf(trees);
+    if (stack.length + 1 <= options.most && !showsWhiteouts([underlay, ...trees])) {
+      return [
+        ...(underlay.length > 0 ? [this.#skeletons.directory(underlay)] : []),
+        ...stack.map((digest) => this.directory(digest)),
+      ];
     }
-    return target;
+    const flat = await this.flatten(stack, options.signal);
+    const flatUnderlay = underlayOf([this.tree(flat.digest)]);
+    const directories = flat.digest === EMPTY_TREE ? [] : [this.directory(flat.digest)];
+    return flatUnderlay.length > 0 ? [this.#skeletons.directory(flatUnderlay), ...directories] : directories;
   }
 
   /**
@@ -278,7 +317,10 @@ export class Layers {
    */
   async flatten(digests: readonly Digest[], signal?: AbortSignal): Promise<LayerRef> {
     const stack = digests.filter((digest) => digest !== EMPTY_TREE);
-    const { tree, sources } = mergeWithSources(stack.map((digest) => this.tree(digest)), { asLayer: true });
+    const { tree, sources } = mergeWithSources(
+      stack.map((digest) => this.tree(digest)),
+      { asLayer: true },
+    );
     const encoded = encodeParts(tree);
     const known = this.ref(encoded.digest);
     if (known) return known;
@@ -294,7 +336,7 @@ export class Layers {
         ids: ids ?? defaultIds(),
         signal,
       });
-      return this.publish(temporary, { tree: () => tree, sizeBytes: sizeOf(tree) }, ids ?? defaultIds());
+      return this.publish(temporary, { tree: () => tree, sizeBytes: contentBytes(tree) }, ids ?? defaultIds());
     } catch (error) {
       this.#home.discard(temporary);
       throw storeFailure(error, `flatten ${stack.length} layers`);
@@ -317,7 +359,12 @@ export class Layers {
     const { keyTree, ...view } = this.viewTree(stack, filter);
     // Kept so that two keys can be compared file by file, also when the layers are gone.
     if (keyTree.length > 0) this.#blobs.put(encodeTree(keyTree));
-    this.#index.run("INSERT OR REPLACE INTO views (key, body, used_at) VALUES (?, ?, ?)", key, JSON.stringify(view), Date.now());
+    this.#index.run(
+      "INSERT OR REPLACE INTO views (key, body, used_at) VALUES (?, ?, ?)",
+      key,
+      JSON.stringify(view),
+      Date.now(),
+    );
     return view;
   }
 
@@ -332,72 +379,6 @@ export class Layers {
   }
 }
 
-/** How owners on disk look inside when nothing else is said. */
-export function defaultIds(): IdMaps {
-  const uid = process.geteuid?.() ?? 0;
-  return uid === 0 ? IDENTITY_IDS : singleId(uid, process.getegid?.() ?? 0);
-}
-
-/** Bytes of a tree's files, hardlinks counted once. */
-export function sizeOf(tree: Tree): number {
-  const seen = new Set<number>();
-  let size = 0;
-  for (const entry of tree) {
-    if (entry.hardlink > 0 && seen.has(entry.hardlink)) continue;
-    if (entry.hardlink > 0) seen.add(entry.hardlink);
-    size += entry.size;
-  }
-  return size;
-}
-
 function refOf(encoded: EncodedTree, sizeBytes: number, entries: number): LayerRef {
   return { digest: encoded.digest, workspace: encoded.workspace, system: encoded.system, sizeBytes, entries };
-}
-
-/** Removes from disk what is not kept; whether there was anything. */
-async function pruneUnkept(root: string, entries: Scan["entries"], keep: (path: string) => boolean): Promise<boolean> {
-  const kept = new Set<string>();
-  for (let index = entries.length - 1; index >= 0; index--) {
-    const path = entries[index]?.path ?? "";
-    if (!kept.has(path) && !keep(path)) continue;
-    kept.add(path);
-    if (parentOf(path) !== "") kept.add(parentOf(path));
-  }
-  const doomed = entries.filter(({ path }) => !kept.has(path) && (parentOf(path) === "" || kept.has(parentOf(path))));
-  for (const { path } of doomed) await removeTree(`${root}/${path}`);
-  return doomed.length > 0;
-}
-
-function maskEntry(path: string, isDirectory: boolean, attributes: ReadonlyMap<string, MaskParent>): Tree[number] {
-  const found = attributes.get(path);
-  return {
-    path,
-    kind: isDirectory ? "directory" : "whiteout",
-    mode: isDirectory ? (found?.mode ?? 0o755) : 0,
-    uid: isDirectory ? (found?.uid ?? 0) : 0,
-    gid: isDirectory ? (found?.gid ?? 0) : 0,
-    size: 0,
-    digest: null,
-    target: null,
-    xattrs: [],
-    hardlink: 0,
-    opaque: false,
-  };
-}
-
-function makeMask(root: string, tree: Tree): void {
-  raw.check(raw.makeDirectoryAt(raw.HERE, root, 0o755), "make", root);
-  const ids = defaultIds();
-  for (const entry of tree) {
-    const path = `${root}/${entry.path}`;
-    if (entry.kind === "whiteout") raw.check(raw.makeWhiteoutAt(raw.HERE, path), "make", path);
-    else raw.check(raw.makeDirectoryAt(raw.HERE, path, 0o700), "make", path);
-  }
-  for (const entry of tree.toReversed()) {
-    if (entry.kind !== "directory") continue;
-    const path = `${root}/${entry.path}`;
-    // An ordinary user owns all of it anyway.
-    if (ids === IDENTITY_IDS) raw.check(raw.chownAt(raw.HERE, path, entry.uid, entry.gid), "chown", path);
-    raw.check(raw.chmodAt(raw.HERE, path, entry.mode), "chmod", path);
-  }
 }

@@ -42,9 +42,14 @@ export class LogWriter {
   readonly #tail: LogFrame[] = [];
   #tailBytes = 0;
   #droppedBytes = 0;
-  #failure: unknown = null;
+  #failure: Error | null = null;
 
-  constructor(home: Home, blobs: Blobs, task: { readonly run: string; readonly task: string }, bounds: LogBounds = DEFAULT_BOUNDS) {
+  constructor(
+    home: Home,
+    blobs: Blobs,
+    task: { readonly run: string; readonly task: string },
+    bounds: LogBounds = DEFAULT_BOUNDS,
+  ) {
     this.path = liveLogPath(home.paths, task.run, task.task);
     this.#blobs = blobs;
     this.#bounds = bounds;
@@ -63,20 +68,23 @@ export class LogWriter {
       this.#headBytes += head.length;
       this.#push({ kind: "output", stream, atMs, bytes: head });
       if (head.length === bytes.length) return;
-      bytes = bytes.subarray(room);
     }
-    this.#keepTail({ kind: "output", stream, atMs, bytes: bytes.slice(Math.max(0, bytes.length - this.#bounds.tailBytes)) }, bytes.length);
+    const rest = bytes.subarray(Math.max(0, room));
+    const last = rest.slice(Math.max(0, rest.length - this.#bounds.tailBytes));
+    this.#keepTail({ kind: "output", stream, atMs, bytes: last }, rest.length);
   }
 
   /** Ends the log and says where it is: in place when short, else a blob. Throws `store.full` when it could not be written. */
   async finish(): Promise<LogRef> {
     this.#stopTimer();
-    if (this.#droppedBytes > 0) this.#push({ kind: "dropped", atMs: this.#tail[0]?.atMs ?? 0, droppedBytes: this.#droppedBytes });
+    if (this.#droppedBytes > 0)
+      this.#push({ kind: "dropped", atMs: this.#tail[0]?.atMs ?? 0, droppedBytes: this.#droppedBytes });
     for (const frame of this.#tail.splice(0)) this.#push(frame);
     const sizeBytes = this.#fileBytes + this.#pendingBytes;
     if (sizeBytes === 0) return EMPTY_LOG;
     try {
-      if (sizeBytes <= this.#bounds.inlineBytes) return { kind: "inline", base64: this.#whole().toString("base64"), sizeBytes };
+      if (sizeBytes <= this.#bounds.inlineBytes)
+        return { kind: "inline", base64: this.#whole().toString("base64"), sizeBytes };
       this.#flush();
       if (this.#failure !== null) throw this.#failure;
       closeSync(this.#fd);
@@ -143,9 +151,9 @@ export class LogWriter {
     if (this.#failure !== null) return;
     try {
       if (this.#fd < 0) this.#open();
-      for (let at = 0; at < chunk.length; ) at += writeSync(this.#fd, chunk, at, chunk.length - at);
+      for (let at = 0; at < chunk.length;) at += writeSync(this.#fd, chunk, at, chunk.length - at);
     } catch (error) {
-      this.#failure = error;
+      this.#failure = error instanceof Error ? error : new Error(String(error));
     }
   }
 

@@ -74,7 +74,8 @@ export class Pruner {
   }
 
   stats(): StoreStats {
-    const one = (sql: string): { count: number; bytes: number } => this.#index.get<{ count: number; bytes: number }>(sql) ?? { count: 0, bytes: 0 };
+    const one = (sql: string): { count: number; bytes: number } =>
+      this.#index.get<{ count: number; bytes: number }>(sql) ?? { count: 0, bytes: 0 };
     const files = ["", "-wal"].map((suffix) => this.#home.paths.index + suffix).filter((path) => existsSync(path));
     return {
       results: one("SELECT COUNT(*) AS count, 0 AS bytes FROM results").count,
@@ -106,7 +107,8 @@ export class Pruner {
     const needed = new Set(pinned);
     for (const row of rows) if (!doomedKeys.has(row.key)) for (const digest of needsIn(row)) needed.add(digest);
     const released = new Set(doomedRows.flatMap(needsIn));
-    const mayGo = (item: Item): boolean => !needed.has(item.digest) && (released.has(item.digest) || idleMs(item, nowMs) > GRACE_MS);
+    const mayGo = (item: Item): boolean =>
+      !needed.has(item.digest) && (released.has(item.digest) || idleMs(item, nowMs) > GRACE_MS);
     const layers = items.layers.filter(mayGo);
     const gone = new Set(layers.map((layer) => layer.digest));
     // A layer's tree may be a blob of the same digest: it stays and goes with the layer.
@@ -121,8 +123,12 @@ export class Pruner {
       for (const layer of layers) this.#layers.drop(layer.digest);
       for (const blob of blobs) this.#blobs.drop(blob.digest);
       for (const run of runs) this.#forgetRun(run);
-      for (const table of ["views", "definitions"]) this.#index.run(`DELETE FROM ${table} WHERE used_at < ?`, nowMs - MEMO_MS);
-      this.#removeOrphans(new Set(items.layers.map((layer) => layer.digest)), new Set(items.blobs.map((blob) => blob.digest)));
+      for (const table of ["views", "definitions"])
+        this.#index.run(`DELETE FROM ${table} WHERE used_at < ?`, nowMs - MEMO_MS);
+      this.#removeOrphans(
+        new Set(items.layers.map((layer) => layer.digest)),
+        new Set(items.blobs.map((blob) => blob.digest)),
+      );
     }
     const freedBytes = sizeOf(layers) + sizeOf(blobs);
     return {
@@ -153,7 +159,8 @@ export class Pruner {
         this.#index.run("DELETE FROM pins WHERE run = ?", run);
         continue;
       }
-      for (const row of this.#index.all<{ digest: Digest }>("SELECT digest FROM pins WHERE run = ?", run)) pinned.add(row.digest);
+      for (const row of this.#index.all<{ digest: Digest }>("SELECT digest FROM pins WHERE run = ?", run))
+        pinned.add(row.digest);
     }
     return pinned;
   }
@@ -165,7 +172,8 @@ export class Pruner {
   }
 
   #forgetRun(run: string): void {
-    for (const table of ["run_events", "run_messages", "pins"]) this.#index.run(`DELETE FROM ${table} WHERE run = ?`, run);
+    for (const table of ["run_events", "run_messages", "pins"])
+      this.#index.run(`DELETE FROM ${table} WHERE run = ?`, run);
     this.#index.run("DELETE FROM runs WHERE id = ?", run);
     rmSync(`${this.#home.paths.runs}/${run}`, { recursive: true, force: true });
   }
@@ -205,7 +213,8 @@ function chooseResults(
   let bytes = sizeOf(items.layers) + sizeOf(items.blobs);
   for (const item of [...items.layers, ...items.blobs]) {
     // Content without a result goes by its own age.
-    if (!users.has(item.digest) && !pinned.has(item.digest) && idleMs(item, options.nowMs) > GRACE_MS) bytes -= item.size;
+    if (!users.has(item.digest) && !pinned.has(item.digest) && idleMs(item, options.nowMs) > GRACE_MS)
+      bytes -= item.size;
   }
   const doomed: Row[] = [];
   for (const row of rows) {

@@ -6,6 +6,7 @@ import { dlopen, FFIType, type Pointer, ptr, read } from "bun:ffi";
 import { constants } from "node:fs";
 import { MeshError } from "../../base/errors.ts";
 import { bytesOfName, textOfName } from "../names.ts";
+import { check, fileError } from "./errno.ts";
 
 const LIBC_NAMES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1", "libc.so"];
 
@@ -19,7 +20,6 @@ const O_CLOEXEC = 0o2000000;
 const O_NONBLOCK = 0o4000;
 
 export const HERE = AT_FDCWD;
-export const ERRNO = { EPERM: 1, ENOENT: 2, EACCES: 13, EEXIST: 17, ENOTDIR: 20, EISDIR: 21, EXDEV: 18, EMLINK: 31, EINVAL: 22, ENOSYS: 38, ENODATA: 61, ELOOP: 40, ENOTSUP: 95, ENOTEMPTY: 39 } as const;
 
 /** File types of st_mode and of directory entries. */
 export const TYPE_MASK = 0o170000;
@@ -196,7 +196,9 @@ export function closeFd(fd: number): void {
 
 /** Metadata without following a link: the stat, or -errno. */
 export function statAt(directory: number, name: string): FileStat | number {
-  const code = answer(libc().statx(directory, cName(firstPath, name), AT_SYMLINK_NOFOLLOW, STATX_BASIC, statData.address));
+  const code = answer(
+    libc().statx(directory, cName(firstPath, name), AT_SYMLINK_NOFOLLOW, STATX_BASIC, statData.address),
+  );
   return code < 0 ? code : statFromWords(statWords);
 }
 
@@ -237,23 +239,20 @@ export function rewind(fd: number): void {
 
 /** Writes all of the bytes. Throws what `check` throws. */
 export function writeAll(fd: number, bytes: Uint8Array, path: string): void {
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     at += check(answer(libc().write(fd, ptr(bytes, at), bytes.length - at)), "write", path);
   }
-}
-
-/** Names in an open directory, unsorted, without "." and "..". */
-export function listDirectory(fd: number, path: string): string[] {
-  const names: string[] = [];
-  readDirectory(fd, path, (name) => names.push(name));
-  return names;
 }
 
 /**
  * Calls `visit` for each name in an open directory but "." and "..", with its type (`TYPE_*`, 0 when the filesystem does not
  * say) and its bytes including the NUL at their end, which are only valid during the call.
  */
-export function readDirectory(fd: number, path: string, visit: (name: string, type: number, bytes: Uint8Array) => void): void {
+export function readDirectory(
+  fd: number,
+  path: string,
+  visit: (name: string, type: number, bytes: Uint8Array) => void,
+): void {
   const { bytes, view } = entryData;
   for (;;) {
     const filled = check(answer(libc().getdents64(fd, entryData.address, bytes.length)), "list", path);
@@ -365,45 +364,3 @@ export function setTimesAt(directory: number, name: string, seconds: number, nan
 export function syncFilesystem(fd: number): number {
   return answer(libc().syncfs(fd));
 }
-
-/** Hands back a value >= 0; throws for -errno. */
-export function check(result: number, action: string, path: string): number {
-  if (result < 0) throw fileError(-result, action, path);
-  return result;
-}
-
-/** A system error as node:fs would throw it: with `code` and `errno`. */
-export function fileError(errno: number, action: string, path: string): Error {
-  const code = ERRNO_NAMES[errno] ?? `errno ${errno}`;
-  const error = new Error(`${code}: cannot ${action} ${JSON.stringify(path.slice(0, 300))}`);
-  return Object.assign(error, { code, errno: -errno });
-}
-
-const ERRNO_NAMES: Readonly<Record<number, string>> = {
-  1: "EPERM",
-  2: "ENOENT",
-  5: "EIO",
-  9: "EBADF",
-  12: "ENOMEM",
-  13: "EACCES",
-  16: "EBUSY",
-  17: "EEXIST",
-  18: "EXDEV",
-  20: "ENOTDIR",
-  21: "EISDIR",
-  22: "EINVAL",
-  23: "ENFILE",
-  24: "EMFILE",
-  26: "ETXTBSY",
-  27: "EFBIG",
-  28: "ENOSPC",
-  30: "EROFS",
-  31: "EMLINK",
-  36: "ENAMETOOLONG",
-  39: "ENOTEMPTY",
-  40: "ELOOP",
-  61: "ENODATA",
-  95: "ENOTSUP",
-  116: "ESTALE",
-  122: "EDQUOT",
-};

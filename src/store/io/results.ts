@@ -135,7 +135,14 @@ export class Results {
   /** Most recently used first. */
   list(limit = 1_000): readonly ResultSummary[] {
     return this.#index
-      .all<{ key: Digest; identity: string; run: string; created_at: number; used_at: number; expires_at: number | null }>(
+      .all<{
+        key: Digest;
+        identity: string;
+        run: string;
+        created_at: number;
+        used_at: number;
+        expires_at: number | null;
+      }>(
         "SELECT key, identity, run, created_at, used_at, expires_at FROM results ORDER BY used_seq DESC, rowid DESC LIMIT ?",
         limit,
       )

@@ -71,11 +71,20 @@ export class Runs {
   /** Appends events as one row in one transaction; the number of the last. */
   append(id: string, events: readonly unknown[]): number {
     return this.#index.transaction(() => {
-      const row = this.#index.get<{ last: number }>("SELECT last FROM run_events WHERE run = ? ORDER BY seq DESC LIMIT 1", id);
+      const row = this.#index.get<{ last: number }>(
+        "SELECT last FROM run_events WHERE run = ? ORDER BY seq DESC LIMIT 1",
+        id,
+      );
       const before = row?.last ?? 0;
       if (events.length === 0) return before;
       const last = before + events.length;
-      this.#index.run("INSERT INTO run_events (run, seq, last, body) VALUES (?, ?, ?, ?)", id, before + 1, last, JSON.stringify(events));
+      this.#index.run(
+        "INSERT INTO run_events (run, seq, last, body) VALUES (?, ?, ?, ?)",
+        id,
+        before + 1,
+        last,
+        JSON.stringify(events),
+      );
       return last;
     });
   }
@@ -121,7 +130,11 @@ export class Runs {
   pin(id: string, digests: readonly Digest[]): readonly Digest[] {
     if (digests.length === 0) return [];
     return this.#index.transaction(() => {
-      this.#index.run("INSERT OR IGNORE INTO pins (run, digest) SELECT ?, value FROM json_each(?)", id, JSON.stringify(digests));
+      this.#index.run(
+        "INSERT OR IGNORE INTO pins (run, digest) SELECT ?, value FROM json_each(?)",
+        id,
+        JSON.stringify(digests),
+      );
       const there = this.#index.all<{ digest: Digest }>(
         `SELECT value AS digest FROM json_each(?) WHERE EXISTS (SELECT 1 FROM layers WHERE digest = value)
          OR EXISTS (SELECT 1 FROM blobs WHERE digest = value)`,

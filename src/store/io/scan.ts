@@ -9,6 +9,7 @@ import { type IdMaps, insideId } from "../ids.ts";
 import { NO_XATTRS, type Tree, type TreeEntry, type Xattr } from "../tree.ts";
 import { CHANGED, FileHasher, openReadable, STOPPED } from "./file-hasher.ts";
 import { FileList } from "./file-list.ts";
+import { ERRNO, check, fileError } from "./errno.ts";
 import * as raw from "./raw-files.ts";
 
 export interface ScanOptions {
@@ -25,6 +26,7 @@ export type PendingEntry = { -readonly [Field in keyof TreeEntry]: TreeEntry[Fie
 
 const SLICE_MS = 5;
 const SAFE_PATH_CHARS = 1_200;
+const IS_ROOT = process.geteuid?.() === 0;
 const OPAQUE = "user.overlay.opaque";
 
 interface Frame {
@@ -87,7 +89,7 @@ export class Scan {
   constructor(root: string, options: ScanOptions) {
     this.root = root;
     this.#options = options;
-    const fd = raw.check(raw.openAt(raw.HERE, root, raw.READ_DIRECTORY), "open", root);
+    const fd = check(raw.openAt(raw.HERE, root, raw.READ_DIRECTORY), "open", root);
     this.#enter(fd, "", root.length > SAFE_PATH_CHARS, -1);
   }
 
@@ -176,7 +178,7 @@ export class Scan {
       return;
     }
     const stat = raw.statAt(frame.fd, child.name);
-    if (typeof stat === "number") throw raw.fileError(-stat, "stat", path);
+    if (typeof stat === "number") throw fileError(-stat, "stat", path);
     switch (stat.mode & raw.TYPE_MASK) {
       case raw.TYPE_FILE:
         this.#hashInPlace(frame, child.name, this.#push(path, "file", null));
@@ -186,7 +188,7 @@ export class Scan {
         return;
       case raw.TYPE_SYMLINK: {
         const target = raw.readLinkAt(frame.fd, child.name);
-        if (typeof target === "number") throw raw.fileError(-target, "read link", path);
+        if (typeof target === "number") throw fileError(-target, "read link", path);
         this.#push(path, "symlink", stat).target = target;
         return;
       }
@@ -201,7 +203,7 @@ export class Scan {
         break;
     }
     this.dropped.push(path);
-    if (this.#options.removeForeign) raw.check(raw.unlinkAt(frame.fd, child.name), "remove", path);
+    if (this.#options.removeForeign) check(raw.unlinkAt(frame.fd, child.name), "remove", path);
   }
 
   #file(frame: Frame, child: Child, path: string): void {
@@ -219,20 +221,20 @@ export class Scan {
     const mode = stat.mode & 0o7777;
     let restoreMode = -1;
     let fd = raw.openAt(frame.fd, name, raw.READ_DIRECTORY);
-    if (fd === -raw.ERRNO.EACCES || (mode & 0o500) !== 0o500) {
+    if (fd === -ERRNO.EACCES || (fd >= 0 && (mode & 0o100) === 0 && !IS_ROOT)) {
       if (fd >= 0) raw.closeFd(fd);
-      // Closed even to its owner: open it while it is read.
-      raw.check(raw.chmodAt(frame.fd, name, mode | 0o700), "open", path);
+      // Closed even to its owner (one that can't be searched can be listed, no more): open it while it is read.
+      check(raw.chmodAt(frame.fd, name, mode | 0o700), "open", path);
       restoreMode = mode;
       fd = raw.openAt(frame.fd, name, raw.READ_DIRECTORY);
     }
-    raw.check(fd, "open", path);
+    check(fd, "open", path);
     const entry = this.#push(path, "directory", stat);
     entry.mode = mode;
     if (raw.hasXattrs(fd)) {
       entry.opaque = raw.getXattr(fd, OPAQUE)?.[0] === 0x79;
       if (entry.opaque && this.#options.maskedDirectories.has(path)) {
-        raw.check(raw.removeXattr(fd, OPAQUE), "unmark", path);
+        check(raw.removeXattr(fd, OPAQUE), "unmark", path);
         entry.opaque = false;
       }
       entry.xattrs = contentXattrs(fd);
@@ -261,9 +263,13 @@ export class Scan {
 
   #hashInPlace(frame: Frame, name: string, entry: PendingEntry): void {
     this.#hasher ??= new FileHasher();
-    const fd = raw.check(openReadable(frame.fd, name), "read", entry.path);
+    const fd = check(openReadable(frame.fd, name), "read", entry.path);
     try {
-      const code = this.#hasher.hash(fd, { restingSinceMs: 0, smallOnly: false, goOn: () => this.#options.signal?.aborted !== true });
+      const code = this.#hasher.hash(fd, {
+        restingSinceMs: 0,
+        smallOnly: false,
+        goOn: () => this.#options.signal?.aborted !== true,
+      });
       if (code < 0) throw hashFailure(code, entry.path);
       const xattrs = this.#hasher.hasXattrs ? contentXattrs(fd) : NO_XATTRS;
       this.#fill(entry, this.#hasher.digest.toHex(), raw.statFromWords(this.#hasher.stat), xattrs);
@@ -276,7 +282,7 @@ export class Scan {
 /** The error for a file that could not be hashed. */
 export function hashFailure(code: number, path: string): Error {
   if (code === STOPPED) return new DOMException("The hashing was stopped", "AbortError");
-  if (code !== CHANGED) return raw.fileError(-code, "read", path);
+  if (code !== CHANGED) return fileError(-code, "read", path);
   return new MeshError("io.failed", `Cannot hash ${shown(path)}: it changed while it was read`, {
     hint: "Something still writes to it; it must end with the task.",
   });

@@ -27,6 +27,7 @@ CREATE TABLE layers (
   system TEXT NOT NULL,
   size INTEGER NOT NULL,
   entries INTEGER NOT NULL,
+  whiteouts INTEGER NOT NULL,
   ids TEXT NOT NULL,
   boot TEXT NOT NULL,
   used_at INTEGER NOT NULL

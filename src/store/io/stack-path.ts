@@ -2,6 +2,7 @@
 // taken from the stack's own root, so that no link leads out to the machine's files.
 
 import { MeshError } from "../../base/errors.ts";
+import { ERRNO, fileError } from "./errno.ts";
 import * as raw from "./raw-files.ts";
 
 /** As many links in one path as Linux follows (path_resolution(7)). */
@@ -32,7 +33,8 @@ export function resolveInStack(stack: readonly string[], path: string): Resolved
     const found = lookUp(current, name);
     if (!found) return null;
     if (found.kind === "link") {
-      if (++links > MOST_LINKS) throw new MeshError("io.failed", `Cannot find ${JSON.stringify(path)}: its symlinks go in a circle`);
+      if (++links > MOST_LINKS)
+        throw new MeshError("io.failed", `Cannot find ${JSON.stringify(path)}: its symlinks go in a circle`);
       if (found.target.startsWith("/")) {
         current = stack;
         above.length = 0;
@@ -55,14 +57,17 @@ export function resolveInStack(stack: readonly string[], path: string): Resolved
 }
 
 /** One name in a merged directory: the topmost entry decides, directories merge down to a whiteout or an opaque one. */
-function lookUp(directories: readonly string[], name: string): Resolved | { readonly kind: "link"; readonly target: string } | null {
+function lookUp(
+  directories: readonly string[],
+  name: string,
+): Resolved | { readonly kind: "link"; readonly target: string } | null {
   const merged: string[] = [];
   let top: raw.FileStat | null = null;
   for (const directory of directories) {
     const path = `${directory}/${name}`;
     const stat = raw.statAt(raw.HERE, path);
-    if (stat === -raw.ERRNO.ENOENT) continue;
-    if (typeof stat === "number") throw raw.fileError(-stat, "stat", path);
+    if (stat === -ERRNO.ENOENT) continue;
+    if (typeof stat === "number") throw fileError(-stat, "stat", path);
     const type = stat.mode & raw.TYPE_MASK;
     if (type === raw.TYPE_DIRECTORY) {
       merged.push(path);
@@ -74,7 +79,7 @@ function lookUp(directories: readonly string[], name: string): Resolved | { read
     if (type === raw.TYPE_CHARACTER && stat.rdev === 0) return null;
     if (type !== raw.TYPE_SYMLINK) return { kind: "file", path, stat };
     const target = raw.readLinkAt(raw.HERE, path);
-    if (typeof target === "number") throw raw.fileError(-target, "read link", path);
+    if (typeof target === "number") throw fileError(-target, "read link", path);
     return { kind: "link", target };
   }
   return top ? { kind: "directory", paths: merged, stat: top } : null;

@@ -1,8 +1,6 @@
 // The store of one MESH_HOME: opens it and ties its parts together. What each part does stands in the file named after it.
 
 import { closeSync, openSync } from "node:fs";
-import type { Digest } from "../../base/digest.ts";
-import { LIMITS } from "../../base/limits.ts";
 import type { LogRef } from "../result.ts";
 import { Artifacts } from "./artifacts.ts";
 import { Blobs } from "./blobs.ts";
@@ -16,6 +14,7 @@ import { Layers } from "./layers.ts";
 import { bootId } from "./liveness.ts";
 import { type LogBounds, LogWriter } from "./log-writer.ts";
 import { type PruneOptions, Pruner, type PruneReport, type StoreStats } from "./prune.ts";
+import { check } from "./errno.ts";
 import * as raw from "./raw-files.ts";
 import { Results, type StoredResult } from "./results.ts";
 import { Runs } from "./runs.ts";
@@ -51,7 +50,7 @@ export class Store implements Disposable {
     this.#index = new Index(home.paths.index);
     this.#boot = bootId();
     this.blobs = new Blobs(home, this.#index, this.#boot);
-    this.layers = new Layers(home, this.#index, this.blobs, this.#pool, this.#boot);
+    this.layers = new Layers({ home, index: this.#index, blobs: this.blobs, pool: this.#pool, boot: this.#boot });
     this.artifacts = new Artifacts(home, this.blobs, this.layers, this.#pool);
     this.results = new Results(this.#index, this.layers, this.blobs);
     this.claims = new Claims(this.#index, this.results);
@@ -110,6 +109,11 @@ export class Store implements Disposable {
     return this.#home.settled();
   }
 
+  /** Does several changes of the index in one transaction: all of them or none. `work` must be synchronous. */
+  batch(work: () => void): void {
+    this.#index.transaction(work);
+  }
+
   stats(): StoreStats {
     return this.#pruner.stats();
   }
@@ -126,12 +130,13 @@ export class Store implements Disposable {
   sync(): void {
     const fd = openSync(this.paths.home, "r");
     try {
-      raw.check(raw.syncFilesystem(fd), "sync", this.paths.home);
+      check(raw.syncFilesystem(fd), "sync", this.paths.home);
     } finally {
       closeSync(fd);
     }
     this.#index.transaction(() => {
-      for (const table of ["layers", "blobs"]) this.#index.run(`UPDATE ${table} SET boot = 'synced' WHERE boot = ?`, this.#boot);
+      for (const table of ["layers", "blobs"])
+        this.#index.run(`UPDATE ${table} SET boot = 'synced' WHERE boot = ?`, this.#boot);
     });
   }
 
@@ -140,9 +145,4 @@ export class Store implements Disposable {
     this.#pool[Symbol.dispose]();
     this.#index[Symbol.dispose]();
   }
-}
-
-/** Whether a stack of layers is deeper than one overlay takes, so that it has to be flattened; `others` are mounted besides. */
-export function needsFlattening(layers: readonly Digest[], others: number): boolean {
-  return layers.length + others > LIMITS.overlayLowers;
 }

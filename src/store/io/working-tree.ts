@@ -3,17 +3,18 @@
 
 import type { Digest } from "../../base/digest.ts";
 import { MeshError } from "../../base/errors.ts";
-import { IDENTITY_IDS, type IdMaps } from "../ids.ts";
 import { EMPTY_LAYER, type LayerRef } from "../layer.ts";
 import { WORKSPACE_IN_TREE } from "../paths.ts";
-import { comparePaths, isSafeName, NO_XATTRS, parentOf, type TreeEntry } from "../tree.ts";
+import { comparePaths, contentBytes, isSafeName, NO_XATTRS, parentOf, type TreeEntry } from "../tree.ts";
 import { encodeParts } from "../tree-codec.ts";
 import { copyOpenFile } from "./copy-file.ts";
+import { defaultIds } from "./default-ids.ts";
 import { storeFailure } from "./failures.ts";
 import { FileHasher, openReadable } from "./file-hasher.ts";
 import type { Home } from "./home.ts";
 import type { Index } from "./index-db.ts";
-import { defaultIds, type Layers, sizeOf } from "./layers.ts";
+import type { Layers } from "./layers.ts";
+import { ERRNO, check, fileError } from "./errno.ts";
 import * as raw from "./raw-files.ts";
 import { breathe, hashFailure } from "./scan.ts";
 
@@ -72,7 +73,9 @@ export class WorkingTrees {
       } catch (error) {
         if (!(error instanceof ChangedMeanwhile)) throw storeFailure(error, "take over the working tree");
         if (tried === MOST_TRIES) {
-          throw new MeshError("io.failed", `Cannot take over ${JSON.stringify(error.path)}: it keeps changing`, { cause: error });
+          throw new MeshError("io.failed", `Cannot take over ${JSON.stringify(error.path)}: it keeps changing`, {
+            cause: error,
+          });
         }
       }
     }
@@ -92,7 +95,7 @@ export class WorkingTrees {
     const temporary = this.#home.temporary();
     try {
       await copyAll(temporary, entries, options.signal);
-      return this.#layers.publish(temporary, { tree: () => tree, sizeBytes: sizeOf(tree) }, ownersOf());
+      return this.#layers.publish(temporary, { tree: () => tree, sizeBytes: contentBytes(tree) }, defaultIds());
     } catch (error) {
       this.#home.discard(temporary);
       throw error;
@@ -104,7 +107,9 @@ export class WorkingTrees {
     if (!row) return new Map();
     try {
       const { paths, stamps, digests } = JSON.parse(row.body) as Record<"paths" | "stamps" | "digests", string[]>;
-      return new Map(paths.map((path, at) => [path, { stamp: stamps[at] ?? "", digest: `sha256:${digests[at] ?? ""}` as Digest }]));
+      return new Map(
+        paths.map((path, at) => [path, { stamp: stamps[at] ?? "", digest: `sha256:${digests[at] ?? ""}` as Digest }]),
+      );
     } catch {
       return new Map();
     }
@@ -144,21 +149,28 @@ async function findAll(
       await breathe();
       until = performance.now() + SLICE_MS;
     }
-    if (!path.split("/").every(isSafeName)) throw new MeshError("io.failed", `Cannot take over ${JSON.stringify(path)}: it is no path below the workspace`);
+    if (!path.split("/").every(isSafeName))
+      throw new MeshError("io.failed", `Cannot take over ${JSON.stringify(path)}: it is no path below the workspace`);
     const stat = raw.statAt(raw.HERE, source);
     // A file that was listed and is gone is as good as never listed.
-    if (stat === -raw.ERRNO.ENOENT || stat === -raw.ERRNO.ENOTDIR) continue;
-    if (typeof stat === "number") throw raw.fileError(-stat, "stat", source);
-    const one = findOne({ source, path: `${WORKSPACE_IN_TREE}/${path}` }, stat, known.get(path), hasher, signal);
+    if (stat === -ERRNO.ENOENT || stat === -ERRNO.ENOTDIR) continue;
+    if (typeof stat === "number") throw fileError(-stat, "stat", source);
+    const one = findOne({ source, path: `${WORKSPACE_IN_TREE}/${path}` }, stat, (stamp) => {
+      const remembered = known.get(path);
+      return remembered?.stamp === stamp ? remembered.digest : hashSource(source, hasher, signal);
+    });
     if (!one) continue;
     found.push(one);
-    const settledMs = Math.max(stat.mtimeSec * 1e3 + stat.mtimeNsec / 1e6, stat.ctimeSec * 1e3 + stat.ctimeNsec / 1e6) + TICK_MS;
-    if (one.entry.digest !== null && settledMs < Date.now()) learnt.set(path, { stamp: one.stamp, digest: one.entry.digest });
+    const settledMs =
+      Math.max(stat.mtimeSec * 1e3 + stat.mtimeNsec / 1e6, stat.ctimeSec * 1e3 + stat.ctimeNsec / 1e6) + TICK_MS;
+    if (one.entry.digest !== null && settledMs < Date.now())
+      learnt.set(path, { stamp: one.stamp, digest: one.entry.digest });
   }
   return found;
 }
 
-function findOne(file: SourceFile, stat: raw.FileStat, known: Known | undefined, hasher: FileHasher, signal?: AbortSignal): Found | null {
+/** `digestOf` is asked for a file's content alone. */
+function findOne(file: SourceFile, stat: raw.FileStat, digestOf: (stamp: string) => Digest): Found | null {
   const { source, path } = file;
   const stamp = stampOf(stat);
   const base = { source, stamp, mtimeSec: stat.mtimeSec, mtimeNsec: stat.mtimeNsec };
@@ -167,12 +179,12 @@ function findOne(file: SourceFile, stat: raw.FileStat, known: Known | undefined,
       return { ...base, entry: plainEntry(path, "directory", 0o755) };
     case raw.TYPE_SYMLINK: {
       const target = raw.readLinkAt(raw.HERE, source);
-      if (typeof target === "number") throw raw.fileError(-target, "read link", source);
+      if (typeof target === "number") throw fileError(-target, "read link", source);
       return { ...base, entry: { ...plainEntry(path, "symlink", 0), target } };
     }
     case raw.TYPE_FILE: {
       const mode = (stat.mode & 0o111) === 0 ? 0o644 : 0o755;
-      const digest = known?.stamp === stamp ? known.digest : hashSource(source, hasher, signal);
+      const digest = digestOf(stamp);
       return { ...base, entry: { ...plainEntry(path, "file", mode), size: stat.size, digest } };
     }
     default:
@@ -181,9 +193,13 @@ function findOne(file: SourceFile, stat: raw.FileStat, known: Known | undefined,
 }
 
 function hashSource(source: string, hasher: FileHasher, signal?: AbortSignal): Digest {
-  const fd = raw.check(openReadable(raw.HERE, source), "read", source);
+  const fd = check(openReadable(raw.HERE, source), "read", source);
   try {
-    const code = hasher.hash(fd, { restingSinceMs: Date.now(), smallOnly: false, goOn: () => signal?.aborted !== true });
+    const code = hasher.hash(fd, {
+      restingSinceMs: Date.now(),
+      smallOnly: false,
+      goOn: () => signal?.aborted !== true,
+    });
     if (code < 0) throw code < -9_000 ? new ChangedMeanwhile(source) : hashFailure(code, source);
     return `sha256:${hasher.digest.toHex()}` as Digest;
   } finally {
@@ -198,7 +214,13 @@ function withDirectories(found: readonly Found[]): Found[] {
   for (const { entry, source } of found) {
     let above = parentOf(source);
     for (let path = parentOf(entry.path); path !== "" && !byPath.has(path); path = parentOf(path)) {
-      byPath.set(path, { entry: plainEntry(path, "directory", 0o755), source: above, stamp: "", mtimeSec: 0, mtimeNsec: 0 });
+      byPath.set(path, {
+        entry: plainEntry(path, "directory", 0o755),
+        source: above,
+        stamp: "",
+        mtimeSec: 0,
+        mtimeNsec: 0,
+      });
       above = parentOf(above);
     }
   }
@@ -206,7 +228,7 @@ function withDirectories(found: readonly Found[]): Found[] {
 }
 
 async function copyAll(target: string, entries: readonly Found[], signal?: AbortSignal): Promise<void> {
-  raw.check(raw.makeDirectoryAt(raw.HERE, target, 0o755), "make", target);
+  check(raw.makeDirectoryAt(raw.HERE, target, 0o755), "make", target);
   let until = performance.now() + SLICE_MS;
   for (const found of entries) {
     if (performance.now() > until) {
@@ -220,22 +242,22 @@ async function copyAll(target: string, entries: readonly Found[], signal?: Abort
 
 function copyOne(path: string, { entry, source, stamp, mtimeSec, mtimeNsec }: Found): void {
   if (entry.kind === "directory") {
-    raw.check(raw.makeDirectoryAt(raw.HERE, path, 0o700), "make", path);
-    raw.check(raw.chmodAt(raw.HERE, path, entry.mode), "chmod", path);
+    check(raw.makeDirectoryAt(raw.HERE, path, 0o700), "make", path);
+    check(raw.chmodAt(raw.HERE, path, entry.mode), "chmod", path);
     return;
   }
-  if (entry.kind === "symlink") raw.check(raw.makeSymlinkAt(entry.target ?? "", raw.HERE, path), "make", path);
+  if (entry.kind === "symlink") check(raw.makeSymlinkAt(entry.target ?? "", raw.HERE, path), "make", path);
   else {
     const fd = openReadable(raw.HERE, source);
-    if (fd === -raw.ERRNO.ENOENT) throw new ChangedMeanwhile(source);
-    raw.check(fd, "read", source);
+    if (fd === -ERRNO.ENOENT) throw new ChangedMeanwhile(source);
+    check(fd, "read", source);
     try {
       copyOpenFile(fd, raw.HERE, path);
       if (stampOf(raw.statFd(fd)) !== stamp) throw new ChangedMeanwhile(source);
     } finally {
       raw.closeFd(fd);
     }
-    raw.check(raw.chmodAt(raw.HERE, path, entry.mode), "chmod", path);
+    check(raw.chmodAt(raw.HERE, path, entry.mode), "chmod", path);
   }
   raw.setTimesAt(raw.HERE, path, mtimeSec, mtimeNsec);
 }
@@ -245,11 +267,6 @@ function stampOf(stat: raw.FileStat): string {
   return `${stat.size}.${stat.mtimeSec}.${stat.mtimeNsec}.${stat.ctimeSec}.${stat.ctimeNsec}.${stat.ino}.${stat.device}`;
 }
 
-/** Files are made by this process and count as root's inside. */
-function ownersOf(): IdMaps {
-  return process.geteuid?.() === 0 ? IDENTITY_IDS : defaultIds();
-}
-
 function sameKeys(a: ReadonlyMap<string, Known>, b: ReadonlyMap<string, Known>): boolean {
   if (a.size !== b.size) return false;
   for (const [path, known] of b) if (a.get(path)?.stamp !== known.stamp) return false;
@@ -257,5 +274,17 @@ function sameKeys(a: ReadonlyMap<string, Known>, b: ReadonlyMap<string, Known>):
 }
 
 function plainEntry(path: string, kind: TreeEntry["kind"], mode: number): TreeEntry {
-  return { path, kind, mode, uid: 0, gid: 0, size: 0, digest: null, target: null, xattrs: NO_XATTRS, hardlink: 0, opaque: false };
+  return {
+    path,
+    kind,
+    mode,
+    uid: 0,
+    gid: 0,
+    size: 0,
+    digest: null,
+    target: null,
+    xattrs: NO_XATTRS,
+    hardlink: 0,
+    opaque: false,
+  };
 }

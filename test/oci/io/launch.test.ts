@@ -1,7 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { getXattr } from "../../../src/base/io/libc.ts";
+import { newIdMapPrograms, subordinateRanges } from "../../../src/oci/io/id-map.ts";
 import { networkHelpers } from "../../../src/oci/io/network.ts";
 import { isAlive } from "../../../src/oci/io/processes.ts";
 import { TestContexts } from "../../fake/oci-contexts.ts";
@@ -47,7 +57,10 @@ describe("start() delivers output", () => {
   test("of 100 MB, whole", async () => {
     let sizeBytes = 0;
     const spec = contexts.spec(["/usr/bin/head", "-c", "100000000", "/dev/zero"]);
-    const context = await contexts.runtime.start(spec, { stdin: "null", output: (_, bytes) => void (sizeBytes += bytes.length) });
+    const context = await contexts.runtime.start(spec, {
+      stdin: "null",
+      output: (_, bytes) => void (sizeBytes += bytes.length),
+    });
     expect((await context.exited).exitCode).toBe(0);
     expect(sizeBytes).toBe(100_000_000);
   });
@@ -73,16 +86,27 @@ describe("start() refuses, naming the operation and the error", () => {
 
   test("a command that does not exist", async () => {
     const spec = contexts.spec(["no-such-command"], { env: { PATH: "/usr/bin:/bin" } });
-    expect(await failure(contexts.runSpec(spec))).toBe("context.failed Cannot start the context: exec /bin/no-such-command: ENOENT");
+    expect(await failure(contexts.runSpec(spec))).toBe(
+      "context.failed Cannot start the context: exec /bin/no-such-command: ENOENT",
+    );
   });
 
   test("a working directory that does not exist", async () => {
-    expect(await failure(contexts.run("true", { cwd: "/no/where" }))).toBe("context.failed Cannot start the context: chdir /no/where: ENOENT");
+    expect(await failure(contexts.run("true", { cwd: "/no/where" }))).toBe(
+      "context.failed Cannot start the context: chdir /no/where: ENOENT",
+    );
   });
 
   test("a layer that does not exist", async () => {
-    const root = { kind: "host", lowers: ["/no/layer"], upper: contexts.directory(), work: contexts.directory() } as const;
-    expect(await failure(contexts.run("true", { root }))).toBe("context.failed Cannot start the context: mount overlay: ENOENT");
+    const root = {
+      kind: "host",
+      lowers: ["/no/layer"],
+      upper: contexts.directory(),
+      work: contexts.directory(),
+    } as const;
+    expect(await failure(contexts.run("true", { root }))).toBe(
+      "context.failed Cannot start the context: mount overlay: ENOENT",
+    );
   });
 
   test("a relative path", async () => {
@@ -122,14 +146,19 @@ describe("a context's root over the host", () => {
   });
 
   test("has no secrets of the system", async () => {
-    const { stdout } = await contexts.run("cat /etc/shadow /etc/gshadow /etc/ssh/ssh_host_*_key 2>/dev/null | wc -c; ls -A /etc/ssl/private 2>/dev/null | wc -l");
+    const { stdout } = await contexts.run(
+      "cat /etc/shadow /etc/gshadow /etc/ssh/ssh_host_*_key 2>/dev/null | wc -c; ls -A /etc/ssl/private 2>/dev/null | wc -l",
+    );
     expect(stdout).toBe("0\n0\n");
   });
 
   test("hides mesh's own state and what the spec names", async () => {
-    const { stdout } = await contexts.run(`ls -A ${contexts.home} 2>/dev/null | wc -l; ls -A /usr/share/misc | wc -l; touch /usr/share/misc/x || echo closed`, {
-      hidden: ["/usr/share/misc", "/no/such/directory"],
-    });
+    const { stdout } = await contexts.run(
+      `ls -A ${contexts.home} 2>/dev/null | wc -l; ls -A /usr/share/misc | wc -l; touch /usr/share/misc/x || echo closed`,
+      {
+        hidden: ["/usr/share/misc", "/no/such/directory"],
+      },
+    );
     expect(stdout).toBe("0\n0\nclosed\n");
   });
 
@@ -157,7 +186,9 @@ describe("a context's root over the host", () => {
   });
 
   test.skipIf(!isRoot)("takes changes to the system's own files, as root", async () => {
-    const { exit, upper } = await contexts.run("rm -r /usr/share/misc && mkdir /usr/share/misc && echo x >> /etc/passwd && chown 7:8 /etc/passwd");
+    const { exit, upper } = await contexts.run(
+      "rm -r /usr/share/misc && mkdir /usr/share/misc && echo x >> /etc/passwd && chown 7:8 /etc/passwd",
+    );
     expect(exit.exitCode).toBe(0);
     expect(getXattr(join(upper, "usr/share/misc"), "user.overlay.opaque")).toEqual(new TextEncoder().encode("y"));
     expect([lstatSync(join(upper, "etc/passwd")).uid, lstatSync(join(upper, "etc/passwd")).gid]).toEqual([7, 8]);
@@ -166,11 +197,16 @@ describe("a context's root over the host", () => {
 
 describe("a context's layers", () => {
   test("stack top first, and whiteouts hide", async () => {
-    const first = await contexts.run("mkdir /workspace/d; echo 1 > /workspace/d/a; echo 1 > /workspace/d/b; echo 1 > /workspace/c");
+    const first = await contexts.run(
+      "mkdir /workspace/d; echo 1 > /workspace/d/a; echo 1 > /workspace/d/b; echo 1 > /workspace/c",
+    );
     const lowers = [first.upper];
     const second = await contexts.run("echo 2 > /workspace/d/a; rm /workspace/d/b", root(lowers));
     expect(lstatSync(join(second.upper, "workspace/d/b")).isCharacterDevice()).toBe(true);
-    const third = await contexts.run("cat /workspace/d/a /workspace/c; ls /workspace/d", root([second.upper, first.upper]));
+    const third = await contexts.run(
+      "cat /workspace/d/a /workspace/c; ls /workspace/d",
+      root([second.upper, first.upper]),
+    );
     expect(third.stdout).toBe("2\n1\na\n");
   });
 
@@ -210,7 +246,9 @@ describe("a context's layers", () => {
   });
 
   function root(lowers: readonly string[]) {
-    return { root: { kind: "host", lowers, upper: contexts.directory("upper"), work: contexts.directory("work") } } as const;
+    return {
+      root: { kind: "host", lowers, upper: contexts.directory("upper"), work: contexts.directory("work") },
+    } as const;
   }
 });
 
@@ -239,7 +277,10 @@ describe("a context's binds", () => {
     symlinkSync(contexts.home, join(layer, "workspace", "escape"));
     const source = contexts.directory("source");
     const root = { kind: "host", lowers: [layer], upper: contexts.directory(), work: contexts.directory() } as const;
-    const act = contexts.run("true", { root, binds: [{ source, target: "/workspace/escape/context", readonly: false }] });
+    const act = contexts.run("true", {
+      root,
+      binds: [{ source, target: "/workspace/escape/context", readonly: false }],
+    });
     await act.catch(() => undefined);
     expect(existsSync(join(contexts.home, "context", "stage"))).toBe(true);
     expect(readlinkSync(join(layer, "workspace", "escape"))).toBe(contexts.home);
@@ -286,7 +327,9 @@ describe("a context is closed", () => {
   });
 
   test("with capabilities, filter and no new privileges as documented", async () => {
-    const { stdout } = await contexts.run("grep -E '^(CapInh|CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs|Seccomp):' /proc/self/status | tr -s '\\t' ' '");
+    const { stdout } = await contexts.run(
+      "grep -E '^(CapInh|CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs|Seccomp):' /proc/self/status | tr -s '\\t' ' '",
+    );
     expect(stdout.trim().split("\n")).toEqual([
       "CapInh: 0000000000000000",
       "CapPrm: 00000000a80405fb",
@@ -299,7 +342,9 @@ describe("a context is closed", () => {
   });
 
   test("with its own process ids, host name, devices and descriptors", async () => {
-    const { stdout } = await contexts.run("echo $$; hostname; ls /dev | tr '\\n' ' '; echo; ls /proc/self/fd | wc -l; cat /proc/self/cgroup | cut -d: -f3 | sort -u");
+    const { stdout } = await contexts.run(
+      "echo $$; hostname; ls /dev | tr '\\n' ' '; echo; ls /proc/self/fd | wc -l; cat /proc/self/cgroup | cut -d: -f3 | sort -u",
+    );
     expect(stdout).toBe("2\ncontext\nfd full null ptmx pts random shm stderr stdin stdout tty urandom zero \n4\n/\n");
   });
 
@@ -310,7 +355,7 @@ describe("a context is closed", () => {
 
   test("and pretends ownership when only one id is mapped", async () => {
     const { stdout, exit } = await contexts.run(
-      "touch f && chown 33:33 f && stat -c %u:%g f && perl -e '$) = \"5 5\"; $( = 5; $> = 5; print \"dropped\\n\"'",
+      'touch f && chown 33:33 f && stat -c %u:%g f && perl -e \'$) = "5 5"; $( = 5; $> = 5; print "dropped\\n"\'',
       { idMap: "single" },
     );
     expect([stdout, exit.exitCode]).toEqual(["0:0\ndropped\n", 0]);
@@ -320,18 +365,24 @@ describe("a context is closed", () => {
 describe("nothing survives its task", () => {
   test("not a setsid child, nor what it holds open", async () => {
     const startedAt = performance.now();
-    const { exit } = await contexts.run("setsid sleep 1000 & (setsid sh -c 'trap \"\" TERM HUP; sleep 1000' &) ; exit 3");
+    const { exit } = await contexts.run(
+      "setsid sleep 1000 & (setsid sh -c 'trap \"\" TERM HUP; sleep 1000' &) ; exit 3",
+    );
     expect(exit.exitCode).toBe(3);
     expect(performance.now() - startedAt).toBeLessThan(5_000);
   });
 
   test("and orphans are reaped while it runs", async () => {
-    const { stdout } = await contexts.run("for i in 1 2 3 4 5; do (sh -c 'exit 0' & ); done; sleep 0.3; cat /proc/[0-9]*/stat | grep -c ') Z '");
+    const { stdout } = await contexts.run(
+      "for i in 1 2 3 4 5; do (sh -c 'exit 0' & ); done; sleep 0.3; cat /proc/[0-9]*/stat | grep -c ') Z '",
+    );
     expect(stdout).toBe("0\n");
   });
 
   test("kill() ends everything at once", async () => {
-    const { context } = await contexts.startUntilLine("trap '' TERM INT; for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done; echo go; wait");
+    const { context } = await contexts.startUntilLine(
+      "trap '' TERM INT; for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done; echo go; wait",
+    );
     context.kill();
     const exit = await context.exited;
     expect([exit.exitCode, exit.signal]).toEqual([null, "SIGKILL"]);
@@ -339,7 +390,9 @@ describe("nothing survives its task", () => {
   });
 
   test("terminate() asks every process", async () => {
-    const { context, stdout } = await contexts.startUntilLine("trap 'echo asked; exit 9' TERM; sleep 1000 & echo go; wait");
+    const { context, stdout } = await contexts.startUntilLine(
+      "trap 'echo asked; exit 9' TERM; sleep 1000 & echo go; wait",
+    );
     context.terminate();
     expect((await context.exited).exitCode).toBe(9);
     expect(stdout.text()).toBe("go\nasked\n");
@@ -351,13 +404,40 @@ describe("nothing survives its task", () => {
     const spec = contexts.spec(["/bin/sh", "-c", "echo go; sleep 1000"]);
     const context = await contexts.runtime.start(spec, { stdin: "null", output, signal: controller.signal });
     expect((await context.exited).signal).toBe("SIGKILL");
-    expect(contexts.runtime.start(spec, { stdin: "null", output, signal: controller.signal })).rejects.toThrow("enough");
+    expect(contexts.runtime.start(spec, { stdin: "null", output, signal: controller.signal })).rejects.toThrow(
+      "enough",
+    );
+  });
+});
+
+const hasRange = isRoot || (subordinateRanges() !== null && newIdMapPrograms() !== null);
+
+describe.skipIf(!hasRange)("subordinate ids", () => {
+  const script =
+    "mkdir d && echo secret > d/file && chown -R 33:34 d && chmod 700 d && chmod 600 d/file && stat -c %u:%g d/file && su -s /bin/sh nobody -c 'id -u'";
+
+  test("exist inside, and lie in the layer", async () => {
+    const { stdout, upper } = await contexts.run(script, { idMap: "range" });
+    expect(stdout).toBe("33:34\n65534\n");
+    expect(lstatSync(join(upper, "workspace/d")).uid).toBeGreaterThan(33);
+  });
+
+  test("runInUserNamespace() reads and removes what they own", async () => {
+    const { upper } = await contexts.run(script, { idMap: "range" });
+    const env = { PATH: "/usr/bin:/bin" };
+    const path = join(upper, "workspace/d");
+    const read = await contexts.runtime.runInUserNamespace({ argv: ["/bin/cat", join(path, "file")], env });
+    expect(read).toEqual({ exitCode: 0, stdout: "secret\n", stderr: "" });
+    const removed = await contexts.runtime.runInUserNamespace({ argv: ["/bin/rm", "-r", path], env });
+    expect([removed.exitCode, existsSync(path)]).toEqual([0, false]);
   });
 });
 
 describe("a context's network", () => {
   test("none has a loopback of its own and nothing else", async () => {
-    const { stdout } = await contexts.run("cat /proc/net/dev | tail -n +3 | cut -d: -f1 | tr -d ' '; ls /sys/class/net");
+    const { stdout } = await contexts.run(
+      "cat /proc/net/dev | tail -n +3 | cut -d: -f1 | tr -d ' '; ls /sys/class/net",
+    );
     expect(stdout).toBe("lo\nlo\n");
   });
 
@@ -366,11 +446,16 @@ describe("a context's network", () => {
     expect(stdout).toBe(`${readFileSync("/etc/resolv.conf", "utf8")}${readlinkSync("/proc/self/ns/net")}\n`);
   });
 
-  test.skipIf(networkHelpers().length === 0 || !mayUse("/dev/net/tun"))("nat has a way out and a resolver", async () => {
-    const { stdout } = await contexts.run("cat /proc/net/route | tail -n +2 | cut -f2 | sort; cat /etc/resolv.conf", { network: "nat" });
-    expect(stdout).toContain("00000000\n");
-    expect(stdout).toEndWith("nameserver 10.0.2.3\n");
-  });
+  test.skipIf(networkHelpers().length === 0 || !mayUse("/dev/net/tun"))(
+    "nat has a way out and a resolver",
+    async () => {
+      const { stdout } = await contexts.run("cat /proc/net/route | tail -n +2 | cut -f2 | sort; cat /etc/resolv.conf", {
+        network: "nat",
+      });
+      expect(stdout).toContain("00000000\n");
+      expect(stdout).toEndWith("nameserver 10.0.2.3\n");
+    },
+  );
 
   function mayUse(path: string): boolean {
     return Bun.spawnSync(["sh", "-c", `: <> ${path}`], { stderr: "ignore" }).exitCode === 0;

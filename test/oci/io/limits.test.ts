@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { availableParallelism } from "node:os";
+import type { ContextLimits } from "../../../src/oci/runtime/context-spec.ts";
+import { TestContexts } from "../../fake/oci-contexts.ts";
+
+const MIB = 1024 * 1024;
+
+function limits(changes: Partial<ContextLimits>): { readonly limits: ContextLimits } {
+  return { limits: { memoryBytes: null, cpuMilli: null, pids: 256, ...changes } };
+}
+
+describe.each(["best", "fallback"] as const)("limits held by the %s mechanism", (mechanism) => {
+  let contexts: TestContexts;
+  beforeAll(() => {
+    contexts = new TestContexts({ limits: mechanism });
+  });
+  afterAll(() => contexts[Symbol.asyncDispose]());
+
+  const hog = (mib: number) => `perl -e '$x = "a" x (${mib} << 20); select undef, undef, undef, 0.4; print length $x'`;
+
+  test("a task over its memory is ended and said to be out of memory", async () => {
+    const { exit, stdout } = await contexts.run(hog(200), limits({ memoryBytes: 64 * MIB }));
+    expect([stdout, exit.outOfMemory]).toEqual(["", true]);
+    expect(exit.exitCode === 137 || exit.signal === "SIGKILL").toBe(true);
+  });
+
+  test("a task within its memory is not", async () => {
+    const { exit, stdout } = await contexts.run(hog(100), limits({ memoryBytes: 256 * MIB }));
+    expect([stdout, exit.outOfMemory, exit.exitCode]).toEqual([String(100 * MIB), false, 0]);
+    expect(exit.used.memoryBytesMax ?? 0).toBeGreaterThan(90 * MIB);
+  });
+
+  test("the next task starts with a clean record", async () => {
+    await contexts.run(hog(200), limits({ memoryBytes: 64 * MIB }));
+    const { exit } = await contexts.run("exit 1", limits({ memoryBytes: 64 * MIB }));
+    expect([exit.exitCode, exit.outOfMemory]).toEqual([1, false]);
+  });
+
+  test("a fork bomb is bounded, and ends with its context", async () => {
+    const { context } = await contexts.startUntilLine(
+      "echo go; bomb() { bomb | bomb & }; bomb; sleep 1000",
+      limits({ pids: 40 }),
+    );
+    await Bun.sleep(300);
+    context.kill();
+    expect((await context.exited).signal).toBe("SIGKILL");
+  });
+
+  test("processes beyond the limit are refused, or end the context", async () => {
+    const forks = "for (1..60) { $p = fork; last if !defined $p; if ($p == 0) { sleep 5; exit } $n++ }";
+    const { exit, stdout } = await contexts.run(
+      `perl -e '${forks} select undef, undef, undef, 0.5; print $n'`,
+      limits({ pids: 30 }),
+    );
+    // Root is not bounded by RLIMIT_NPROC; without a cgroup the watchdog ends its context.
+    const isBoundless = contexts.runtime.mechanisms.pids === "fallback" && process.getuid?.() === 0;
+    expect(isBoundless ? exit.signal : Number(stdout) < 31).toBe(isBoundless ? "SIGKILL" : true);
+  });
+
+  test.skipIf(availableParallelism() < 2)("CPU time is held to the share", async () => {
+    const burn = "perl -e '$t = time + 1; fork; 1 while time <= $t; wait'";
+    const startedAt = performance.now();
+    const { exit } = await contexts.run(burn, limits({ cpuMilli: 500 }));
+    const share = exit.used.cpuMs / (performance.now() - startedAt);
+    // The fallback gives whole CPUs.
+    expect(share).toBeLessThan(contexts.runtime.mechanisms.cpu === "fallback" ? 1.2 : 0.75);
+  });
+});

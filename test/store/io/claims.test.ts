@@ -1,0 +1,102 @@
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { digestOf } from "../../../src/base/digest.ts";
+import { Store } from "../../../src/store/io/store.ts";
+import { resultOf, TemporaryDirectory } from "../support.ts";
+
+const CAPACITY = { cpuMilli: 2_000, memoryBytes: 100, gpus: [{ index: 0, memoryBytes: 10 }] };
+
+function claim(store: Store, name: string | null, more: object = {}) {
+  return store.claims.claim({
+    key: name === null ? null : digestOf(name),
+    owner: store.claims.owner("run", name ?? "uncached"),
+    cpuMilli: 1_000,
+    memoryBytes: 10,
+    gpus: 0,
+    gpuMemoryBytes: null,
+    capacity: CAPACITY,
+    nowMs: Date.now(),
+    ...more,
+  });
+}
+
+function helper(...args: string[]) {
+  return Bun.spawn([process.execPath, join(import.meta.dir, "claims-child.ts"), ...args], {
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+}
+
+describe("Claims.claim()", () => {
+  test("claim() grants, refuses the same key, refuses what does not fit, and answers a result", () => {
+    using directory = new TemporaryDirectory();
+    using store = Store.open(directory.path);
+    const first = claim(store, "a");
+    expect(first).toMatchObject({ kind: "granted", gpus: [] });
+    expect(claim(store, "a")).toMatchObject({ kind: "busy", by: { task: "a", pid: process.pid } });
+    expect(claim(store, "b", { gpus: 1 })).toMatchObject({ kind: "granted", gpus: [{ index: 0, memoryBytes: null }] });
+    expect(claim(store, "c")).toMatchObject({
+      kind: "full",
+      reasons: [{ kind: "cpu", freeMilli: 0 }],
+      by: [{ task: "a" }, { task: "b" }],
+    });
+    if (first.kind === "granted") store.claims.release(first.id);
+    store.results.put(resultOf(digestOf("a")), {}, null);
+    expect(claim(store, "a")).toMatchObject({ kind: "hit" });
+    expect(claim(store, "c").kind).toBe("granted");
+  });
+
+  test("claim() without a key never waits for another", () => {
+    using directory = new TemporaryDirectory();
+    using store = Store.open(directory.path);
+    expect([claim(store, null).kind, claim(store, null).kind, claim(store, null).kind]).toEqual([
+      "granted",
+      "granted",
+      "full",
+    ]);
+    expect(store.claims.list().map(({ key }) => key)).toEqual([null, null]);
+  });
+
+  test("claim() forgets claims of a process that was killed", async () => {
+    using directory = new TemporaryDirectory();
+    using store = Store.open(directory.path);
+    const child = helper(directory.path, "a", "-1");
+    const output = child.stdout.getReader();
+    await output.read();
+    expect(claim(store, "a")).toMatchObject({ kind: "busy", by: { pid: child.pid } });
+    child.kill("SIGKILL");
+    await child.exited;
+    expect(claim(store, "a").kind).toBe("granted");
+    expect(store.claims.list()).toHaveLength(1);
+  });
+
+  test("claim() forgets a process whose number another one has by now, and one of another boot", () => {
+    using directory = new TemporaryDirectory();
+    using store = Store.open(directory.path);
+    const me = store.claims.owner("run", "old");
+    for (const owner of [
+      { ...me, startTicks: "1" },
+      { ...me, bootId: "other" },
+    ]) {
+      expect(claim(store, "a", { owner }).kind).toBe("granted");
+    }
+    expect(claim(store, "a").kind).toBe("granted");
+    const elsewhere = { ...me, pidNamespace: "pid:[1]" };
+    expect(claim(store, "b", { owner: elsewhere }).kind).toBe("granted");
+    expect(claim(store, "b").kind).toBe("busy");
+  });
+
+  test("claim() runs each key once among processes that share the store", async () => {
+    using directory = new TemporaryDirectory();
+    using store = Store.open(directory.path);
+    const keys = Array.from({ length: 40 }, (_, index) => `key-${index}`);
+    const children = [0, 1, 2, 3].map((turn) =>
+      helper(directory.path, [...keys.slice(turn * 7), ...keys.slice(0, turn * 7)].join(","), "1"),
+    );
+    const counts = await Promise.all(children.map(async (child) => Number(await new Response(child.stdout).text())));
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(keys.length);
+    expect(store.results.list()).toHaveLength(keys.length);
+    expect(store.claims.list()).toEqual([]);
+    expect(store.warnings).toEqual([]);
+  });
+});
