@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import type { CliNode } from "../../../src/cli/context.ts";
-import { exitCodeOf } from "../../../src/cli/driving.ts";
-import type { RunOutcome, RunRequest } from "../../../src/node/node.ts";
-import { FakeArchive } from "../fake/archive.ts";
-import { fakeContext, runCommand } from "../fake/context.ts";
-import { hit, node, runStarted } from "../fake/events.ts";
-import { RUN_ID, STATUS, runJson, taskJson } from "../fake/run-json.ts";
+import type { CliNode } from "../../src/cli/context.ts";
+import { exitCodeOf } from "../../src/cli/driving.ts";
+import type { RunOutcome, RunRequest } from "../../src/node/node.ts";
+import { FakeArchive } from "./fake/archive.ts";
+import { fakeContext, runCommand } from "./fake/context.ts";
+import { hit, node, runStarted } from "./fake/events.ts";
+import { RUN_ID, STATUS, runJson, taskJson } from "./fake/run-json.ts";
 
 const FILE = {
   path: "tasks.yml",

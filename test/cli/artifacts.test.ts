@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
-import type { Artifact } from "../../../src/store/result.ts";
-import { temporaryFolder } from "../../support/temporary.ts";
-import { FakeArchive } from "../fake/archive.ts";
-import { fakeContext, runCommand } from "../fake/context.ts";
-import { STATUS, runJson, taskJson } from "../fake/run-json.ts";
+import type { Artifact } from "../../src/store/result.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+import { FakeArchive } from "./fake/archive.ts";
+import { fakeContext, runCommand } from "./fake/context.ts";
+import { STATUS, runJson, taskJson } from "./fake/run-json.ts";
 
 const BINARY: Artifact = {
   key: "binary",

@@ -1,22 +1,60 @@
-// What `--json` prints is what schema/output.schema.json says.
-
 import { describe, expect, test } from "bun:test";
+import { JsonReporter } from "../../../src/cli/view/json-reporter.ts";
+import { bytes, finished, hit, node, runStarted, started } from "../fake/events.ts";
+import { FakeOutput } from "../fake/output.ts";
+import { STATUS, runJson, taskJson } from "../fake/run-json.ts";
 import { resolve } from "node:path";
-import { MeshError } from "../../src/base/errors.ts";
-import { diagnosticJson } from "../../src/cli/diagnostics.ts";
-import { errorJson } from "../../src/cli/text/error-text.ts";
-import { JsonReporter } from "../../src/cli/view/json-reporter.ts";
-import type { RunEvent } from "../../src/sched/run-event.ts";
-import { bytes, finished, hit, node, runStarted, started } from "./fake/events.ts";
-import { type Schema, schemaFaults } from "./fake/json-schema.ts";
-import { FakeOutput } from "./fake/output.ts";
-import { STATUS, runJson, taskJson } from "./fake/run-json.ts";
+import { MeshError } from "../../../src/base/errors.ts";
+import { diagnosticJson } from "../../../src/cli/diagnostics.ts";
+import { errorJson } from "../../../src/cli/text/error-text.ts";
+import type { RunEvent } from "../../../src/sched/run-event.ts";
+import { type Schema, schemaFaults } from "../fake/json-schema.ts";
 
-const SCHEMA = (await Bun.file(resolve(import.meta.dir, "../../schema/output.schema.json")).json()) as Schema;
+const SUMMARY = runJson([taskJson("lint", STATUS.hit), taskJson("build", STATUS.succeeded)]);
+const SCHEMA = (await Bun.file(resolve(import.meta.dir, "../../../schema/output.schema.json")).json()) as Schema;
 
 function faults(value: unknown, name: string): readonly string[] {
   return schemaFaults(JSON.parse(JSON.stringify(value)), { $ref: `#/$defs/${name}` }, SCHEMA);
 }
+
+describe("JsonReporter", () => {
+  test("prints documented events, and the run as the last line", () => {
+    const out = new FakeOutput();
+    const reporter = new JsonReporter(out, () => 0);
+    reporter.event(runStarted([node("a"), node("b", ["a"])]));
+    reporter.event(started("a"));
+    reporter.output("a", "stdout", bytes("\u001b[31mhé").slice(0, -1));
+    reporter.output("a", "stdout", bytes("é").slice(1));
+    reporter.event(finished("a", { result: "failed", exitCode: 1 }));
+    reporter.finished(SUMMARY);
+    const lines = out.text
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(lines.map((line) => line["event"])).toEqual([
+      "run-started",
+      "task-started",
+      "task-output",
+      "task-output",
+      "task-finished",
+      "task-skipped",
+      undefined,
+    ]);
+    expect(lines[0]).toEqual({
+      event: "run-started",
+      run: "01jb0000000000000r",
+      title: "tasks.yml",
+      definition: "tasks.yml",
+      init: {},
+      targets: [],
+      coordinator: "here",
+      tasks: ["a", "b"],
+      at: "1970-01-01T00:00:00.000Z",
+    });
+    expect(lines.slice(2, 4).map((line) => line["text"])).toEqual(["\u001b[31mh", "é"]);
+    expect(lines.at(-1)).toEqual(JSON.parse(JSON.stringify(SUMMARY)) as Record<string, unknown>);
+  });
+});
 
 describe("schema/output.schema.json", () => {
   test("holds for runs and tasks in every state", () => {

@@ -5,7 +5,7 @@ import { writeFileSync } from "node:fs";
 import { meshBinary } from "../support/binary.ts";
 import { testIf } from "../support/require.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temporary.ts";
-import { FakeTerminal } from "./fake/terminal.ts";
+import { FakeTerminal } from "../cli/fake/terminal.ts";
 
 const NEEDS = ["binary", "user-namespaces"] as const;
 
