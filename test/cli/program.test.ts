@@ -28,7 +28,7 @@ describe("the command table", () => {
 
   test("shows only examples that parse", () => {
     for (const example of COMMANDS.flatMap((command) => command.examples)) {
-      const [line = ""] = example.command.split(/ [|>] /).filter((part) => part.startsWith("mesh "));
+      const line = example.command.split(/ [|>] /).find((part) => part.startsWith("mesh ")) ?? "";
       const argv = line
         .replace(/'([^']*)'|"([^"]*)"/g, "$1$2")
         .split(" ")

@@ -24,7 +24,6 @@ export function parseInvocation(program: Program, argv: readonly string[]): Invo
   if (first === "help") return { kind: "help", about: topicOf(program, argv.slice(1)) };
   if (first.startsWith("-") && first !== "-") {
     throw usage(
-      program,
       null,
       `Cannot start with ${quote(first)}: the command comes first`,
       "For example: `mesh run --target build`.",
@@ -32,7 +31,7 @@ export function parseInvocation(program: Program, argv: readonly string[]): Invo
   }
   const { spec, rest } = resolveCommand(program, argv);
   if (!("name" in spec)) return { kind: "help", about: spec };
-  const args = parseArguments(program, spec, rest);
+  const args = parseArguments(spec, rest);
   return args.on("help") ? { kind: "help", about: spec } : { kind: "command", spec, args };
 }
 
@@ -59,7 +58,6 @@ function resolveCommand(
   if (group.length === 0) {
     const names = new Set(commands.map((command) => command.name.split(" ")[0] ?? ""));
     throw usage(
-      program,
       null,
       `Cannot run ${quote(`mesh ${first}`)}: there is no such command`,
       didYouMean("mesh ", first, names),
@@ -73,7 +71,6 @@ function resolveCommand(
   }
   const names = group.map((command) => command.name.slice(first.length + 1));
   throw usage(
-    program,
     null,
     `Cannot run ${quote(`mesh ${first} ${second}`)}: there is no such command`,
     didYouMean(`mesh ${first} `, second, names) ??
@@ -81,12 +78,12 @@ function resolveCommand(
   );
 }
 
-function parseArguments(program: Program, spec: CommandSpec, argv: readonly string[]): Arguments {
+function parseArguments(spec: CommandSpec, argv: readonly string[]): Arguments {
   const flags: Readonly<Record<string, FlagSpec>> = { ...spec.flags, ...COMMON_FLAGS };
   const values = new Map<string, string[]>();
   const words: string[] = [];
   const take = (name: string, value: string) => {
-    checkValue(program, spec, name, flags[name], value);
+    checkValue(spec, name, flags[name], value);
     const before = values.get(name);
     if (before) before.push(value);
     else values.set(name, [value]);
@@ -103,9 +100,9 @@ function parseArguments(program: Program, spec: CommandSpec, argv: readonly stri
     }
     const equals = word.indexOf("=");
     const written = equals === -1 ? word : word.slice(0, equals);
-    const name = flagName(program, spec, flags, written);
+    const name = flagName(spec, flags, written);
     if (flags[name]?.kind === "switch") {
-      if (equals !== -1) throw usage(program, spec, `Cannot give ${quote(written)} a value: it is a switch`, null);
+      if (equals !== -1) throw usage(spec, `Cannot give ${quote(written)} a value: it is a switch`, null);
       take(name, "");
     } else if (equals !== -1) {
       take(name, word.slice(equals + 1));
@@ -113,57 +110,40 @@ function parseArguments(program: Program, spec: CommandSpec, argv: readonly stri
       const value = argv[++at];
       if (value === undefined) {
         const shown = flags[name]?.value ?? "a value";
-        throw usage(program, spec, `Cannot read ${quote(written)}: it needs ${shown} after it`, null);
+        throw usage(spec, `Cannot read ${quote(written)}: it needs ${shown} after it`, null);
       }
       take(name, value);
     }
   }
-  if (!values.has("help")) checkWords(program, spec, words);
+  if (!values.has("help")) checkWords(spec, words);
   return new Arguments(values, words, new Set(Object.keys(flags)));
 }
 
-function flagName(
-  program: Program,
-  spec: CommandSpec,
-  flags: Readonly<Record<string, FlagSpec>>,
-  written: string,
-): string {
+function flagName(spec: CommandSpec, flags: Readonly<Record<string, FlagSpec>>, written: string): string {
   const long = written.startsWith("--") ? written.slice(2) : null;
   const found = long === null ? Object.keys(flags).find((name) => `-${flags[name]?.short ?? ""}` === written) : long;
   if (found !== undefined && Object.hasOwn(flags, found)) return found;
   const hint = long === null ? null : didYouMean("--", long, Object.keys(flags));
-  throw usage(
-    program,
-    spec,
-    `Cannot understand ${quote(written)}: ${quote(`mesh ${spec.name}`)} has no such flag`,
-    hint,
-  );
+  throw usage(spec, `Cannot understand ${quote(written)}: ${quote(`mesh ${spec.name}`)} has no such flag`, hint);
 }
 
-function checkValue(
-  program: Program,
-  spec: CommandSpec,
-  name: string,
-  flag: FlagSpec | undefined,
-  value: string,
-): void {
+function checkValue(spec: CommandSpec, name: string, flag: FlagSpec | undefined, value: string): void {
   if (flag?.kind === "integer" && !(/^\d{1,9}$/.test(value) && Number(value) > 0)) {
-    throw usage(program, spec, `Cannot read --${name} ${quote(value)}: a whole number above 0 is expected`, null);
+    throw usage(spec, `Cannot read --${name} ${quote(value)}: a whole number above 0 is expected`, null);
   }
   if (flag?.kind === "choice" && !(flag.choices ?? []).includes(value)) {
     const choices = sentenceList(flag.choices ?? [], "or");
-    throw usage(program, spec, `Cannot read --${name} ${quote(value)}: ${choices} is expected`, null);
+    throw usage(spec, `Cannot read --${name} ${quote(value)}: ${choices} is expected`, null);
   }
 }
 
-function checkWords(program: Program, spec: CommandSpec, words: readonly string[]): void {
+function checkWords(spec: CommandSpec, words: readonly string[]): void {
   const least = spec.positionals.filter((positional) => !positional.optional).length;
   const most = spec.positionals.some((positional) => positional.repeats) ? Infinity : spec.positionals.length;
   if (words.length < least) {
     // with optional ones before it, the last name is the one that is always needed
     const missing = spec.positionals.filter((positional) => !positional.optional)[words.length];
     throw usage(
-      program,
       spec,
       `Cannot run ${quote(`mesh ${spec.name}`)} without ${missing?.name ?? "more"}: ${missing?.brief ?? ""}`,
       null,
@@ -172,7 +152,6 @@ function checkWords(program: Program, spec: CommandSpec, words: readonly string[
   if (words.length > most) {
     const extra = words[most] ?? "";
     throw usage(
-      program,
       spec,
       `Cannot understand ${quote(extra)}: ${quote(`mesh ${spec.name} ${positionalsText(spec)}`.trim())} takes no more`,
       null,
@@ -182,12 +161,7 @@ function checkWords(program: Program, spec: CommandSpec, words: readonly string[
     const word = words[index];
     if (word === undefined || !positional.choices || positional.choices.includes(word)) return;
     const choices = sentenceList(positional.choices, "or");
-    throw usage(
-      program,
-      spec,
-      `Cannot read ${quote(word)}: ${choices} is expected`,
-      didYouMean("", word, positional.choices),
-    );
+    throw usage(spec, `Cannot read ${quote(word)}: ${choices} is expected`, didYouMean("", word, positional.choices));
   });
 }
 
@@ -196,11 +170,8 @@ function didYouMean(prefix: string, word: string, candidates: Iterable<string>):
   return near === null ? null : `Did you mean \`${prefix}${near}\`?`;
 }
 
-function usage(program: Program, spec: CommandSpec | null, message: string, hint: string | null): MeshError {
-  const where =
-    spec === null
-      ? `\`${program.name} help\` lists the commands.`
-      : `\`${program.name} ${spec.name} --help\` shows all it takes.`;
+function usage(spec: CommandSpec | null, message: string, hint: string | null): MeshError {
+  const where = spec === null ? "`mesh help` lists the commands." : `\`mesh ${spec.name} --help\` shows all it takes.`;
   return new MeshError("usage.invalid", message, { hint: hint === null ? where : `${hint} ${where}` });
 }
 

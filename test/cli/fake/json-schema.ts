@@ -24,6 +24,16 @@ export function schemaFaults(value: unknown, schema: Schema, root: Schema, at = 
     if (answers.filter((faults) => faults.length === 0).length === 1) return [];
     return [`${at}: fits not exactly one of ${schema.oneOf.length} forms`];
   }
+  const faults = [...valueFaults(value, schema, at)];
+  if (Array.isArray(value) && schema.items)
+    value.forEach((item, index) => faults.push(...schemaFaults(item, schema.items ?? {}, root, `${at}[${index}]`)));
+  if (typeOf(value) === "object" && (schema.properties || schema.additionalProperties))
+    faults.push(...objectFaults(value as Readonly<Record<string, unknown>>, schema, root, at));
+  return faults;
+}
+
+/** Faults of what has no parts: its type, and the value itself. */
+function valueFaults(value: unknown, schema: Schema, at: string): readonly string[] {
   const faults: string[] = [];
   const types = typeof schema.type === "string" ? [schema.type] : schema.type;
   if (types && !types.includes(typeOf(value)) && !(types.includes("number") && typeOf(value) === "integer"))
@@ -34,10 +44,6 @@ export function schemaFaults(value: unknown, schema: Schema, root: Schema, at = 
     faults.push(`${at}: ${value} does not match`);
   if (schema.minimum !== undefined && typeof value === "number" && value < schema.minimum)
     faults.push(`${at}: ${value} is too small`);
-  if (Array.isArray(value) && schema.items)
-    value.forEach((item, index) => faults.push(...schemaFaults(item, schema.items ?? {}, root, `${at}[${index}]`)));
-  if (typeOf(value) === "object" && (schema.properties || schema.additionalProperties))
-    faults.push(...objectFaults(value as Readonly<Record<string, unknown>>, schema, root, at));
   return faults;
 }
 

@@ -24,7 +24,15 @@ describe("LiveReporter", () => {
         return () => (ticking = false);
       },
     });
-    return { terminal, reporter, at: (ms: number) => ((nowMs = ms), tick()), isTicking: () => ticking };
+    return {
+      terminal,
+      reporter,
+      at: (ms: number) => {
+        nowMs = ms;
+        tick();
+      },
+      isTicking: () => ticking,
+    };
   }
 
   test("scrolls what has ended into the history and ends with the summary alone", () => {
