@@ -45,7 +45,7 @@ export const ERROR_CODES = {
     exit: 3,
     http: 503,
     retry: false,
-    hint: "`mesh doctor` says what is missing and how to get it.",
+    hint: "`mesh doctor` says what is missing and how to get it. `mesh run --isolation process` runs tasks without any isolation.",
   },
   "context.failed": { exit: 4, http: 500, retry: true, hint: "`mesh doctor` checks what a task's context needs." },
   "store.unwritable": {

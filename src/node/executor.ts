@@ -154,12 +154,15 @@ export class Executor {
       outcome = outcomeOf(attempted);
       clean = attempted.clean;
     } catch (error) {
-      if (!(error instanceof MeshError)) throw error;
+      // what one context cannot have, no other can
+      if (!(error instanceof MeshError) || error.code === "context.unavailable") throw error;
       outcome = failedToRun(error, running.cancel.signal.aborted || running.kill.signal.aborted, Math.round(performance.now() - started));
     } finally {
       this.#release(running);
       machine.scratch.give(scratch, clean);
     }
+    // what filled the disk goes before anything else has to be written
+    if (outcome.reason === "disk-full") await machine.store.settled();
     onEvent({ kind: "task-finished", ...ref, atMs: Date.now(), outcome });
   }
 

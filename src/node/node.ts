@@ -72,6 +72,7 @@ export class MeshNode implements AsyncDisposable {
     const repository = findRepository(file.directory);
     const event = cliEvent(() => (repository === null ? null : readHead(repository)));
     const init = initValues(definition, request.init, event, file.path);
+    await this.store.sweep();
     await using machine = this.#openMachine(request.backend, file.directory);
     const title = request.title ?? basename(file.path);
     const journal = new RunJournal(this.store, { id: runId, title, options: optionsOf(request, file) });

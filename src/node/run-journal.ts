@@ -2,6 +2,7 @@
 // cache alone writes that one row and no event.
 
 import type { Digest } from "../base/digest.ts";
+import { MeshError } from "../base/errors.ts";
 import type { RunId } from "../base/ids.ts";
 import type { RunEvent } from "../sched/run-event.ts";
 import type { RunMachine } from "../sched/run-machine.ts";
@@ -47,7 +48,7 @@ export class RunJournal {
   append(event: RunEvent): void {
     this.#pending.push({ kind: "event", event });
     if (event.kind === "task-placed" && !this.#created) this.open();
-    if (this.#created) this.#timer ??= setTimeout(() => this.#flush(), FLUSH_MS);
+    if (this.#created) this.#timer ??= setTimeout(() => this.#flushSoon(), FLUSH_MS);
   }
 
   /** Makes the run known to other processes. */
@@ -103,9 +104,20 @@ export class RunJournal {
     if (this.#created) this.#flush();
   }
 
+  /** What cannot be written now (a full disk) stays for the next time; the last time it is an error. */
+  #flushSoon(): void {
+    try {
+      this.#flush();
+    } catch (error) {
+      if (!(error instanceof MeshError)) throw error;
+    }
+  }
+
   #flush(): void {
     this.#stopTimer();
-    if (this.#pending.length > 0) this.#store.runs.append(this.#runId, this.#pending.splice(0));
+    if (this.#pending.length === 0) return;
+    this.#store.runs.append(this.#runId, this.#pending);
+    this.#pending.length = 0;
   }
 
   #stopTimer(): void {

@@ -26,9 +26,8 @@ export class Home {
         mkdirSync(folder, { recursive: true, mode: 0o700 });
     } catch (error) {
       const failure = storeFailure(error, `make the store in ${home}`);
-      throw failure instanceof MeshError
-        ? failure
-        : new MeshError("store.unwritable", `Cannot make the store in ${home}`, { cause: error });
+      if (failure instanceof MeshError && failure.code === "store.full") throw failure;
+      throw new MeshError("store.unwritable", `Cannot make the store in ${home}`, { cause: error });
     }
   }
 

@@ -16,7 +16,7 @@ import {
   mergeWithSources,
   showsWhiteouts,
 } from "../merged.ts";
-import { layerPath } from "../paths.ts";
+import { WORKSPACE_IN_TREE, layerPath } from "../paths.ts";
 import { contentBytes, inWorkspace, type Tree } from "../tree.ts";
 import { decodeTree, type EncodedTree, encodeParts, encodeTree } from "../tree-codec.ts";
 import type { Blobs } from "./blobs.ts";
@@ -29,7 +29,7 @@ import type { Home } from "./home.ts";
 import type { Index } from "./index-db.ts";
 import { pruneUnkept } from "./output-filter.ts";
 import * as raw from "./raw-files.ts";
-import { type Scan, scanDirectory } from "./scan.ts";
+import { OPAQUE, type Scan, scanDirectory } from "./scan.ts";
 import { Skeletons, underlayOf } from "./skeletons.ts";
 
 /** Trees up to this size live in the index, larger ones in a blob. */
@@ -107,6 +107,7 @@ export class Layers {
       // A task may close even its root; the root's own attributes are no part of a layer.
       check(raw.chmodAt(raw.HERE, upper, 0o755), "open", upper);
       if (readdirSync(upper).length === 0) return EMPTY_LAYER;
+      keepWorkspace(upper);
       const ids = options.ids ?? defaultIds();
       const scanOptions = { ids, maskedDirectories: options.maskedDirectories, removeForeign: true, signal };
       let scan = await scanDirectory(upper, scanOptions);
@@ -381,4 +382,19 @@ export class Layers {
 
 function refOf(encoded: EncodedTree, sizeBytes: number, entries: number): LayerRef {
   return { digest: encoded.digest, workspace: encoded.workspace, system: encoded.system, sizeBytes, entries };
+}
+
+/** A task that removed the workspace itself has emptied it: every task finds one. */
+function keepWorkspace(upper: string): void {
+  const path = `${upper}/${WORKSPACE_IN_TREE}`;
+  const stat = raw.statAt(raw.HERE, path);
+  if (typeof stat === "number" || (stat.mode & raw.TYPE_MASK) === raw.TYPE_DIRECTORY) return;
+  check(raw.unlinkAt(raw.HERE, path), "remove", path);
+  check(raw.makeDirectoryAt(raw.HERE, path, 0o755), "make", path);
+  const fd = check(raw.openAt(raw.HERE, path, raw.READ_DIRECTORY), "open", path);
+  try {
+    check(raw.setXattr(fd, OPAQUE, Buffer.from("y")), "mark", path);
+  } finally {
+    raw.closeFd(fd);
+  }
 }

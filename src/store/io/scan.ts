@@ -27,7 +27,8 @@ export type PendingEntry = { -readonly [Field in keyof TreeEntry]: TreeEntry[Fie
 const SLICE_MS = 5;
 const SAFE_PATH_CHARS = 1_200;
 const IS_ROOT = process.geteuid?.() === 0;
-const OPAQUE = "user.overlay.opaque";
+/** The mark of a directory that hides what lower layers hold below it. */
+export const OPAQUE = "user.overlay.opaque";
 
 interface Frame {
   readonly fd: number;

@@ -1,6 +1,6 @@
 // The store of one MESH_HOME: opens it and ties its parts together. What each part does stands in the file named after it.
 
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, readdirSync } from "node:fs";
 import type { LogRef } from "../result.ts";
 import { Artifacts } from "./artifacts.ts";
 import { Blobs } from "./blobs.ts";
@@ -107,6 +107,14 @@ export class Store implements Disposable {
   /** Resolves when all that was discarded is gone. */
   settled(): Promise<void> {
     return this.#home.settled();
+  }
+
+  /** Removes what processes that have died left: scratch folders, half-made layers, logs of tasks that ran. */
+  async sweep(): Promise<void> {
+    await this.#home.sweep();
+    for (const id of readdirSync(this.paths.runs)) {
+      if (this.runs.get(id)?.state !== "running") this.#home.discard(`${this.paths.runs}/${id}`);
+    }
   }
 
   /** Does several changes of the index in one transaction: all of them or none. `work` must be synchronous. */
