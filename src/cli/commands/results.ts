@@ -21,7 +21,7 @@ export const execute: Execute = async (context, args) => {
   if (key !== null) {
     const task = findTask(run, key);
     if (args.on("json")) printJson(context, task);
-    else printLines(context, taskLines(run, task, context.style));
+    else printLines(context, taskLines({ run, task, interrupted: entry.interrupted }, context.style));
     return task.status.result === "failed" ? 1 : 0;
   }
   if (args.on("json")) printJson(context, run);
@@ -41,7 +41,7 @@ export function runLines(run: RunJson, interrupted: boolean, style: Style): read
   const rows = run.tasks.map((task) => [
     resultSign(task.status, style),
     printable(task.key),
-    resultWords(task, style),
+    resultWords(task, interrupted, style),
     task.durationMs === null ? "" : formatDuration(task.durationMs),
     style.dim(leftWords(task)),
   ]);
@@ -51,7 +51,10 @@ export function runLines(run: RunJson, interrupted: boolean, style: Style): read
 }
 
 /** Everything about a task. */
-export function taskLines(run: RunJson, task: TaskJson, style: Style): readonly string[] {
+export function taskLines(
+  { run, task, interrupted }: { readonly run: RunJson; readonly task: TaskJson; readonly interrupted: boolean },
+  style: Style,
+): readonly string[] {
   const { outputs } = task;
   const facts: (readonly [string, string])[] = [
     ["run", run.id],
@@ -65,7 +68,7 @@ export function taskLines(run: RunJson, task: TaskJson, style: Style): readonly 
     ["made by", task.cacheHitFrom === null ? "" : `run ${printable(task.cacheHitFrom)}`],
   ];
   const lines = [
-    `${resultSign(task.status, style)} ${style.bold(printable(task.key))}  ${resultWords(task, style)}`,
+    `${resultSign(task.status, style)} ${style.bold(printable(task.key))}  ${resultWords(task, interrupted, style)}`,
     ...factLines(facts, style),
   ];
   for (const { text } of task.messages)
@@ -83,7 +86,7 @@ export function taskLines(run: RunJson, task: TaskJson, style: Style): readonly 
   return lines;
 }
 
-function resultWords(task: TaskJson, style: Style): string {
+function resultWords(task: TaskJson, isInterrupted: boolean, style: Style): string {
   const { status } = task;
   if (status.result === "failed") {
     const words =
@@ -98,6 +101,7 @@ function resultWords(task: TaskJson, style: Style): string {
   }
   if (status.finished === "cacheHit") return "from cache";
   if (status.finished === "executed") return "executed";
+  if (isInterrupted && status.execution === "running") return style.yellow("interrupted");
   return status.aborted ?? status.execution;
 }
 
@@ -110,7 +114,8 @@ function leftWords({ outputs }: TaskJson): string {
   return parts.filter((part) => part !== "").join(", ");
 }
 
-function askedWords({ asked }: TaskJson): string {
+/** "0.5 CPU, 2 GiB" */
+export function askedWords({ asked }: TaskJson): string {
   if (asked === null) return "";
   return [
     `${formatCpus(asked.cpuMilli)} CPU`,

@@ -9,7 +9,15 @@ import { frameLines } from "./frame.ts";
 import { History } from "./history.ts";
 import { noticeLine } from "./plain-reporter.ts";
 import { RunProgress } from "./progress.ts";
-import { KILLING_WORDS, type Monotonic, type RerunWords, type RunReporter, STOPPING_WORDS } from "./reporter.ts";
+import {
+  BY_WATCHER,
+  KILLING_WORDS,
+  type Monotonic,
+  type RerunWords,
+  type RunReporter,
+  STOPPING_WORDS,
+  stoppingWords,
+} from "./reporter.ts";
 import { Screen, type Terminal } from "./screen.ts";
 import { summaryLines } from "./summary.ts";
 
@@ -45,6 +53,9 @@ export class LiveReporter implements RunReporter {
       this.#history.alignTo(this.#progress.keyWidth);
       // the first picture comes a tick later: a run that is answered from the cache is over by then
       this.#stopTicking ??= this.#options.ticker(REDRAW_MS, () => this.#draw());
+    }
+    if (event.kind === "cancel-requested" && event.by !== BY_WATCHER) {
+      this.#staying.push(this.#options.style.yellow(stoppingWords(event.by)));
     }
     for (const task of settled) this.#staying.push(...this.#history.settled(task));
   }
