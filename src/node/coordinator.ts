@@ -1,6 +1,7 @@
 // Drives one run: feeds the run machine with what happens and performs what it wants done. It decides nothing that the
 // machine, the placing, the ledger or the store decides.
 
+import type { Digest } from "../base/digest.ts";
 import { MeshError } from "../base/errors.ts";
 import type { RunId } from "../base/ids.ts";
 import { describeReason, fits } from "../sched/fit.ts";
@@ -9,7 +10,7 @@ import type { Effect, RunEvent, RunStatus } from "../sched/run-event.ts";
 import { RunMachine } from "../sched/run-machine.ts";
 import type { Definition, Task } from "../spec/definition.ts";
 import type { StoredResult } from "../store/io/results.ts";
-import type { TaskResult } from "../store/result.ts";
+import type { Artifact, TaskResult } from "../store/result.ts";
 import { evaluateAfter } from "./after.ts";
 import { type ExecutionMachine, Executor } from "./executor.ts";
 import { InputViews } from "./inputs.ts";
@@ -62,6 +63,8 @@ export class Coordinator {
   readonly #outputs = new Map<string, FinishedOutputs>();
   readonly #work = new Map<string, TaskWork>();
   readonly #effects: Effect[] = [];
+  /** Artifacts that were verified in this run. */
+  readonly #sound = new Set<Digest>();
   readonly #end = Promise.withResolvers<RunStatus>();
   readonly #timers = new Set<Timer>();
   readonly #stop = new AbortController();
@@ -291,11 +294,24 @@ export class Coordinator {
     const { journal } = this.#options;
     journal.open();
     const lost = new Set(journal.pin(work.stack.layers.map(({ digest }) => digest)));
-    if (lost.size === 0) return false;
-    for (const { task, layer } of work.stack.entries) {
-      if (lost.has(layer.digest)) this.#apply({ kind: "output-lost", key: task, reason: "Its layer is gone from the store", atMs: Date.now() });
+    const losers = new Set(work.stack.entries.filter(({ layer }) => lost.has(layer.digest)).map(({ task }) => task));
+    if (work.kind === "command") {
+      for (const { digest } of work.artifacts.filter((artifact) => !this.#isSound(artifact))) {
+        for (const [task, { artifacts }] of this.#outputs) if (artifacts.some((artifact) => artifact.digest === digest)) losers.add(task);
+      }
     }
-    return true;
+    for (const key of losers) this.#apply({ kind: "output-lost", key, reason: "What it left is gone from the store", atMs: Date.now() });
+    return losers.size > 0;
+  }
+
+  /** Whether an artifact is what its digest says. Read once a run; one that is not is dropped. */
+  #isSound({ digest, kind }: Artifact): boolean {
+    const { blobs, layers } = this.#options.machine.store;
+    if (this.#sound.has(digest)) return true;
+    const isSound = kind === "directory" ? layers.has(digest) : blobs.has(digest) && blobs.verify(digest);
+    if (isSound) this.#sound.add(digest);
+    else if (kind === "file") blobs.drop(digest);
+    return isSound;
   }
 
   /** Another process has the room: nobody tells this one when it is free. */

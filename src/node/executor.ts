@@ -64,7 +64,7 @@ export class Executor {
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
-    this.#results = new ResultBuffer(options.machine.store, options.onFault);
+    this.#results = new ResultBuffer(options.machine.store);
   }
 
   /** A result that this run has made and not written yet. */

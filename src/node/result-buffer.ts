@@ -2,12 +2,16 @@
 // a crash takes with it is a few milliseconds of work, which the next run does again.
 
 import type { Digest } from "../base/digest.ts";
+import { MeshError } from "../base/errors.ts";
 import type { KeyParts } from "../sched/cache-key.ts";
 import type { Store } from "../store/io/store.ts";
 import type { TaskResult } from "../store/result.ts";
 
 /** How long a result may wait for others. */
 const FLUSH_MS = 10;
+
+/** How long to wait after a write that failed. */
+const RETRY_MS = 200;
 
 interface Waiting {
   readonly result: TaskResult;
@@ -17,14 +21,12 @@ interface Waiting {
 
 export class ResultBuffer {
   readonly #store: Store;
-  readonly #onFault: (error: unknown) => void;
   readonly #results = new Map<Digest, Waiting>();
-  #claims: number[] = [];
+  readonly #claims: number[] = [];
   #timer: Timer | null = null;
 
-  constructor(store: Store, onFault: (error: unknown) => void) {
+  constructor(store: Store) {
     this.#store = store;
-    this.#onFault = onFault;
   }
 
   /** The result of a key that waits to be written; null when there is none. */
@@ -48,28 +50,28 @@ export class ResultBuffer {
     this.#wait();
   }
 
-  /** Writes what waits. Throws `store.full` and its like; what could not be written is given up. */
+  /** Writes what waits. Throws `store.full` and its like; what could not be written waits on. */
   flush(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    const results = [...this.#results.values()];
-    const claims = this.#claims;
-    this.#results.clear();
-    this.#claims = [];
-    if (results.length + claims.length === 0) return;
+    if (this.#results.size + this.#claims.length === 0) return;
     this.#store.batch(() => {
-      for (const { result, parts, expiresAtMs } of results) this.#store.results.put(result, parts, expiresAtMs);
-      for (const claim of claims) this.#store.claims.release(claim);
+      for (const { result, parts, expiresAtMs } of this.#results.values()) this.#store.results.put(result, parts, expiresAtMs);
+      for (const claim of this.#claims) this.#store.claims.release(claim);
     });
+    this.#results.clear();
+    this.#claims.length = 0;
   }
 
-  #wait(): void {
+  /** A full disk may be free again in a moment, when what filled it is removed; the last flush has the last word. */
+  #wait(delayMs = FLUSH_MS): void {
     this.#timer ??= setTimeout(() => {
       try {
         this.flush();
       } catch (error) {
-        this.#onFault(error);
+        if (!(error instanceof MeshError)) throw error;
+        this.#wait(RETRY_MS);
       }
-    }, FLUSH_MS);
+    }, delayMs);
   }
 }

@@ -29,7 +29,8 @@ export class ScratchPool implements AsyncDisposable {
    * another one left is removed.
    */
   give(scratch: Scratch, clean: boolean): void {
-    const reset = (clean ? resetWork(scratch.work) : Promise.resolve(false)).then((ready) => {
+    if (!clean) return this.#store.discard(scratch.root);
+    const reset = resetWork(scratch.work).then((ready) => {
       if (ready) this.#idle.push(scratch);
       else this.#store.discard(scratch.root);
     });

@@ -106,10 +106,10 @@ tasks:
 `);
   expect(code).toBe(0);
   const log = await project.mesh(["logs", "loud"]);
-  expect(log.out.startsWith("first\n")).toBe(true);
+  expect(log.out.slice(0, 6)).toBe("first\n");
   expect(log.out.trimEnd().endsWith("last")).toBe(true);
   expect(log.out.length).toBeLessThan(40_000_000);
-  expect(log.out + log.err).toMatch(/bytes? .*(cut|dropped|left out)/i);
+  expect(/\[\.\.\. .* left out \.\.\.\]/.test(log.out)).toBe(true);
 });
 
 testIf(NEEDS, "stdout and stderr are kept apart, and /dev/stderr can be opened", async () => {
@@ -120,7 +120,7 @@ tasks:
     run: echo to-out; echo to-err > /dev/stderr; echo again > /dev/stdout
 `);
   expect((await project.mesh(["logs", "both", "--stdout"])).out).toBe("to-out\nagain\n");
-  expect((await project.mesh(["logs", "both", "--stderr"])).out).toBe("to-err\n");
+  expect((await project.mesh(["logs", "both", "--stderr"])).err).toBe("to-err\n");
 });
 
 testIf(NEEDS, "a task may remove its own workspace, and names with newlines survive", async () => {
@@ -196,8 +196,8 @@ tasks:
     spoilt++;
   }
   expect(spoilt).toBeGreaterThan(0);
-  const again = await project.run(definition, ["--no-cache"]);
-  expect(again.code).toBe(0);
+  const again = await project.run(definition.replace("cksum", "wc -c"));
+  expect({ code: again.code, outcomes: outcomes(again.run) }).toEqual({ code: 0, outcomes: { makes: "succeeded", takes: "succeeded" } });
   expect((await project.mesh(["cache", "verify"])).code).toBe(0);
 });
 
@@ -257,7 +257,7 @@ testIf(NEEDS, "the same key in two runs at once runs once", async () => {
   using project = new Project();
   project.write("tasks.yml", "tasks:\n  - key: once\n    run: sleep 1; date +%N > stamp; cat stamp\n");
   const [first, second] = await Promise.all([project.mesh(["run", "tasks.yml", "--json"]), project.mesh(["run", "tasks.yml", "--json"])]);
-  expect([first.code, second.code]).toEqual([0, 0]);
+  expect([first.code, second.code, first.err + second.err]).toEqual([0, 0, ""]);
   const finished = [first, second].map(({ out }) => (JSON.parse(out.trimEnd().split("\n").at(-1) ?? "") as { run?: { tasks: { status: { finished: string } }[] }; tasks?: { status: { finished: string } }[] }));
   expect(finished.map((run) => (run.run ?? run).tasks?.[0]?.status.finished).sort()).toEqual(["cacheHit", "executed"]);
 });

@@ -74,10 +74,10 @@ export class Blobs {
       if (existsSync(this.path(digest))) return true;
       this.#known.delete(digest);
     }
-    const row = this.#index.get<{ boot: string }>("SELECT boot FROM blobs WHERE digest = ?", digest);
+    const row = this.#index.get<{ boot: string; size: number }>("SELECT boot, size FROM blobs WHERE digest = ?", digest);
     if (!row) return false;
     if (row.boot === this.#boot || row.boot === "synced") {
-      if (!existsSync(this.path(digest))) return false;
+      if (sizeOf(this.path(digest)) !== row.size) return false;
     } else if (!this.verify(digest)) {
       this.drop(digest);
       this.#index.warn("blob-dropped", `Blob ${shortDigest(digest)} did not survive the last shutdown`);
@@ -181,4 +181,9 @@ function removeIfThere(path: string): void {
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
   }
+}
+
+/** Bytes of a file; -1 when there is none. */
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? -1;
 }

@@ -31,6 +31,11 @@ export function isCorruption(cause: unknown): boolean {
   return code !== null && CORRUPT.has(code);
 }
 
+/** Whether the error says that another process has the index at this moment. */
+export function isBusy(cause: unknown): boolean {
+  return primaryCode(cause) === "SQLITE_BUSY";
+}
+
 /** "SQLITE_READONLY_DBMOVED" and its like name their primary code first (sqlite.org/rescode.html). */
 function primaryCode(cause: unknown): string | null {
   const code = errnoOf(cause);

@@ -4,7 +4,7 @@
 import { constants, Database, type SQLQueryBindings, type Statement } from "bun:sqlite";
 import { closeSync, existsSync, openSync, readSync, renameSync } from "node:fs";
 import { LIMITS } from "../../base/limits.ts";
-import { isCorruption, storeFailure } from "./failures.ts";
+import { isBusy, isCorruption, storeFailure } from "./failures.ts";
 import { SCHEMA, SCHEMA_VERSION } from "./schema.ts";
 
 /** Something the user should hear of although all goes on. */
@@ -15,6 +15,9 @@ export interface StoreWarning {
 
 /** WAL pages before a checkpoint, whose two syncs are the only waits for the disk: 32 MiB. */
 const CHECKPOINT_PAGES = 8_192;
+
+/** Pause between two tries to open an index that another process is making. */
+const BUSY_WAIT_MS = 5;
 
 export class Index implements Disposable {
   readonly warnings: StoreWarning[] = [];
@@ -106,9 +109,22 @@ export class Index implements Disposable {
     this.#db = this.#open();
   }
 
+  /** Waits for others that are making the index: turning to WAL is refused at once while somebody reads. */
+  #openPatiently(): Database {
+    const deadline = performance.now() + LIMITS.indexBusyMs;
+    for (;;) {
+      try {
+        return this.#open();
+      } catch (error) {
+        if (!isBusy(error) || performance.now() > deadline) throw error;
+        Bun.sleepSync(BUSY_WAIT_MS);
+      }
+    }
+  }
+
   #openSound(): Database {
     try {
-      return this.#open();
+      return this.#openPatiently();
     } catch (error) {
       if (!isCorruption(error)) throw storeFailure(error, `open the index ${this.#path}`);
       this.#setAside(error instanceof Error ? error.message : String(error));
