@@ -238,7 +238,8 @@ function fishScript(program: Program): string {
     }
     for (const [name, flag] of flagsOf(command)) {
       const offer = fishOffer(flag.completes === undefined ? [] : [flag.completes], flag.choices ?? []);
-      const value = flag.kind === "switch" ? "" : ` -r${offer}`;
+      // -x: a value and no files beside it
+      const value = flag.kind === "switch" ? "" : `${offer.includes("-F") ? " -r" : " -x"}${offer}`;
       lines.push(
         `complete -c mesh -n '${seen}' -l ${name}${flag.short === undefined ? "" : ` -s ${flag.short}`}${value} -d ${fishText(flag.brief)}`,
       );
