@@ -29,7 +29,12 @@ export type LogState =
   /** All of it. `startedAtMs` is what the frames' times count from. */
   | { readonly kind: "whole"; readonly startedAtMs: number; readonly frames: readonly LogFrame[] }
   /** So far: the task runs. Frames from the given offset on, and the offset to ask from next time. */
-  | { readonly kind: "growing"; readonly startedAtMs: number; readonly frames: readonly LogFrame[]; readonly nextOffset: number }
+  | {
+      readonly kind: "growing";
+      readonly startedAtMs: number;
+      readonly frames: readonly LogFrame[];
+      readonly nextOffset: number;
+    }
   /** The task has not started. */
   | { readonly kind: "waiting" }
   /** The task is final and never ran. */
@@ -113,7 +118,11 @@ export interface Archive {
   cacheEntries(limit: number): readonly CacheEntry[];
   cacheStats(): CacheStats;
   /** What nothing needs goes, then results that were not used for so long, then as many as the size asks for. */
-  prune(options: { readonly toBytes: number | null; readonly olderThanMs: number | null; readonly dryRun: boolean }): Promise<Pruned>;
+  prune(options: {
+    readonly toBytes: number | null;
+    readonly olderThanMs: number | null;
+    readonly dryRun: boolean;
+  }): Promise<Pruned>;
   /** Reads everything that results need, and drops what is damaged. */
   verify(): Promise<readonly Damage[]>;
 }

@@ -26,7 +26,8 @@ export function artifactsOf(archive: Archive, words: readonly string[]): FoundAr
   const [task = null, key = null] = rest;
   const run = archive.run(entry);
   if (task !== null) findTask(run, task);
-  const tasks = task === null ? run.tasks.filter(({ outputs }) => outputs.artifacts.length > 0).map((one) => one.key) : [task];
+  const tasks =
+    task === null ? run.tasks.filter(({ outputs }) => outputs.artifacts.length > 0).map((one) => one.key) : [task];
   const all = tasks.flatMap((one) => archive.artifacts(entry, one).map((artifact) => ({ task: one, artifact })));
   if (key === null) return { entry, task, key, found: all };
   const found = all.filter(({ artifact }) => artifact.key === key);
@@ -35,9 +36,13 @@ export function artifactsOf(archive: Archive, words: readonly string[]): FoundAr
       key,
       all.map(({ artifact }) => artifact.key),
     );
-    throw new MeshError("artifact.not-found", `Cannot find artifact ${printable(key)} of task ${printable(task ?? "")} in run ${shortRun(entry.id)}`, {
-      hint: meant === null ? "`mesh artifacts list` shows what a run left." : `Did you mean ${printable(meant)}?`,
-    });
+    throw new MeshError(
+      "artifact.not-found",
+      `Cannot find artifact ${printable(key)} of task ${printable(task ?? "")} in run ${shortRun(entry.id)}`,
+      {
+        hint: meant === null ? "`mesh artifacts list` shows what a run left." : `Did you mean ${printable(meant)}?`,
+      },
+    );
   }
   return { entry, task, key, found };
 }

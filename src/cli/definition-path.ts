@@ -15,15 +15,22 @@ export function defaultDefinition(cwd: string): string {
     const found = definitionsIn(cwd, folder);
     if (found.length === 1) return found[0] ?? "";
     if (found.length > 1) {
-      throw new MeshError("definition.not-found", `Cannot choose a run definition: ${folder}/ has ${found.length} of them`, {
-        hint: `Name one: ${found
-          .slice(0, 5)
-          .map((path) => `\`mesh run ${path}\``)
-          .join(", ")}.`,
-      });
+      throw new MeshError(
+        "definition.not-found",
+        `Cannot choose a run definition: ${folder}/ has ${found.length} of them`,
+        {
+          hint: `Name one: ${found
+            .slice(0, 5)
+            .map((path) => `\`mesh run ${path}\``)
+            .join(", ")}.`,
+        },
+      );
     }
   }
-  throw new MeshError("definition.not-found", `Cannot find a run definition in ${cwd}: there is no tasks.yml, .mesh/*.yml or .rwx/*.yml`);
+  throw new MeshError(
+    "definition.not-found",
+    `Cannot find a run definition in ${cwd}: there is no tasks.yml, .mesh/*.yml or .rwx/*.yml`,
+  );
 }
 
 function definitionsIn(cwd: string, folder: string): readonly string[] {

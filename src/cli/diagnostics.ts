@@ -27,14 +27,20 @@ export function countSeverity(diagnostics: readonly Diagnostic[], severity: Diag
 export function refuseDefinition(context: CommandContext, { file, text, diagnostics }: Checked, json: boolean): number {
   const errors = countSeverity(diagnostics, "error");
   const first = diagnostics.find(({ severity }) => severity === "error");
-  const fault = new MeshError("definition.invalid", `Cannot run ${file}: ${countOf(errors, "error")}`, first ? { place: { file, ...first.at } } : {});
+  const fault = new MeshError(
+    "definition.invalid",
+    `Cannot run ${file}: ${countOf(errors, "error")}`,
+    first ? { place: { file, ...first.at } } : {},
+  );
   if (json) {
     const error = { ...fault.toJSON(), diagnostics: diagnostics.map((diagnostic) => diagnosticJson(file, diagnostic)) };
     context.stderr.write(`${JSON.stringify({ error })}\n`);
   } else {
     const { errorStyle: style } = context;
     const rendered = renderDiagnostics(diagnostics, { file, text, colour: style.colour });
-    context.stderr.write(`${rendered}\n\n${style.red(style.bold("error:"))} ${fault.message}\n${style.cyan("hint:")} ${fault.hint}\n`);
+    context.stderr.write(
+      `${rendered}\n\n${style.red(style.bold("error:"))} ${fault.message}\n${style.cyan("hint:")} ${fault.hint}\n`,
+    );
   }
   return fault.exitCode;
 }
@@ -42,5 +48,6 @@ export function refuseDefinition(context: CommandContext, { file, text, diagnost
 /** Shows remarks about a definition that runs all the same. */
 export function showRemarks(context: CommandContext, { file, text, diagnostics }: Checked): void {
   const warnings = diagnostics.filter(({ severity }) => severity === "warning");
-  if (warnings.length > 0) context.stderr.write(`${renderDiagnostics(warnings, { file, text, colour: context.errorStyle.colour })}\n`);
+  if (warnings.length > 0)
+    context.stderr.write(`${renderDiagnostics(warnings, { file, text, colour: context.errorStyle.colour })}\n`);
 }

@@ -45,7 +45,10 @@ export async function driveRun(context: CommandContext, wish: RunWish, show: Run
   // nobody sees the run any more: what a signal would do to a program that does not care
   context.onReaderGone(() => cancel.abort());
   if (wish.backend === "process") {
-    reporter.notice?.("warning", "--isolation process: tasks run as you, on your files and network. Nothing is isolated.");
+    reporter.notice?.(
+      "warning",
+      "--isolation process: tasks run as you, on your files and network. Nothing is isolated.",
+    );
   }
   try {
     const refusals = new Set<ErrorCode>();

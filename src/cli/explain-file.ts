@@ -39,7 +39,8 @@ export interface Plan {
 /** Prints the plan of the definition at `path`. Returns 2 when it is not valid and 3 when some task fits nowhere. */
 export async function explainDefinition(context: CommandContext, path: string, json: boolean): Promise<number> {
   const loaded = loadDefinition(path, null);
-  if (!loaded.ok) return refuseDefinition(context, { file: path, text: loaded.file.text, diagnostics: loaded.diagnostics }, json);
+  if (!loaded.ok)
+    return refuseDefinition(context, { file: path, text: loaded.file.text, diagnostics: loaded.diagnostics }, json);
   const archive = await context.archive();
   const { file, definition } = loaded;
   const expected = archive.expectedMs(
@@ -54,7 +55,12 @@ export async function explainDefinition(context: CommandContext, path: string, j
 }
 
 /** The plan as data. Pure. */
-export function makePlan(definition: string, nodes: readonly TaskNode[], tasks: readonly Task[], machine: NodeCapacity): Plan {
+export function makePlan(
+  definition: string,
+  nodes: readonly TaskNode[],
+  tasks: readonly Task[],
+  machine: NodeCapacity,
+): Plan {
   const graph = new TaskGraph();
   graph.add(nodes);
   const steps = stepsOf(graph);
@@ -83,7 +89,12 @@ export function makePlan(definition: string, nodes: readonly TaskNode[], tasks: 
 
 /** The plan for people. */
 export function planLines(plan: Plan, style: Style): readonly string[] {
-  const columns = [{ title: "STEP", align: "right" }, { title: "TASK", most: 40 }, { title: "USUALLY", align: "right" }, { title: "WAITS FOR", most: 60 }] as const;
+  const columns = [
+    { title: "STEP", align: "right" },
+    { title: "TASK", most: 40 },
+    { title: "USUALLY", align: "right" },
+    { title: "WAITS FOR", most: 60 },
+  ] as const;
   const rows = [...plan.tasks]
     .sort((a, b) => a.step - b.step)
     .map((task) => [
@@ -96,7 +107,10 @@ export function planLines(plan: Plan, style: Style): readonly string[] {
   const took = plan.longestPathMs === null ? "" : `, about ${formatDuration(plan.longestPathMs)}`;
   lines.push(`Longest path: ${plan.longestPath.map(printable).join(" > ")}${took}`);
   for (const task of plan.tasks) {
-    if (!task.fits) lines.push(`${style.red("✗")} ${printable(task.key)} fits no machine: ${task.reasons.map(describeReason).join("; ")}`);
+    if (!task.fits)
+      lines.push(
+        `${style.red("✗")} ${printable(task.key)} fits no machine: ${task.reasons.map(describeReason).join("; ")}`,
+      );
   }
   return lines;
 }
@@ -119,7 +133,10 @@ function stepsOf(graph: TaskGraph): readonly number[] {
 
 function longestPath(graph: TaskGraph): readonly string[] {
   const path: string[] = [];
-  let at = graph.tasks.reduce<(typeof graph.tasks)[number] | null>((best, task) => (best === null || task.rankMs > best.rankMs ? task : best), null);
+  let at = graph.tasks.reduce<(typeof graph.tasks)[number] | null>(
+    (best, task) => (best === null || task.rankMs > best.rankMs ? task : best),
+    null,
+  );
   while (at !== null) {
     path.push(at.node.key);
     let next: typeof at | null = null;

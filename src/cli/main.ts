@@ -26,7 +26,12 @@ export async function main(argv: readonly string[]): Promise<number> {
       stdout.write(`mesh ${VERSION}\n`);
       return 0;
     }
-    await using context = processContext({ program: PROGRAM, stdout, stderr, onReaderGone: (handler) => readerGone.add(handler) });
+    await using context = processContext({
+      program: PROGRAM,
+      stdout,
+      stderr,
+      onReaderGone: (handler) => readerGone.add(handler),
+    });
     if (invocation.kind === "help") {
       const { helpText } = await import("./grammar/help.ts");
       stdout.write(helpText(PROGRAM, invocation.about, context.style));

@@ -68,7 +68,7 @@ export class FileOutput implements Output {
   }
 
   #writeAll(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length && !this.closed; ) {
+    for (let at = 0; at < bytes.length && !this.closed;) {
       try {
         at += writeSync(this.#fd, bytes, at);
       } catch (error) {

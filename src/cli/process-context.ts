@@ -20,7 +20,12 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /** A terminal whose size is not known has this one. */
 const USUAL_SIZE = { columns: 80, rows: 24 } as const;
 
-export function processContext({ program, stdout, stderr, onReaderGone }: ProcessContextOptions): CommandContext & AsyncDisposable {
+export function processContext({
+  program,
+  stdout,
+  stderr,
+  onReaderGone,
+}: ProcessContextOptions): CommandContext & AsyncDisposable {
   let node: MeshNode | null = null;
   let archive: (Archive & Disposable) | null = null;
   const style = lazily(() => makeStyle(wantsColour(process.env, stdout.isTerminal)));
@@ -38,7 +43,10 @@ export function processContext({ program, stdout, stderr, onReaderGone }: Proces
     env: process.env,
     cwd: process.cwd(),
     now: { unixMs: Date.now, monotonicMs: () => performance.now() },
-    terminalSize: () => ({ columns: process.stdout.columns || USUAL_SIZE.columns, rows: process.stdout.rows || USUAL_SIZE.rows }),
+    terminalSize: () => ({
+      columns: process.stdout.columns || USUAL_SIZE.columns,
+      rows: process.stdout.rows || USUAL_SIZE.rows,
+    }),
     async node() {
       if (node !== null) return node;
       const { MeshNode: Node } = await import("../node/node.ts");

@@ -1,7 +1,19 @@
 // Copies an artifact out of the store into a folder of the user's. What a task made is not to be trusted: nothing is written
 // outside the folder, through a link that lies there already, or over a file that exists unless that was asked for.
 
-import { type Stats, chmodSync, constants, copyFileSync, lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import {
+  type Stats,
+  chmodSync,
+  constants,
+  copyFileSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { MeshError, errnoOf } from "../base/errors.ts";
 import { printable } from "../base/text.ts";
@@ -33,7 +45,9 @@ interface PendingLink {
 
 /** Copies and says where to. Throws `io.failed`, with nothing half written over what was there before. */
 export function safeCopy({ source, root, path, mode, force }: CopyOptions): Copied {
-  for (const name of path) if (!isPlainName(name)) refuse(`Cannot write ${printable(path.join("/"))}: ${printable(JSON.stringify(name))} is no name of a file`);
+  for (const name of path)
+    if (!isPlainName(name))
+      refuse(`Cannot write ${printable(path.join("/"))}: ${printable(JSON.stringify(name))} is no name of a file`);
   mkdirSync(root, { recursive: true });
   const destination = join(root, ...path);
   makeFolders(root, path.slice(0, -1));
@@ -87,9 +101,14 @@ class Copy {
       this.sizeBytes += stat.size;
     } else if (stat.isSymbolicLink()) {
       const target = readlinkSync(source);
-      const depth = relative(this.#source, dirname(source)).split("/").filter((part) => part !== "").length;
+      const depth = relative(this.#source, dirname(source))
+        .split("/")
+        .filter((part) => part !== "").length;
       if (source === this.#source || !staysInside(target, depth)) {
-        refuse(`Cannot write the link ${printable(destination)}: its target ${printable(target)} is outside of the artifact`, "Have the task put out the file itself.");
+        refuse(
+          `Cannot write the link ${printable(destination)}: its target ${printable(target)} is outside of the artifact`,
+          "Have the task put out the file itself.",
+        );
       }
       this.#links.push({ target, path: destination });
     } else refuse(`Cannot write ${printable(destination)}: it is neither file, folder nor link`);
@@ -124,7 +143,8 @@ class Copy {
     const stat = statOrNull(path);
     if (stat === null) return;
     if (stat.isDirectory()) refuse(`Cannot write ${printable(path)}: there is a folder of this name`);
-    if (!this.#force) refuse(`Cannot write ${printable(path)}: it exists`, "`--force` overwrites; `--output DIR` puts it elsewhere.");
+    if (!this.#force)
+      refuse(`Cannot write ${printable(path)}: it exists`, "`--force` overwrites; `--output DIR` puts it elsewhere.");
   }
 }
 
@@ -137,7 +157,11 @@ function makeFolders(root: string, names: readonly string[]): void {
 function makeFolder(path: string): void {
   const stat = statOrNull(path);
   if (stat === null) mkdirSync(path);
-  else if (!stat.isDirectory()) refuse(`Cannot write below ${printable(path)}: it is ${stat.isSymbolicLink() ? "a link" : "no folder"}`, "Move it away, or choose another `--output`.");
+  else if (!stat.isDirectory())
+    refuse(
+      `Cannot write below ${printable(path)}: it is ${stat.isSymbolicLink() ? "a link" : "no folder"}`,
+      "Move it away, or choose another `--output`.",
+    );
 }
 
 function statOrNull(path: string): Stats | null {

@@ -1,7 +1,8 @@
 // The archive over the store: runs read back by the node's own reader, results and cache from the store's parts.
 
 import { existsSync, readFileSync } from "node:fs";
-import { fail } from "../base/errors.ts";
+import { type Digest, digestFromHex, parseDigest } from "../base/digest.ts";
+import { MeshError, fail } from "../base/errors.ts";
 import { parseRunId } from "../base/ids.ts";
 import { type MachineCapacity, readCapacity } from "../node/capacity.ts";
 import type { RunMessage } from "../node/run-journal.ts";
@@ -14,13 +15,14 @@ import type { NodeCapacity } from "../sched/fit.ts";
 import { RunMachine } from "../sched/run-machine.ts";
 import { type RunJson, type TaskJson, countTasks } from "../sched/summary.ts";
 import { type FileListing, compareKeys } from "../sched/why.ts";
-import { type Digest, parseDigest } from "../base/digest.ts";
 import type { RunRecord } from "../store/io/runs.ts";
 import { Store } from "../store/io/store.ts";
 import { LogReader, decodeFrames, encodeFrame } from "../store/log-frames.ts";
 import { EMPTY_TREE } from "../store/layer.ts";
-import { liveLogPath } from "../store/paths.ts";
+import type { KeyParts } from "../store/key-parts.ts";
+import { WORKSPACE_IN_TREE, liveLogPath } from "../store/paths.ts";
 import { type Artifact, needsOf } from "../store/result.ts";
+import { type Tree, inWorkspace } from "../store/tree.ts";
 import type { Archive, CacheEntry, CacheStats, Damage, LogState, Pruned, RunEntry, WhyJson } from "./archive.ts";
 
 /** Most results that are looked at one by one. */
@@ -75,7 +77,8 @@ export class StoreArchive implements Archive, Disposable {
     const view = this.#view(entry.id, entry.status.execution === "running");
     const json = view?.run.tasks.find(({ key }) => key === task) ?? null;
     const kept = view?.logs[task] ?? this.#hitLog(json);
-    if (kept) return { kind: "whole", startedAtMs: kept.startedAtMs, frames: decodeFrames(this.#store.readLog(kept.log)) };
+    if (kept)
+      return { kind: "whole", startedAtMs: kept.startedAtMs, frames: decodeFrames(this.#store.readLog(kept.log)) };
     const startedAtMs = json?.startedAt ? Date.parse(json.startedAt) : entry.startedAtMs;
     const path = liveLogPath(this.#store.paths, entry.id, task);
     if (existsSync(path)) {
@@ -83,7 +86,8 @@ export class StoreArchive implements Archive, Disposable {
       const nextOffset = frames.reduce((sum, frame) => sum + encodeFrame(frame).length, fromOffset);
       return { kind: "growing", startedAtMs, frames, nextOffset };
     }
-    if (json?.status.execution === "running") return { kind: "growing", startedAtMs, frames: [], nextOffset: fromOffset };
+    if (json?.status.execution === "running")
+      return { kind: "growing", startedAtMs, frames: [], nextOffset: fromOffset };
     return json !== null && isFinal(json) ? { kind: "none" } : { kind: "waiting" };
   }
 
@@ -94,7 +98,16 @@ export class StoreArchive implements Archive, Disposable {
     return json.outputs.artifacts.map(({ key, digest, sizeBytes, path }) => {
       const same = kept.find((artifact) => artifact.key === key && artifact.digest === digest);
       // without its result (pruned, or the task failed) the content itself says what it is
-      return same ?? { key, digest: parseDigest(digest), kind: this.#kindOf(parseDigest(digest)), name: path, sizeBytes, mode: 0o644 };
+      return (
+        same ?? {
+          key,
+          digest: parseDigest(digest),
+          kind: this.#kindOf(parseDigest(digest)),
+          name: path,
+          sizeBytes,
+          mode: 0o644,
+        }
+      );
     });
   }
 
@@ -114,26 +127,40 @@ export class StoreArchive implements Archive, Disposable {
     const view = this.#view(entry.id);
     const json = view?.run.tasks.find(({ key }) => key === task);
     if (!view || !json) return fail("task.not-found", `Cannot find task ${task} in run ${entry.id}`);
-    const answer = { task, run: entry.id, cacheKey: json.cacheKey, status: json.status, cacheHitFrom: json.cacheHitFrom };
-    if (json.cacheKey === null || json.status.finished === "cacheHit") return { ...answer, partsKept: true, nearest: null, differences: [] };
+    const answer = {
+      task,
+      run: entry.id,
+      cacheKey: json.cacheKey,
+      status: json.status,
+      cacheHitFrom: json.cacheHitFrom,
+    };
+    if (json.cacheKey === null || json.status.finished === "cacheHit")
+      return { ...answer, partsKept: true, nearest: null, differences: [] };
     const key = parseDigest(json.cacheKey);
     const own = this.#store.results.get(key, 0);
     const nearest = this.#store.results.nearest(taskIdentity(view.options.path, task), key);
     if (nearest === null || own === null) return { ...answer, partsKept: own !== null, nearest: null, differences: [] };
-    const before = textParts(nearest.parts);
-    const after = textParts(own.parts);
-    const files = { before: this.#listing(before["workspace"]), after: this.#listing(after["workspace"]) };
+    const before = this.#input(nearest.parts);
+    const after = this.#input(own.parts);
     return {
       ...answer,
       partsKept: true,
       nearest: { cacheKey: nearest.key, run: nearest.result.run, at: new Date(nearest.storedAtMs).toISOString() },
-      differences: compareKeys(before, after, files.before && files.after ? { before: files.before, after: files.after } : null),
+      differences: compareKeys(
+        before.parts,
+        after.parts,
+        before.files && after.files ? { before: before.files, after: after.files } : null,
+      ),
     };
   }
 
   expectedMs(definition: string, tasks: readonly string[]): ReadonlyMap<string, number> {
     const known = this.#store.durations.get(tasks.map((task) => taskIdentity(definition, task)));
-    return new Map(tasks.flatMap((task) => [[task, known.get(taskIdentity(definition, task))] as const]).filter((pair): pair is [string, number] => pair[1] !== undefined));
+    return new Map(
+      tasks
+        .flatMap((task) => [[task, known.get(taskIdentity(definition, task))] as const])
+        .filter((pair): pair is [string, number] => pair[1] !== undefined),
+    );
   }
 
   machine(): NodeCapacity {
@@ -152,7 +179,12 @@ export class StoreArchive implements Archive, Disposable {
         madeAtMs: storedAtMs,
         usedAtMs,
         durationMs: result?.durationMs ?? null,
-        sizeBytes: result === null ? null : (result.layer?.sizeBytes ?? 0) + result.log.sizeBytes + result.artifacts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+        sizeBytes:
+          result === null
+            ? null
+            : (result.layer?.sizeBytes ?? 0) +
+              result.log.sizeBytes +
+              result.artifacts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
       };
     });
   }
@@ -170,7 +202,11 @@ export class StoreArchive implements Archive, Disposable {
     };
   }
 
-  async prune(options: { readonly toBytes: number | null; readonly olderThanMs: number | null; readonly dryRun: boolean }): Promise<Pruned> {
+  async prune(options: {
+    readonly toBytes: number | null;
+    readonly olderThanMs: number | null;
+    readonly dryRun: boolean;
+  }): Promise<Pruned> {
     const { toBytes, olderThanMs, dryRun } = options;
     const report = await this.#store.prune({ maxBytes: toBytes, olderThanMs, nowMs: Date.now(), dryRun });
     const { results, layers, blobs, freedBytes, remainingBytes } = report;
@@ -270,26 +306,45 @@ export class StoreArchive implements Archive, Disposable {
     return this.#store.layers.has(digest) ? "directory" : "file";
   }
 
-  /** Workspace files behind a part of a key; null when their listing is not kept any more. */
-  #listing(digest: string | undefined): FileListing | null {
-    if (digest === undefined) return null;
+  /** A key's parts as texts, and the files that they stand for; null files when their listing is not kept any more. */
+  #input(kept: KeyParts): { readonly parts: Readonly<Record<string, string>>; readonly files: FileListing | null } {
+    const parts = Object.fromEntries(
+      Object.entries(kept).map(([name, part]) => [name, typeof part === "string" ? part : part.join(" ")]),
+    );
+    const { [CHECKOUT_PART]: layer, ...others } = parts;
     try {
-      const entries = this.#store.layers.tree(parseDigest(digest)).filter(({ kind }) => kind !== "directory");
-      return new Map(entries.map(({ path, ...rest }) => [path.replace(/^workspace\//, ""), JSON.stringify({ ...rest, xattrs: rest.xattrs.length })]));
-    } catch {
-      return null;
+      if (layer !== undefined)
+        return { parts: { ...others, layers: layer }, files: listing(this.#store.layers.tree(digestFromHex(layer))) };
+      const workspace = parts["workspace"];
+      return {
+        parts,
+        files: workspace === undefined ? null : listing(this.#store.layers.keyTree(parseDigest(workspace))),
+      };
+    } catch (error) {
+      if (error instanceof MeshError) return { parts, files: null };
+      throw error;
     }
   }
+}
+
+/** The part in which a package names the layer of files that it brings. */
+const CHECKOUT_PART = "extra content";
+
+/** What identifies each file of a workspace, by path. */
+function listing(tree: Tree): FileListing {
+  const files = tree.filter(({ kind, path }) => kind !== "directory" && inWorkspace(path));
+  return new Map(
+    files.map(({ path, xattrs, ...rest }) => [
+      path.slice(WORKSPACE_IN_TREE.length + 1),
+      JSON.stringify({ ...rest, xattrs: xattrs.length }),
+    ]),
+  );
 }
 
 /** This machine as the scheduler sees it when nothing runs. */
 function nodeCapacity({ name, os, arch, cpuMilli, memoryBytes, diskBytes }: MachineCapacity): NodeCapacity {
   const total = { cpuMilli, memoryBytes, diskBytes };
   return { name, os, arch, labels: [], baseKeys: [], total, free: total, gpus: [] };
-}
-
-function textParts(parts: Readonly<Record<string, string | readonly string[]>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(parts).map(([name, value]) => [name, typeof value === "string" ? value : value.join(" ")]));
 }
 
 function isFinal({ status }: TaskJson): boolean {

@@ -22,24 +22,35 @@ export function findRun(archive: Archive, word: string | null): RunEntry {
   const found = RUN_PREFIX.test(word) ? archive.startingWith(word) : [];
   if (found.length > 1) {
     const ids = found.slice(0, 5).map((entry) => entry.id);
-    return fault("run.not-found", `Cannot choose a run: ${found.length} ids start with ${printable(word)}`, `They are ${ids.join(", ")}.`);
+    return fault(
+      "run.not-found",
+      `Cannot choose a run: ${found.length} ids start with ${printable(word)}`,
+      `They are ${ids.join(", ")}.`,
+    );
   }
   return found[0] ?? fault("run.not-found", `Cannot find a run whose id starts with ${printable(word)}`);
 }
 
 /** Reads `[RUN] TASK`: with one word it is the task, in the latest run. */
-export function runAndTask(archive: Archive, words: readonly string[]): { readonly entry: RunEntry; readonly task: string } {
+export function runAndTask(
+  archive: Archive,
+  words: readonly string[],
+): { readonly entry: RunEntry; readonly task: string } {
   const task = words.at(-1) ?? "";
   return { entry: findRun(archive, words.length > 1 ? (words[0] ?? null) : null), task };
 }
 
 /** Reads `[RUN] [TASK] [KEY]`: a first word that starts a run's id is the run, unless the latest run has such a task. */
-export function optionalRun(archive: Archive, words: readonly string[]): { readonly entry: RunEntry; readonly rest: readonly string[] } {
+export function optionalRun(
+  archive: Archive,
+  words: readonly string[],
+): { readonly entry: RunEntry; readonly rest: readonly string[] } {
   const [first] = words;
   if (first === undefined) return { entry: latestRun(archive), rest: [] };
   const latest = latestRun(archive);
   const isTask = archive.run(latest).tasks.some((task) => task.key === first);
-  if (!isTask && RUN_PREFIX.test(first) && archive.startingWith(first).length > 0) return { entry: findRun(archive, first), rest: words.slice(1) };
+  if (!isTask && RUN_PREFIX.test(first) && archive.startingWith(first).length > 0)
+    return { entry: findRun(archive, first), rest: words.slice(1) };
   return { entry: latest, rest: words };
 }
 
@@ -51,7 +62,8 @@ export function findTask(run: RunJson, key: string): TaskJson {
     key,
     run.tasks.map((candidate) => candidate.key),
   );
-  const hint = meant === null ? `\`mesh results ${shortRun(run.id)}\` shows its tasks.` : `Did you mean ${printable(meant)}?`;
+  const hint =
+    meant === null ? `\`mesh results ${shortRun(run.id)}\` shows its tasks.` : `Did you mean ${printable(meant)}?`;
   return fault("task.not-found", `Cannot find task ${printable(key)} in run ${shortRun(run.id)}`, hint);
 }
 

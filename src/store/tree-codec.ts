@@ -71,13 +71,16 @@ export function encodeParts(tree: Tree): EncodedTree {
   };
 }
 
-/** Reads a tree's bytes. Throws `store.corrupt` when they are not what `encodeTree` would write for a sound tree. */
-export function decodeTree(bytes: Uint8Array): Tree {
+/**
+ * Reads a tree's bytes; `below` as in `checkTree`. Throws `store.corrupt` when they are not what `encodeTree` would write
+ * for a sound tree.
+ */
+export function decodeTree(bytes: Uint8Array, below = ""): Tree {
   try {
     const value = parseCanonical(bytes);
     if (!Array.isArray(value)) throw new TypeError("no list of entries");
     const tree = value.map(entryOf);
-    checkTree(tree);
+    checkTree(tree, below);
     return tree;
   } catch (cause) {
     if (cause instanceof MeshError) throw cause;

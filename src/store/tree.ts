@@ -98,15 +98,18 @@ export function treeValue(tree: Tree): Canonical {
   ]);
 }
 
-/** Throws `store.corrupt` when the entries are no tree: unsorted, doubled, unsafe, or with a parent that is no directory. */
-export function checkTree(tree: Tree): void {
+/**
+ * Throws `store.corrupt` when the entries are no tree: unsorted, doubled, unsafe, or with a parent that is no directory.
+ * `below` names the directory that holds all of them and is no entry itself; "" is the root.
+ */
+export function checkTree(tree: Tree, below = ""): void {
   let before: TreeEntry | null = null;
   const open: TreeEntry[] = [];
   for (const entry of tree) {
     if (before && comparePaths(before.path, entry.path) >= 0) throw badTree(entry, "is out of order");
     while (open.length > 0 && !isBelow(entry.path, open.at(-1)?.path ?? "")) open.pop();
-    if (parentOf(entry.path) !== (open.at(-1)?.path ?? "")) throw badTree(entry, "has no directory above it");
-    if (!isSafeName(entry.path.slice(parentOf(entry.path).length + (open.length > 0 ? 1 : 0)))) {
+    if (parentOf(entry.path) !== (open.at(-1)?.path ?? below)) throw badTree(entry, "has no directory above it");
+    if (!isSafeName(entry.path.slice(parentOf(entry.path) === "" ? 0 : parentOf(entry.path).length + 1))) {
       throw badTree(entry, "is no safe path");
     }
     if (entry.kind === "directory") open.push(entry);

@@ -28,8 +28,11 @@ describe("the command table", () => {
 
   test("shows only examples that parse", () => {
     for (const example of COMMANDS.flatMap((command) => command.examples)) {
-      const [line = ""] = example.command.split(/ [|>] /).filter((part) => part.startsWith("mesh "));
-      const argv = line.replace(/'([^']*)'|"([^"]*)"/g, "$1$2").split(" ").slice(1);
+      const line = example.command.split(/ [|>] /).find((part) => part.startsWith("mesh ")) ?? "";
+      const argv = line
+        .replace(/'([^']*)'|"([^"]*)"/g, "$1$2")
+        .split(" ")
+        .slice(1);
       expect(() => parseInvocation(PROGRAM, argv)).not.toThrow();
     }
   });
@@ -52,7 +55,9 @@ describe("completionScript()", () => {
     const script = `${completionScript(PROGRAM, "bash")}
       mesh() { case "$*" in "runs list --json") echo '{"runs":[{"id":"01jb0000000000000r"}]}' ;; "results --json") echo '{"tasks":[{"id":"x","key":"build"},{"key":"test"}]}' ;; esac; }
       COMP_WORDS=("$@"); COMP_CWORD=$(( $# - 1 )); _mesh; printf '%s\\n' "\${COMPREPLY[@]}"`;
-    const { stdout, exitCode } = Bun.spawnSync(["bash", "-c", script, "bash", "mesh", ...words], { cwd: resolve(import.meta.dir, "..") });
+    const { stdout, exitCode } = Bun.spawnSync(["bash", "-c", script, "bash", "mesh", ...words], {
+      cwd: resolve(import.meta.dir, ".."),
+    });
     expect(exitCode).toBe(0);
     return stdout.toString().trim().split("\n");
   }

@@ -17,8 +17,10 @@ function refusal(act: () => unknown): string {
 /** A folder artifact: `files` by path, `links` by path to target. */
 function artifact(folder: TemporaryFolder, files: Record<string, string>, links: Record<string, string> = {}): string {
   const source = folder.join("store");
-  for (const path of [...Object.keys(files), ...Object.keys(links)]) mkdirSync(folder.join("store", path, ".."), { recursive: true });
-  for (const [path, content] of Object.entries(files)) writeFileSync(folder.join("store", path), content, { mode: 0o755 });
+  for (const path of [...Object.keys(files), ...Object.keys(links)])
+    mkdirSync(folder.join("store", path, ".."), { recursive: true });
+  for (const [path, content] of Object.entries(files))
+    writeFileSync(folder.join("store", path), content, { mode: 0o755 });
   for (const [path, target] of Object.entries(links)) symlinkSync(target, folder.join("store", path));
   return source;
 }
@@ -38,7 +40,9 @@ describe("safeCopy()", () => {
     for (const target of ["/etc/passwd", "../../secret", "..", "a/../../x"]) {
       using folder = temporaryFolder();
       const source = artifact(folder, { c: "x" }, { "a/link": target === ".." ? "../.." : target });
-      expect(refusal(() => safeCopy({ source, root: folder.join("out"), path: ["n"], mode: 0o644, force: false }))).toContain("outside of the artifact");
+      expect(
+        refusal(() => safeCopy({ source, root: folder.join("out"), path: ["n"], mode: 0o644, force: false })),
+      ).toContain("outside of the artifact");
     }
   });
 
@@ -46,7 +50,9 @@ describe("safeCopy()", () => {
     using folder = temporaryFolder();
     const source = artifact(folder, { c: "x" });
     for (const name of ["..", ".", "", "a/b", "/etc"]) {
-      expect(refusal(() => safeCopy({ source, root: folder.join("out"), path: ["t", name], mode: 0o644, force: true }))).toContain("no name of a file");
+      expect(
+        refusal(() => safeCopy({ source, root: folder.join("out"), path: ["t", name], mode: 0o644, force: true })),
+      ).toContain("no name of a file");
     }
   });
 
@@ -57,7 +63,8 @@ describe("safeCopy()", () => {
     mkdirSync(folder.join("elsewhere"));
     writeFileSync(folder.join("precious"), "old");
     symlinkSync(folder.join("precious"), folder.join("out/n/c"));
-    const copy = (force: boolean, path = ["n"]) => safeCopy({ source, root: folder.join("out"), path, mode: 0o644, force });
+    const copy = (force: boolean, path = ["n"]) =>
+      safeCopy({ source, root: folder.join("out"), path, mode: 0o644, force });
     expect(refusal(() => copy(false))).toContain("it exists");
     copy(true);
     expect(readFileSync(folder.join("precious"), "utf8")).toBe("old");
@@ -74,11 +81,25 @@ describe("safeCopy()", () => {
     safeCopy({ source, root: folder.join("out"), path: ["n"], mode: 0o4755, force: false });
     expect(lstatSync(folder.join("out/n")).mode & 0o7777).toBe(0o755);
     mkdirSync(folder.join("out/d"));
-    expect(refusal(() => safeCopy({ source, root: folder.join("out"), path: ["d"], mode: 0o644, force: true }))).toContain("folder of this name");
+    expect(
+      refusal(() => safeCopy({ source, root: folder.join("out"), path: ["d"], mode: 0o644, force: true })),
+    ).toContain("folder of this name");
   });
 });
 
 test("staysInside() allows steps up only at the beginning, and no more than there are folders", () => {
-  expect(["a", "./a/b", "../a", "..", "a//b"].map((target) => staysInside(target, 1))).toEqual([true, true, true, true, true]);
-  expect(["/a", "../../a", "a/../..", "a/../b", ""].map((target) => staysInside(target, 1))).toEqual([false, false, false, false, false]);
+  expect(["a", "./a/b", "../a", "..", "a//b"].map((target) => staysInside(target, 1))).toEqual([
+    true,
+    true,
+    true,
+    true,
+    true,
+  ]);
+  expect(["/a", "../../a", "a/../..", "a/../b", ""].map((target) => staysInside(target, 1))).toEqual([
+    false,
+    false,
+    false,
+    false,
+    false,
+  ]);
 });

@@ -12,18 +12,27 @@ import { shortRun } from "../text/words.ts";
 export const execute: Execute = async (context, args) => {
   const archive = await context.archive();
   const { entry, task, key, found } = artifactsOf(archive, args.words);
-  if (found.length === 0) throw new MeshError("artifact.not-found", `Cannot download artifacts: run ${shortRun(entry.id)} left none`);
+  if (found.length === 0)
+    throw new MeshError("artifact.not-found", `Cannot download artifacts: run ${shortRun(entry.id)} left none`);
   const root = resolve(context.cwd, args.text("output") ?? ".");
   const force = args.on("force");
   const copied = found.map(({ task: owner, artifact }) => {
     // one artifact stands where it was asked to; several stand apart, so that equal names do not meet
-    const path = key !== null ? [artifact.name] : task !== null ? [artifact.key, artifact.name] : [owner, artifact.key, artifact.name];
+    const path =
+      key !== null
+        ? [artifact.name]
+        : task !== null
+          ? [artifact.key, artifact.name]
+          : [owner, artifact.key, artifact.name];
     const copy = safeCopy({ source: archive.artifactPath(artifact), root, path, mode: artifact.mode, force });
     return { task: owner, key: artifact.key, ...copy };
   });
   if (args.on("json")) printJson(context, { run: entry.id, artifacts: copied });
   else {
-    const lines = copied.map(({ path, files, sizeBytes }) => `${printable(relative(context.cwd, path))}  ${context.style.dim(`${countOf(files, "file")}, ${formatBytes(sizeBytes)}`)}`);
+    const lines = copied.map(
+      ({ path, files, sizeBytes }) =>
+        `${printable(relative(context.cwd, path))}  ${context.style.dim(`${countOf(files, "file")}, ${formatBytes(sizeBytes)}`)}`,
+    );
     printLines(context, lines);
   }
   return 0;

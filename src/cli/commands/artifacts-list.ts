@@ -18,7 +18,12 @@ export const execute: Execute = async (context, args) => {
     printLines(context, [`No artifacts in run ${shortRun(entry.id)}.`]);
     return 0;
   }
-  const columns = [{ title: "TASK", most: 40 }, { title: "KEY", most: 30 }, { title: "NAME", most: 40 }, { title: "SIZE", align: "right" }] as const;
+  const columns = [
+    { title: "TASK", most: 40 },
+    { title: "KEY", most: 30 },
+    { title: "NAME", most: 40 },
+    { title: "SIZE", align: "right" },
+  ] as const;
   const rows = found.map(({ task, artifact }) => [
     printable(task),
     printable(artifact.key),

@@ -13,7 +13,11 @@ export const execute: Execute = async (context, args) => {
   const archive = await context.archive();
   const entries = archive.cacheEntries(args.integer("limit") ?? USUAL_LIMIT);
   if (args.on("json")) {
-    const results = entries.map(({ madeAtMs, usedAtMs, ...entry }) => ({ ...entry, madeAt: new Date(madeAtMs).toISOString(), usedAt: new Date(usedAtMs).toISOString() }));
+    const results = entries.map(({ madeAtMs, usedAtMs, ...entry }) => ({
+      ...entry,
+      madeAt: new Date(madeAtMs).toISOString(),
+      usedAt: new Date(usedAtMs).toISOString(),
+    }));
     printJson(context, { results });
     return 0;
   }
@@ -22,7 +26,14 @@ export const execute: Execute = async (context, args) => {
     return 0;
   }
   const nowMs = context.now.unixMs();
-  const columns = [{ title: "KEY" }, { title: "TASK", most: 40 }, { title: "RUN" }, { title: "TOOK", align: "right" }, { title: "SIZE", align: "right" }, { title: "USED" }] as const;
+  const columns = [
+    { title: "KEY" },
+    { title: "TASK", most: 40 },
+    { title: "RUN" },
+    { title: "TOOK", align: "right" },
+    { title: "SIZE", align: "right" },
+    { title: "USED" },
+  ] as const;
   const rows = entries.map((entry) => [
     hexOf(parseDigest(entry.cacheKey)).slice(0, 12),
     printable(entry.task),

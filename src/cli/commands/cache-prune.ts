@@ -13,7 +13,10 @@ export const execute: Execute = async (context, args) => {
   const toBytes = amount(args, "to", parseBytes, "0, 500mb or 20gb");
   const olderThanMs = amount(args, "older-than", parseDuration, "12h or 30d");
   const corrupt = args.on("corrupt");
-  if (corrupt && dryRun) throw new MeshError("usage.invalid", "Cannot give --corrupt and --dry-run together", { hint: "What is damaged is dropped as it is found." });
+  if (corrupt && dryRun)
+    throw new MeshError("usage.invalid", "Cannot give --corrupt and --dry-run together", {
+      hint: "What is damaged is dropped as it is found.",
+    });
   const archive = await context.archive();
   const dropped = corrupt ? await archive.verify() : [];
   const pruned = await archive.prune({ toBytes, olderThanMs, dryRun });
@@ -28,10 +31,18 @@ export const execute: Execute = async (context, args) => {
   return 0;
 };
 
-function amount(args: Arguments, flag: string, parse: (text: string) => number | null, examples: string): number | null {
+function amount(
+  args: Arguments,
+  flag: string,
+  parse: (text: string) => number | null,
+  examples: string,
+): number | null {
   const text = args.text(flag);
   if (text === null) return null;
   const value = parse(text);
-  if (value === null) throw new MeshError("usage.invalid", `Cannot read --${flag} ${JSON.stringify(text)}`, { hint: `Write it like ${examples}.` });
+  if (value === null)
+    throw new MeshError("usage.invalid", `Cannot read --${flag} ${JSON.stringify(text)}`, {
+      hint: `Write it like ${examples}.`,
+    });
   return value;
 }

@@ -20,6 +20,10 @@ export const execute: Execute = async (context, args) => {
     ["index", "", formatBytes(stats.indexBytes)],
     ["in all", "", formatBytes(stats.totalBytes)],
   ];
-  printLines(context, [...tableLines(columns, rows, context.style.dim), "", context.style.dim(`in ${printable(stats.home)}`)]);
+  printLines(context, [
+    ...tableLines(columns, rows, context.style.dim),
+    "",
+    context.style.dim(`in ${printable(stats.home)}`),
+  ]);
   return 0;
 };

@@ -15,7 +15,8 @@ export const execute: Execute = async (context, args) => {
 
 /** Says what was found. */
 export function printDamages(context: CommandContext, damages: readonly Damage[]): void {
-  if (damages.length === 0) return printLines(context, [`${context.style.green("✓")} Everything in the cache matches its hashes.`]);
+  if (damages.length === 0)
+    return printLines(context, [`${context.style.green("✓")} Everything in the cache matches its hashes.`]);
   const verdict = `Dropped ${countOf(damages.length, "damaged thing")}. The tasks that made them run again when they are needed.`;
   printLines(context, [...damages.map((damage) => damageLine(damage, context.style)), "", verdict]);
 }

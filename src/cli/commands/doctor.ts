@@ -40,7 +40,9 @@ export function abilityLines(abilities: readonly Ability[], ready: boolean, styl
     const remedy = ability.remedy.split("\n").map((text) => `${" ".repeat(width + 4)}${text}`);
     return ability.holds || ability.remedy === "" ? [line] : [line, ...remedy];
   });
-  const verdict = ready ? `${style.green("✓")} Tasks run isolated on this machine.` : `${style.red("✗")} Tasks cannot be isolated here. \`mesh run --isolation process\` runs them without any isolation.`;
+  const verdict = ready
+    ? `${style.green("✓")} Tasks run isolated on this machine.`
+    : `${style.red("✗")} Tasks cannot be isolated here. \`mesh run --isolation process\` runs them without any isolation.`;
   return [...lines, "", verdict];
 }
 
@@ -62,14 +64,12 @@ async function findAbilities(context: CommandContext): Promise<readonly Ability[
 }
 
 async function storeAbility(home: string): Promise<Ability> {
-  const { freeBytes } = await import("../../node/capacity.ts");
-  const { formatBytes } = await import("../../base/units.ts");
   const { accessSync, constants, mkdirSync } = await import("node:fs");
-  const common = { name: "store", title: "store", required: true };
+  const common = { name: "store", title: "MESH_HOME can be written", required: true };
   try {
     mkdirSync(home, { recursive: true, mode: 0o700 });
     accessSync(home, constants.W_OK);
-    return { ...common, holds: true, detail: `${home}, ${formatBytes(freeBytes(home))} free`, remedy: "" };
+    return { ...common, holds: true, detail: home, remedy: "" };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     return { ...common, holds: false, detail: why, remedy: "Set MESH_HOME to a folder that you may write to." };
@@ -80,10 +80,10 @@ function gitAbility(): Ability {
   const path = Bun.which("git");
   return {
     name: "git",
-    title: "git",
+    title: "git, for the package git/clone",
     required: false,
     holds: path !== null,
     detail: path ?? "not installed",
-    remedy: path === null ? "Install git: the package git/clone needs it." : "",
+    remedy: path === null ? "Install git." : "",
   };
 }

@@ -1,10 +1,14 @@
 // `mesh explain`: why a task of a run is where it is, or what a run of a definition would do.
 
 import { printable } from "../../base/text.ts";
-import { explanationLines } from "../../sched/explain.ts";
+import { type Explanation, explanationLines } from "../../sched/explain.ts";
 import { describeReason } from "../../sched/fit.ts";
+import type { TaskJson } from "../../sched/summary.ts";
 import { type CommandContext, type Execute, printJson, printLines } from "../context.ts";
+import type { Style } from "../text/style.ts";
+import { shortRun } from "../text/words.ts";
 import { findTask, runAndTask } from "../which-run.ts";
+import { askedWords } from "./results.ts";
 
 export const execute: Execute = async (context, args) => {
   const word = args.words.at(-1) ?? "";
@@ -18,17 +22,34 @@ export const execute: Execute = async (context, args) => {
     printJson(context, { run: run.id, ...explanation, asked: task.asked, cacheKey: task.cacheKey });
     return 0;
   }
-  const { style } = context;
-  const lines = explanation === null ? [] : [...explanationLines(explanation)];
-  for (const answer of explanation?.nodes ?? []) {
-    const reasons = answer.reasons.map(describeReason).join("; ");
-    const line = answer.fits ? `  fits ${printable(answer.node)}` : `  ${printable(answer.node)}: ${reasons}`;
-    if (!lines.some((said) => said.includes(printable(answer.node)))) lines.push(style.dim(line));
-  }
-  if (task.cacheKey !== null) lines.push(style.dim(`  cache key ${task.cacheKey}; \`mesh why\` compares it`));
-  printLines(context, lines);
+  printLines(context, taskLines({ explanation, task, interrupted: entry.interrupted }, context.style));
   return 0;
 };
+
+interface Explained {
+  readonly explanation: Explanation | null;
+  readonly task: TaskJson;
+  readonly interrupted: boolean;
+}
+
+/** Why a task is where it is, for people. A run answered from the cache alone keeps no journal, hence no explanation. */
+export function taskLines({ explanation, task, interrupted }: Explained, style: Style): readonly string[] {
+  const lines =
+    explanation === null ? [`${printable(task.key)}: ${hitWords(task)}`] : [...explanationLines(explanation)];
+  if (interrupted) lines.push(style.yellow("  as its journal last knew: the process that drove the run is gone"));
+  const asked = askedWords(task);
+  const fit = (explanation?.nodes ?? []).map(({ node, fits, reasons }) =>
+    fits ? `${printable(node)} fits` : `${printable(node)}: ${reasons.map(describeReason).join("; ")}`,
+  );
+  if (asked !== "") lines.push(style.dim(`  asked for ${[asked, ...fit].join("; ")}`));
+  if (task.cacheKey !== null) lines.push(style.dim(`  cache key ${task.cacheKey}; \`mesh why\` compares it`));
+  return lines;
+}
+
+function hitWords({ status, cacheHitFrom }: TaskJson): string {
+  if (cacheHitFrom !== null) return `answered from the cache; the result is from the run ${shortRun(cacheHitFrom)}`;
+  return status.aborted ?? status.execution;
+}
 
 async function explainFile(context: CommandContext, path: string, json: boolean): Promise<number> {
   const { explainDefinition } = await import("../explain-file.ts");

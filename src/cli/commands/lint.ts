@@ -23,7 +23,9 @@ export const execute: Execute = async (context, args) => {
     context.stdout.write(`${JSON.stringify(sarifLog({ version: VERSION, files: checked }), null, 2)}\n`);
   } else if (args.on("json")) printJson(context, reportJson(checked));
   else printReport(context, checked);
-  return checked.some(({ diagnostics }) => countSeverity(diagnostics, "error") > 0) ? ERROR_CODES["definition.invalid"].exit : 0;
+  return checked.some(({ diagnostics }) => countSeverity(diagnostics, "error") > 0)
+    ? ERROR_CODES["definition.invalid"].exit
+    : 0;
 };
 
 async function check(path: string): Promise<Checked> {
@@ -41,7 +43,10 @@ async function readStandardInput(): Promise<string> {
   for await (const chunk of Bun.stdin.stream()) {
     length += chunk.length;
     if (length > LIMITS.definitionBytes) {
-      throw new MeshError("definition.invalid", `Cannot read standard input: it has more than ${LIMITS.definitionBytes} bytes`);
+      throw new MeshError(
+        "definition.invalid",
+        `Cannot read standard input: it has more than ${LIMITS.definitionBytes} bytes`,
+      );
     }
     chunks.push(chunk);
   }
@@ -51,7 +56,10 @@ async function readStandardInput(): Promise<string> {
 function reportJson(checked: readonly Checked[]): object {
   const all = checked.flatMap(({ diagnostics }) => diagnostics);
   return {
-    files: checked.map(({ file, diagnostics }) => ({ file, diagnostics: diagnostics.map((diagnostic) => diagnosticJson(file, diagnostic)) })),
+    files: checked.map(({ file, diagnostics }) => ({
+      file,
+      diagnostics: diagnostics.map((diagnostic) => diagnosticJson(file, diagnostic)),
+    })),
     errors: countSeverity(all, "error"),
     warnings: countSeverity(all, "warning"),
     tips: countSeverity(all, "tip"),
@@ -67,8 +75,13 @@ function printReport(context: CommandContext, checked: readonly Checked[]): void
   const all = checked.flatMap(({ diagnostics }) => diagnostics);
   const errors = countSeverity(all, "error");
   const warnings = countSeverity(all, "warning");
-  const parts = [errors > 0 ? style.red(countOf(errors, "error")) : "", warnings > 0 ? style.yellow(countOf(warnings, "warning")) : ""].filter((part) => part !== "");
+  const parts = [
+    errors > 0 ? style.red(countOf(errors, "error")) : "",
+    warnings > 0 ? style.yellow(countOf(warnings, "warning")) : "",
+  ].filter((part) => part !== "");
   const sign = errors > 0 ? style.red("✗") : style.green("✓");
-  lines.push(`${sign} ${countOf(checked.length, "definition")}: ${parts.length === 0 ? "no faults" : parts.join(", ")}`);
+  lines.push(
+    `${sign} ${countOf(checked.length, "definition")}: ${parts.length === 0 ? "no faults" : parts.join(", ")}`,
+  );
   printLines(context, lines);
 }

@@ -15,7 +15,9 @@ export const execute: Execute = async (context, args) => {
   const archive = await context.archive();
   const { entry, task } = runAndTask(archive, args.words);
   findTask(archive.run(entry), task);
-  const streams = [args.on("stdout") ? "stdout" : "", args.on("stderr") ? "stderr" : ""].filter((stream) => stream !== "");
+  const streams = [args.on("stdout") ? "stdout" : "", args.on("stderr") ? "stderr" : ""].filter(
+    (stream) => stream !== "",
+  );
   const printer = new LogPrinter({
     stdout: context.stdout,
     stderr: context.stderr,
@@ -37,9 +39,13 @@ function printState(state: LogState, task: string, printer: LogPrinter): void {
       printer.print(state.frames, state.startedAtMs);
       return;
     case "waiting":
-      throw new MeshError("task.not-found", `Cannot show the log of ${printable(task)}: it has not started`, { hint: "`--follow` waits for it." });
+      throw new MeshError("task.not-found", `Cannot show the log of ${printable(task)}: it has not started`, {
+        hint: "`--follow` waits for it.",
+      });
     case "none":
-      throw new MeshError("task.not-found", `Cannot show the log of ${printable(task)}: it never ran`, { hint: `\`mesh explain ${printable(task)}\` says why.` });
+      throw new MeshError("task.not-found", `Cannot show the log of ${printable(task)}: it never ran`, {
+        hint: `\`mesh explain ${printable(task)}\` says why.`,
+      });
   }
 }
 
@@ -82,7 +88,11 @@ export function framesAfter(frames: readonly LogFrame[], count: number): readonl
     const size = frame.kind === "output" ? frame.bytes.length : frame.droppedBytes;
     if (left >= size) left -= size;
     else {
-      after.push(frame.kind === "output" ? { ...frame, bytes: frame.bytes.subarray(left) } : { ...frame, droppedBytes: size - left });
+      after.push(
+        frame.kind === "output"
+          ? { ...frame, bytes: frame.bytes.subarray(left) }
+          : { ...frame, droppedBytes: size - left },
+      );
       left = 0;
     }
   }

@@ -21,7 +21,7 @@ export const execute: Execute = async (context, args) => {
   if (key !== null) {
     const task = findTask(run, key);
     if (args.on("json")) printJson(context, task);
-    else printLines(context, taskLines(run, task, context.style));
+    else printLines(context, taskLines({ run, task, interrupted: entry.interrupted }, context.style));
     return task.status.result === "failed" ? 1 : 0;
   }
   if (args.on("json")) printJson(context, run);
@@ -31,11 +31,17 @@ export const execute: Execute = async (context, args) => {
 
 /** The tasks of a run as a table, then the line for the whole. */
 export function runLines(run: RunJson, interrupted: boolean, style: Style): readonly string[] {
-  const columns = [{ title: " " }, { title: "TASK", most: 48 }, { title: "RESULT", most: 40 }, { title: "TOOK", align: "right" }, { title: "OUTPUTS" }] as const;
+  const columns = [
+    { title: " " },
+    { title: "TASK", most: 48 },
+    { title: "RESULT", most: 40 },
+    { title: "TOOK", align: "right" },
+    { title: "OUTPUTS" },
+  ] as const;
   const rows = run.tasks.map((task) => [
     resultSign(task.status, style),
     printable(task.key),
-    resultWords(task, style),
+    resultWords(task, interrupted, style),
     task.durationMs === null ? "" : formatDuration(task.durationMs),
     style.dim(leftWords(task)),
   ]);
@@ -45,7 +51,10 @@ export function runLines(run: RunJson, interrupted: boolean, style: Style): read
 }
 
 /** Everything about a task. */
-export function taskLines(run: RunJson, task: TaskJson, style: Style): readonly string[] {
+export function taskLines(
+  { run, task, interrupted }: { readonly run: RunJson; readonly task: TaskJson; readonly interrupted: boolean },
+  style: Style,
+): readonly string[] {
   const { outputs } = task;
   const facts: (readonly [string, string])[] = [
     ["run", run.id],
@@ -58,23 +67,41 @@ export function taskLines(run: RunJson, task: TaskJson, style: Style): readonly 
     ["cache key", task.cacheKey ?? ""],
     ["made by", task.cacheHitFrom === null ? "" : `run ${printable(task.cacheHitFrom)}`],
   ];
-  const lines = [`${resultSign(task.status, style)} ${style.bold(printable(task.key))}  ${resultWords(task, style)}`, ...factLines(facts, style)];
-  for (const { text } of task.messages) lines.push("", ...text.split("\n").map((line) => `  ${showLine(line, style.colour)}`));
+  const lines = [
+    `${resultSign(task.status, style)} ${style.bold(printable(task.key))}  ${resultWords(task, interrupted, style)}`,
+    ...factLines(facts, style),
+  ];
+  for (const { text } of task.messages)
+    lines.push("", ...text.split("\n").map((line) => `  ${showLine(line, style.colour)}`));
   section(lines, "Values", Object.entries(outputs.values), style);
-  section(lines, "Artifacts", outputs.artifacts.map(({ key, path, sizeBytes }) => [key, `${path}  ${formatBytes(sizeBytes)}`] as const), style);
+  section(
+    lines,
+    "Artifacts",
+    outputs.artifacts.map(({ key, path, sizeBytes }) => [key, `${path}  ${formatBytes(sizeBytes)}`] as const),
+    style,
+  );
   section(lines, "Links", Object.entries(outputs.links), style);
-  if (outputs.problems.length > 0) lines.push("", `${countOf(outputs.problems.length, "problem")}; \`--json\` lists them.`);
+  if (outputs.problems.length > 0)
+    lines.push("", `${countOf(outputs.problems.length, "problem")}; \`--json\` lists them.`);
   return lines;
 }
 
-function resultWords(task: TaskJson, style: Style): string {
+function resultWords(task: TaskJson, isInterrupted: boolean, style: Style): string {
   const { status } = task;
   if (status.result === "failed") {
-    const words = status.aborted === "timed-out" ? "timed out" : status.aborted === "refused" ? "could not start" : status.aborted === "lost" ? "lost" : endingWords({ ...task, reason: null });
+    const words =
+      status.aborted === "timed-out"
+        ? "timed out"
+        : status.aborted === "refused"
+          ? "could not start"
+          : status.aborted === "lost"
+            ? "lost"
+            : endingWords({ ...task, reason: null });
     return style.red(words);
   }
   if (status.finished === "cacheHit") return "from cache";
   if (status.finished === "executed") return "executed";
+  if (isInterrupted && status.execution === "running") return style.yellow("interrupted");
   return status.aborted ?? status.execution;
 }
 
@@ -87,7 +114,8 @@ function leftWords({ outputs }: TaskJson): string {
   return parts.filter((part) => part !== "").join(", ");
 }
 
-function askedWords({ asked }: TaskJson): string {
+/** "0.5 CPU, 2 GiB" */
+export function askedWords({ asked }: TaskJson): string {
   if (asked === null) return "";
   return [
     `${formatCpus(asked.cpuMilli)} CPU`,
@@ -113,5 +141,9 @@ function factLines(facts: readonly (readonly [string, string])[], style: Style):
 function section(lines: string[], title: string, entries: readonly (readonly [string, string])[], style: Style): void {
   if (entries.length === 0) return;
   const width = Math.max(...entries.map(([name]) => name.length));
-  lines.push("", style.bold(title), ...entries.map(([name, value]) => `  ${pad(printable(name), width)}  ${printable(value)}`));
+  lines.push(
+    "",
+    style.bold(title),
+    ...entries.map(([name, value]) => `  ${pad(printable(name), width)}  ${printable(value)}`),
+  );
 }

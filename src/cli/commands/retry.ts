@@ -17,6 +17,7 @@ export const execute: Execute = async (context, args) => {
     });
   }
   const json = args.on("json");
-  if (!json) printLines(context, [context.style.dim(`Running ${printable(entry.definition)} as in run ${shortRun(entry.id)}`)]);
+  if (!json)
+    printLines(context, [context.style.dim(`Running ${printable(entry.definition)} as in run ${shortRun(entry.id)}`)]);
   return await driveRun(context, wish, { json, plain: args.on("plain") });
 };

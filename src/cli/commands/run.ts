@@ -35,7 +35,8 @@ function initOf(args: Arguments): Readonly<Record<string, string>> {
   const init: Record<string, string> = {};
   for (const text of args.texts("init")) {
     const equals = text.indexOf("=");
-    if (equals < 1) throw new MeshError("usage.invalid", `Cannot read --init ${JSON.stringify(text)}: KEY=VALUE is expected`);
+    if (equals < 1)
+      throw new MeshError("usage.invalid", `Cannot read --init ${JSON.stringify(text)}: KEY=VALUE is expected`);
     init[text.slice(0, equals)] = text.slice(equals + 1);
   }
   return init;

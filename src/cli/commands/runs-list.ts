@@ -25,7 +25,14 @@ export const execute: Execute = async (context, args) => {
 
 /** The table of runs. */
 export function runLines(entries: readonly RunEntry[], nowMs: number, style: Style): readonly string[] {
-  const columns = [{ title: " " }, { title: "RUN" }, { title: "TITLE", most: 40 }, { title: "TASKS" }, { title: "TOOK", align: "right" }, { title: "STARTED" }] as const;
+  const columns = [
+    { title: " " },
+    { title: "RUN" },
+    { title: "TITLE", most: 40 },
+    { title: "TASKS" },
+    { title: "TOOK", align: "right" },
+    { title: "STARTED" },
+  ] as const;
   return tableLines(
     columns,
     entries.map((entry) => [

@@ -8,6 +8,12 @@ export const execute: Execute = async (context, args) => {
     printLines(context, [`mesh ${VERSION}`]);
     return 0;
   }
-  printJson(context, { version: VERSION, commit: COMMIT, runtime: `bun ${Bun.version}`, os: process.platform, arch: process.arch });
+  printJson(context, {
+    version: VERSION,
+    commit: COMMIT,
+    runtime: `bun ${Bun.version}`,
+    os: process.platform,
+    arch: process.arch,
+  });
   return 0;
 };

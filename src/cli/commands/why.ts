@@ -26,15 +26,22 @@ export function whyLines(why: WhyJson, nowMs: number, style: Style): readonly st
     if (why.cacheKey !== null) lines.push(style.dim(`  cache key ${why.cacheKey}`));
     return lines;
   }
-  if (why.cacheKey === null) return [`${key} has no cache key: it was ${why.status.aborted ?? why.status.execution} before one was made.`];
-  if (!why.partsKept) return [`${key} left no result, so what its key was made of is not known. The next run compares again.`];
+  if (why.cacheKey === null)
+    return [`${key} has no cache key: it was ${why.status.aborted ?? why.status.execution} before one was made.`];
+  if (!why.partsKept)
+    return [`${key} left no result, so what its key was made of is not known. The next run compares again.`];
   if (why.nearest === null) return [`${key} ran because there was no earlier result of it.`];
   const when = agoWords(Date.parse(why.nearest.at), nowMs);
   const earlier = `run ${shortRun(why.nearest.run)}, ${when}`;
   if (why.differences.length === 0) {
-    return [`${key} ran although ${earlier}, has the same key: it was told not to use the cache, or that result came later or was lost.`];
+    return [
+      `${key} ran although ${earlier}, has the same key: it was told not to use the cache, or that result came later or was lost.`,
+    ];
   }
-  return [`${key} ran because its key differs from the nearest earlier result (${earlier}):`, ...why.differences.map((difference) => `  ${differenceSign(difference, style)} ${describeDifference(difference)}`)];
+  return [
+    `${key} ran because its key differs from the nearest earlier result (${earlier}):`,
+    ...why.differences.map((difference) => `  ${differenceSign(difference, style)} ${describeDifference(difference)}`),
+  ];
 }
 
 function differenceSign(difference: WhyJson["differences"][number], style: Style): string {

@@ -44,14 +44,30 @@ function bashScript(program: Program): string {
   const groups = firstWords(program);
   const cases: string[] = [];
   for (const command of commandsOf(program)) {
-    const flags = flagsOf(command).flatMap(([name, flag]) => (flag.short === undefined ? [`--${name}`] : [`--${name}`, `-${flag.short}`]));
+    const flags = flagsOf(command).flatMap(([name, flag]) =>
+      flag.short === undefined ? [`--${name}`] : [`--${name}`, `-${flag.short}`],
+    );
     const valued = flagsOf(command)
       .filter(([, flag]) => flag.kind !== "switch")
-      .map(([name, flag]) => `      ${[`--${name}`, ...(flag.short === undefined ? [] : [`-${flag.short}`])].join("|")}) ${bashOffer(flag.completes, flag.choices ?? [])} ;;`);
+      .map(
+        ([name, flag]) =>
+          `      ${[`--${name}`, ...(flag.short === undefined ? [] : [`-${flag.short}`])].join("|")}) ${bashOffer(flag.completes, flag.choices ?? [])} ;;`,
+      );
     const { kinds, words } = offers(command);
-    const positional = [...words.map((word) => `words+=" ${word}"`), ...kinds.filter((kind) => kind === "run" || kind === "task").map((kind) => `words+=" $(${kind === "run" ? LIST_RUNS : LIST_TASKS})"`)];
-    const files = kinds.includes("file") ? [`COMPREPLY=($(compgen -f -- "$cur"))`] : kinds.includes("directory") ? [`COMPREPLY=($(compgen -d -- "$cur"))`] : [];
-    const patterns = command.defaultOfGroup ? `"${command.name}"|"${command.name.split(" ")[0] ?? ""}"` : `"${command.name}"`;
+    const positional = [
+      ...words.map((word) => `words+=" ${word}"`),
+      ...kinds
+        .filter((kind) => kind === "run" || kind === "task")
+        .map((kind) => `words+=" $(${kind === "run" ? LIST_RUNS : LIST_TASKS})"`),
+    ];
+    const files = kinds.includes("file")
+      ? [`COMPREPLY=($(compgen -f -- "$cur"))`]
+      : kinds.includes("directory")
+        ? [`COMPREPLY=($(compgen -d -- "$cur"))`]
+        : [];
+    const patterns = command.defaultOfGroup
+      ? `"${command.name}"|"${command.name.split(" ")[0] ?? ""}"`
+      : `"${command.name}"`;
     cases.push(
       [
         `    ${patterns})`,
@@ -64,7 +80,13 @@ function bashScript(program: Program): string {
     );
   }
   const seconds = [...groups]
-    .map(([first, commands]) => [first, commands.filter((command) => command.name.includes(" ")).map((command) => command.name.split(" ")[1] ?? "")] as const)
+    .map(
+      ([first, commands]) =>
+        [
+          first,
+          commands.filter((command) => command.name.includes(" ")).map((command) => command.name.split(" ")[1] ?? ""),
+        ] as const,
+    )
     .filter(([, names]) => names.length > 0);
   return `# Completions of mesh for bash.
 _mesh() {
@@ -122,11 +144,18 @@ function zshScript(program: Program): string {
     if (own) cases.push(`    ${first}) _arguments -s ${zshArguments(own)} ;;`);
     else {
       const names = commands.map((command) => described(command.name.split(" ")[1] ?? "", command.summary));
-      const inner = commands.map((command) => `        ${command.name.split(" ")[1] ?? ""}) shift words; (( CURRENT-- )); _arguments -s ${zshArguments(command)} ;;`);
+      const inner = commands.map(
+        (command) =>
+          `        ${command.name.split(" ")[1] ?? ""}) shift words; (( CURRENT-- )); _arguments -s ${zshArguments(command)} ;;`,
+      );
       cases.push(
-        [`    ${first})`, `      if (( CURRENT == 2 )); then local -a subcommands=(${names.join(" ")}); _describe command subcommands; return; fi`, `      case $words[2] in`, ...inner, "      esac ;;"].join(
-          "\n",
-        ),
+        [
+          `    ${first})`,
+          `      if (( CURRENT == 2 )); then local -a subcommands=(${names.join(" ")}); _describe command subcommands; return; fi`,
+          `      case $words[2] in`,
+          ...inner,
+          "      esac ;;",
+        ].join("\n"),
       );
     }
   }
@@ -154,11 +183,17 @@ function zshArguments(command: CommandSpec): string {
   const flags = flagsOf(command).map(([name, flag]) => {
     const star = flag.repeats ? "'*'" : "";
     const names = flag.short === undefined ? `--${name}` : `{-${flag.short},--${name}}`;
-    const value = flag.kind === "switch" ? "" : `:${zshText(flag.value ?? name)}:${zshAction(flag.completes === undefined ? [] : [flag.completes], flag.choices ?? [])}`;
+    const value =
+      flag.kind === "switch"
+        ? ""
+        : `:${zshText(flag.value ?? name)}:${zshAction(flag.completes === undefined ? [] : [flag.completes], flag.choices ?? [])}`;
     return `${star}${names}'[${zshText(flag.brief)}]${value}'`;
   });
   const { kinds, words } = offers(command);
-  const rest = command.positionals.length === 0 ? [] : [`'*:${zshText(command.positionals.map(({ name }) => name).join(" or "))}:${zshAction(kinds, words)}'`];
+  const rest =
+    command.positionals.length === 0
+      ? []
+      : [`'*:${zshText(command.positionals.map(({ name }) => name).join(" or "))}:${zshAction(kinds, words)}'`];
   return [...flags, ...rest].join(" ");
 }
 
@@ -181,20 +216,33 @@ function fishScript(program: Program): string {
   const firsts = [...groups.keys(), "help"];
   for (const [first, commands] of groups) {
     const own = commands.find((command) => command.name === first);
-    lines.push(`complete -c mesh -n '__fish_is_first_token' -a ${first} -d ${fishText(own?.summary ?? commands.map((command) => command.name.split(" ")[1]).join(", "))}`);
+    lines.push(
+      `complete -c mesh -n '__fish_is_first_token' -a ${first} -d ${fishText(own?.summary ?? commands.map((command) => command.name.split(" ")[1]).join(", "))}`,
+    );
   }
-  lines.push(`complete -c mesh -n '__fish_is_first_token' -a help -d 'Show how a command is used'`, `complete -c mesh -n '__fish_seen_subcommand_from help' -a '${firsts.join(" ")}'`);
+  lines.push(
+    `complete -c mesh -n '__fish_is_first_token' -a help -d 'Show how a command is used'`,
+    `complete -c mesh -n '__fish_seen_subcommand_from help' -a '${firsts.join(" ")}'`,
+  );
   for (const command of commandsOf(program)) {
     const [first = "", second] = command.name.split(" ");
     const siblings = (groups.get(first) ?? []).map((other) => other.name.split(" ")[1] ?? "").join(" ");
-    const seen = second === undefined ? `__fish_seen_subcommand_from ${first}` : `__fish_seen_subcommand_from ${first}; and __fish_seen_subcommand_from ${second}`;
+    const seen =
+      second === undefined
+        ? `__fish_seen_subcommand_from ${first}`
+        : `__fish_seen_subcommand_from ${first}; and __fish_seen_subcommand_from ${second}`;
     if (second !== undefined) {
-      lines.push(`complete -c mesh -n '__fish_seen_subcommand_from ${first}; and not __fish_seen_subcommand_from ${siblings}' -a ${second} -d ${fishText(command.summary)}`);
+      lines.push(
+        `complete -c mesh -n '__fish_seen_subcommand_from ${first}; and not __fish_seen_subcommand_from ${siblings}' -a ${second} -d ${fishText(command.summary)}`,
+      );
     }
     for (const [name, flag] of flagsOf(command)) {
       const offer = fishOffer(flag.completes === undefined ? [] : [flag.completes], flag.choices ?? []);
-      const value = flag.kind === "switch" ? "" : ` -r${offer}`;
-      lines.push(`complete -c mesh -n '${seen}' -l ${name}${flag.short === undefined ? "" : ` -s ${flag.short}`}${value} -d ${fishText(flag.brief)}`);
+      // -x: a value and no files beside it
+      const value = flag.kind === "switch" ? "" : `${offer.includes("-F") ? " -r" : " -x"}${offer}`;
+      lines.push(
+        `complete -c mesh -n '${seen}' -l ${name}${flag.short === undefined ? "" : ` -s ${flag.short}`}${value} -d ${fishText(flag.brief)}`,
+      );
     }
     const { kinds, words } = offers(command);
     const offer = fishOffer(kinds, words);
@@ -205,7 +253,10 @@ function fishScript(program: Program): string {
 
 function fishOffer(kinds: readonly Completion[], choices: readonly string[]): string {
   if (choices.length > 0) return ` -a '${choices.join(" ")}'`;
-  const lists = [...(kinds.includes("run") ? [`(${LIST_RUNS})`] : []), ...(kinds.includes("task") ? [`(${LIST_TASKS})`] : [])];
+  const lists = [
+    ...(kinds.includes("run") ? [`(${LIST_RUNS})`] : []),
+    ...(kinds.includes("task") ? [`(${LIST_TASKS})`] : []),
+  ];
   const files = kinds.includes("file") || kinds.includes("directory") ? " -F" : "";
   return lists.length === 0 ? files : `${files} -a ${fishText(lists.join(" "))}`;
 }

@@ -30,7 +30,10 @@ function programHelp(program: Program, style: Style): string {
     style.bold("Start here"),
     ...aligned(
       [
-        [`${program.name} run tasks.yml`, "run the tasks of a definition; again, and what did not change comes from the cache"],
+        [
+          `${program.name} run tasks.yml`,
+          "run the tasks of a definition; again, and what did not change comes from the cache",
+        ],
         [`${program.name} doctor`, "see what this machine can do, and how to get what is missing"],
         [`${program.name} COMMAND --help`, "what a command takes, with examples"],
       ],
@@ -48,12 +51,32 @@ function groupHelp(program: Program, group: string, style: Style): string {
 
 function commandHelp(program: Program, spec: CommandSpec, style: Style): string {
   const usage = [program.name, spec.name, positionalsText(spec), "[FLAGS]"].filter((part) => part !== "").join(" ");
-  const lines = [`${spec.summary}.`, "", `${style.bold("Usage")}  ${usage}`, "", ...spec.detail.map((paragraph) => Bun.wrapAnsi(paragraph, TEXT_WIDTH))];
+  const lines = [
+    `${spec.summary}.`,
+    "",
+    `${style.bold("Usage")}  ${usage}`,
+    "",
+    ...spec.detail.map((paragraph) => Bun.wrapAnsi(paragraph, TEXT_WIDTH)),
+  ];
   if (spec.positionals.length > 0) {
-    lines.push("", style.bold("Arguments"), ...aligned(spec.positionals.map(({ name, brief }) => [name, brief]), style));
+    lines.push(
+      "",
+      style.bold("Arguments"),
+      ...aligned(
+        spec.positionals.map(({ name, brief }) => [name, brief]),
+        style,
+      ),
+    );
   }
   const flags = Object.entries({ ...spec.flags, ...COMMON_FLAGS });
-  lines.push("", style.bold("Flags"), ...aligned(flags.map(([name, flag]) => [flagText(name, flag), flagBrief(flag)]), style));
+  lines.push(
+    "",
+    style.bold("Flags"),
+    ...aligned(
+      flags.map(([name, flag]) => [flagText(name, flag), flagBrief(flag)]),
+      style,
+    ),
+  );
   lines.push("", style.bold("Examples"));
   for (const { command, meaning } of spec.examples) lines.push(`  ${style.dim(`# ${meaning}`)}`, `  ${command}`);
   return `${lines.join("\n")}\n`;
@@ -67,7 +90,10 @@ function flagBrief(flag: FlagSpec): string {
   return flag.repeats ? `${flag.brief} (may be repeated)` : flag.brief;
 }
 
-function aligned(rows: readonly (readonly [left: string, right: string] | readonly string[])[], style: Style): string[] {
+function aligned(
+  rows: readonly (readonly [left: string, right: string] | readonly string[])[],
+  style: Style,
+): string[] {
   const width = Math.min(30, Math.max(...rows.map(([left = ""]) => left.length)));
   return rows.map(([left = "", right = ""]) => `  ${left.padEnd(width)}  ${style.dim(right)}`.trimEnd());
 }

@@ -23,11 +23,15 @@ export function parseInvocation(program: Program, argv: readonly string[]): Invo
   if (first === "--version" || first === "-V") return { kind: "version" };
   if (first === "help") return { kind: "help", about: topicOf(program, argv.slice(1)) };
   if (first.startsWith("-") && first !== "-") {
-    throw usage(program, null, `Cannot start with ${quote(first)}: the command comes first`, "For example: `mesh run --target build`.");
+    throw usage(
+      null,
+      `Cannot start with ${quote(first)}: the command comes first`,
+      "For example: `mesh run --target build`.",
+    );
   }
   const { spec, rest } = resolveCommand(program, argv);
   if (!("name" in spec)) return { kind: "help", about: spec };
-  const args = parseArguments(program, spec, rest);
+  const args = parseArguments(spec, rest);
   return args.on("help") ? { kind: "help", about: spec } : { kind: "command", spec, args };
 }
 
@@ -42,7 +46,10 @@ function topicOf(program: Program, words: readonly string[]): CommandSpec | Grou
   return named.length === 0 ? null : resolveCommand(program, named).spec;
 }
 
-function resolveCommand(program: Program, argv: readonly string[]): { spec: CommandSpec | GroupName; rest: readonly string[] } {
+function resolveCommand(
+  program: Program,
+  argv: readonly string[],
+): { spec: CommandSpec | GroupName; rest: readonly string[] } {
   const commands = commandsOf(program);
   const [first = "", second] = argv;
   const exact = commands.find((command) => command.name === first);
@@ -50,7 +57,11 @@ function resolveCommand(program: Program, argv: readonly string[]): { spec: Comm
   const group = commands.filter((command) => command.name.startsWith(`${first} `));
   if (group.length === 0) {
     const names = new Set(commands.map((command) => command.name.split(" ")[0] ?? ""));
-    throw usage(program, null, `Cannot run ${quote(`mesh ${first}`)}: there is no such command`, didYouMean("mesh ", first, names));
+    throw usage(
+      null,
+      `Cannot run ${quote(`mesh ${first}`)}: there is no such command`,
+      didYouMean("mesh ", first, names),
+    );
   }
   const inGroup = group.find((command) => command.name === `${first} ${second ?? ""}`);
   if (inGroup) return { spec: inGroup, rest: argv.slice(2) };
@@ -60,19 +71,19 @@ function resolveCommand(program: Program, argv: readonly string[]): { spec: Comm
   }
   const names = group.map((command) => command.name.slice(first.length + 1));
   throw usage(
-    program,
     null,
     `Cannot run ${quote(`mesh ${first} ${second}`)}: there is no such command`,
-    didYouMean(`mesh ${first} `, second, names) ?? `There are ${sentenceList(names.map((name) => `\`mesh ${first} ${name}\``))}.`,
+    didYouMean(`mesh ${first} `, second, names) ??
+      `There are ${sentenceList(names.map((name) => `\`mesh ${first} ${name}\``))}.`,
   );
 }
 
-function parseArguments(program: Program, spec: CommandSpec, argv: readonly string[]): Arguments {
+function parseArguments(spec: CommandSpec, argv: readonly string[]): Arguments {
   const flags: Readonly<Record<string, FlagSpec>> = { ...spec.flags, ...COMMON_FLAGS };
   const values = new Map<string, string[]>();
   const words: string[] = [];
   const take = (name: string, value: string) => {
-    checkValue(program, spec, name, flags[name], value);
+    checkValue(spec, name, flags[name], value);
     const before = values.get(name);
     if (before) before.push(value);
     else values.set(name, [value]);
@@ -89,9 +100,9 @@ function parseArguments(program: Program, spec: CommandSpec, argv: readonly stri
     }
     const equals = word.indexOf("=");
     const written = equals === -1 ? word : word.slice(0, equals);
-    const name = flagName(program, spec, flags, written);
+    const name = flagName(spec, flags, written);
     if (flags[name]?.kind === "switch") {
-      if (equals !== -1) throw usage(program, spec, `Cannot give ${quote(written)} a value: it is a switch`, null);
+      if (equals !== -1) throw usage(spec, `Cannot give ${quote(written)} a value: it is a switch`, null);
       take(name, "");
     } else if (equals !== -1) {
       take(name, word.slice(equals + 1));
@@ -99,50 +110,58 @@ function parseArguments(program: Program, spec: CommandSpec, argv: readonly stri
       const value = argv[++at];
       if (value === undefined) {
         const shown = flags[name]?.value ?? "a value";
-        throw usage(program, spec, `Cannot read ${quote(written)}: it needs ${shown} after it`, null);
+        throw usage(spec, `Cannot read ${quote(written)}: it needs ${shown} after it`, null);
       }
       take(name, value);
     }
   }
-  if (!values.has("help")) checkWords(program, spec, words);
+  if (!values.has("help")) checkWords(spec, words);
   return new Arguments(values, words, new Set(Object.keys(flags)));
 }
 
-function flagName(program: Program, spec: CommandSpec, flags: Readonly<Record<string, FlagSpec>>, written: string): string {
+function flagName(spec: CommandSpec, flags: Readonly<Record<string, FlagSpec>>, written: string): string {
   const long = written.startsWith("--") ? written.slice(2) : null;
   const found = long === null ? Object.keys(flags).find((name) => `-${flags[name]?.short ?? ""}` === written) : long;
   if (found !== undefined && Object.hasOwn(flags, found)) return found;
   const hint = long === null ? null : didYouMean("--", long, Object.keys(flags));
-  throw usage(program, spec, `Cannot understand ${quote(written)}: ${quote(`mesh ${spec.name}`)} has no such flag`, hint);
+  throw usage(spec, `Cannot understand ${quote(written)}: ${quote(`mesh ${spec.name}`)} has no such flag`, hint);
 }
 
-function checkValue(program: Program, spec: CommandSpec, name: string, flag: FlagSpec | undefined, value: string): void {
+function checkValue(spec: CommandSpec, name: string, flag: FlagSpec | undefined, value: string): void {
   if (flag?.kind === "integer" && !(/^\d{1,9}$/.test(value) && Number(value) > 0)) {
-    throw usage(program, spec, `Cannot read --${name} ${quote(value)}: a whole number above 0 is expected`, null);
+    throw usage(spec, `Cannot read --${name} ${quote(value)}: a whole number above 0 is expected`, null);
   }
   if (flag?.kind === "choice" && !(flag.choices ?? []).includes(value)) {
     const choices = sentenceList(flag.choices ?? [], "or");
-    throw usage(program, spec, `Cannot read --${name} ${quote(value)}: ${choices} is expected`, null);
+    throw usage(spec, `Cannot read --${name} ${quote(value)}: ${choices} is expected`, null);
   }
 }
 
-function checkWords(program: Program, spec: CommandSpec, words: readonly string[]): void {
+function checkWords(spec: CommandSpec, words: readonly string[]): void {
   const least = spec.positionals.filter((positional) => !positional.optional).length;
   const most = spec.positionals.some((positional) => positional.repeats) ? Infinity : spec.positionals.length;
   if (words.length < least) {
     // with optional ones before it, the last name is the one that is always needed
     const missing = spec.positionals.filter((positional) => !positional.optional)[words.length];
-    throw usage(program, spec, `Cannot run ${quote(`mesh ${spec.name}`)} without ${missing?.name ?? "more"}: ${missing?.brief ?? ""}`, null);
+    throw usage(
+      spec,
+      `Cannot run ${quote(`mesh ${spec.name}`)} without ${missing?.name ?? "more"}: ${missing?.brief ?? ""}`,
+      null,
+    );
   }
   if (words.length > most) {
     const extra = words[most] ?? "";
-    throw usage(program, spec, `Cannot understand ${quote(extra)}: ${quote(`mesh ${spec.name} ${positionalsText(spec)}`.trim())} takes no more`, null);
+    throw usage(
+      spec,
+      `Cannot understand ${quote(extra)}: ${quote(`mesh ${spec.name} ${positionalsText(spec)}`.trim())} takes no more`,
+      null,
+    );
   }
   spec.positionals.forEach((positional, index) => {
     const word = words[index];
     if (word === undefined || !positional.choices || positional.choices.includes(word)) return;
     const choices = sentenceList(positional.choices, "or");
-    throw usage(program, spec, `Cannot read ${quote(word)}: ${choices} is expected`, didYouMean("", word, positional.choices));
+    throw usage(spec, `Cannot read ${quote(word)}: ${choices} is expected`, didYouMean("", word, positional.choices));
   });
 }
 
@@ -151,8 +170,8 @@ function didYouMean(prefix: string, word: string, candidates: Iterable<string>):
   return near === null ? null : `Did you mean \`${prefix}${near}\`?`;
 }
 
-function usage(program: Program, spec: CommandSpec | null, message: string, hint: string | null): MeshError {
-  const where = spec === null ? `\`${program.name} help\` lists the commands.` : `\`${program.name} ${spec.name} --help\` shows all it takes.`;
+function usage(spec: CommandSpec | null, message: string, hint: string | null): MeshError {
+  const where = spec === null ? "`mesh help` lists the commands." : `\`mesh ${spec.name} --help\` shows all it takes.`;
   return new MeshError("usage.invalid", message, { hint: hint === null ? where : `${hint} ${where}` });
 }
 

@@ -5,9 +5,7 @@ import type { CommandSpec } from "../grammar/command.ts";
 const CACHE_LS: CommandSpec = {
   name: "cache ls",
   summary: "List cached results, most recently used first",
-  detail: [
-    "Each line is one task's result: when it was last used, how long it took to make, and how much it holds.",
-  ],
+  detail: ["Each line is one task's result: when it was last used, how long it took to make, and how much it holds."],
   positionals: [],
   flags: { limit: { kind: "integer", short: "n", value: "N", brief: "show at most N results (50 when not given)" } },
   examples: [{ command: "mesh cache ls", meaning: "the latest fifty" }],
@@ -17,9 +15,7 @@ const CACHE_LS: CommandSpec = {
 const CACHE_STATS: CommandSpec = {
   name: "cache stats",
   summary: "Show what the cache holds and how much room it takes",
-  detail: [
-    "Counts results, layers and blobs, with their bytes on disk.",
-  ],
+  detail: ["Counts results, layers and blobs, with their bytes on disk."],
   positionals: [],
   flags: {},
   defaultOfGroup: true,
@@ -78,9 +74,7 @@ const DOCTOR: CommandSpec = {
 const COMPLETIONS: CommandSpec = {
   name: "completions",
   summary: "Print the completion script of a shell",
-  detail: [
-    "Load it from the shell's start-up file, or put it where the shell looks for completions.",
-  ],
+  detail: ["Load it from the shell's start-up file, or put it where the shell looks for completions."],
   positionals: [{ name: "SHELL", brief: "bash, zsh or fish", choices: ["bash", "zsh", "fish"] }],
   flags: {},
   examples: [
@@ -94,9 +88,7 @@ const COMPLETIONS: CommandSpec = {
 const VERSION: CommandSpec = {
   name: "version",
   summary: "Print the version",
-  detail: [
-    "The same as `mesh --version`; with --json also the commit, the runtime and the platform.",
-  ],
+  detail: ["The same as `mesh --version`; with --json also the commit, the runtime and the platform."],
   positionals: [],
   flags: {},
   examples: [{ command: "mesh version --json", meaning: "for a bug report" }],

@@ -2,15 +2,18 @@
 
 import type { CommandSpec, PositionalSpec } from "../grammar/command.ts";
 
-const RUN_ID: PositionalSpec = { name: "RUN", brief: "a run's id or the start of it; the latest run when absent", optional: true, completes: "run" };
+const RUN_ID: PositionalSpec = {
+  name: "RUN",
+  brief: "a run's id or the start of it; the latest run when absent",
+  optional: true,
+  completes: "run",
+};
 const TASK: PositionalSpec = { name: "TASK", brief: "the key of a task", completes: "task" };
 
 const RUNS_LIST: CommandSpec = {
   name: "runs list",
   summary: "List the runs this machine knows, newest first",
-  detail: [
-    "A run that was interrupted, also by a crash, is shown as such.",
-  ],
+  detail: ["A run that was interrupted, also by a crash, is shown as such."],
   positionals: [],
   flags: { limit: { kind: "integer", short: "n", value: "N", brief: "show at most N runs (20 when not given)" } },
   defaultOfGroup: true,
@@ -29,11 +32,16 @@ const RESULTS: CommandSpec = {
     "Exits with 1 when the run failed, so that scripts can ask.",
   ],
   positionals: [RUN_ID],
-  flags: { task: { kind: "text", short: "t", value: "TASK", brief: "everything about this one task", completes: "task" } },
+  flags: {
+    task: { kind: "text", short: "t", value: "TASK", brief: "everything about this one task", completes: "task" },
+  },
   examples: [
     { command: "mesh results", meaning: "the latest run" },
     { command: "mesh results 01jb --task build", meaning: "one task: key, values, artifacts, messages" },
-    { command: "mesh results --json | jq '.tasks[] | select(.status.result == \"failed\") | .key'", meaning: "keys of failed tasks" },
+    {
+      command: "mesh results --json | jq '.tasks[] | select(.status.result == \"failed\") | .key'",
+      meaning: "keys of failed tasks",
+    },
   ],
   load: () => import("../commands/results.ts"),
 };
@@ -63,9 +71,7 @@ const LOGS: CommandSpec = {
 const ARTIFACTS_LIST: CommandSpec = {
   name: "artifacts list",
   summary: "List the files and folders that tasks of a run put out",
-  detail: [
-    "An artifact is named by the task that made it and its key in that task's `outputs.artifacts`.",
-  ],
+  detail: ["An artifact is named by the task that made it and its key in that task's `outputs.artifacts`."],
   positionals: [RUN_ID, { ...TASK, brief: "only those of this task", optional: true }],
   flags: {},
   defaultOfGroup: true,
@@ -86,7 +92,13 @@ const ARTIFACTS_DOWNLOAD: CommandSpec = {
   ],
   positionals: [RUN_ID, { ...TASK, optional: true }, { name: "KEY", brief: "the key of one artifact", optional: true }],
   flags: {
-    output: { kind: "text", short: "o", value: "DIR", brief: "where to put them (. when not given)", completes: "directory" },
+    output: {
+      kind: "text",
+      short: "o",
+      value: "DIR",
+      brief: "where to put them (. when not given)",
+      completes: "directory",
+    },
     force: { kind: "switch", brief: "overwrite files that exist" },
   },
   examples: [
@@ -126,4 +138,12 @@ const WHY: CommandSpec = {
   load: () => import("../commands/why.ts"),
 };
 
-export const READING: readonly CommandSpec[] = [RESULTS, LOGS, WHY, EXPLAIN, RUNS_LIST, ARTIFACTS_LIST, ARTIFACTS_DOWNLOAD];
+export const READING: readonly CommandSpec[] = [
+  RESULTS,
+  LOGS,
+  WHY,
+  EXPLAIN,
+  RUNS_LIST,
+  ARTIFACTS_LIST,
+  ARTIFACTS_DOWNLOAD,
+];

@@ -6,17 +6,28 @@ const RUN: CommandSpec = {
   name: "run",
   summary: "Run the tasks of a definition on this machine",
   detail: [
-    "Runs every task in a context of its own, as many at once as CPU and memory allow, in the order that their \"use\" and \"after\" ask for. What ran before on the same inputs is not run again: it comes from the cache.",
+    'Runs every task in a context of its own, as many at once as CPU and memory allow, in the order that their "use" and "after" ask for. What ran before on the same inputs is not run again: it comes from the cache.',
     "Without FILE it takes tasks.yml, or the only definition in .mesh/ or .rwx/.",
     "Ctrl-C stops the tasks within their grace period, a second one kills them at once.",
   ],
   positionals: [{ name: "FILE", brief: "the run definition", optional: true, completes: "file" }],
   flags: {
-    target: { kind: "text", short: "t", value: "TASK", brief: "run only this task and what it needs", repeats: true, completes: "task" },
+    target: {
+      kind: "text",
+      short: "t",
+      value: "TASK",
+      brief: "run only this task and what it needs",
+      repeats: true,
+      completes: "task",
+    },
     init: { kind: "text", value: "KEY=VALUE", brief: "set an init parameter of the definition", repeats: true },
     "fail-fast": { kind: "switch", brief: "stop all other tasks as soon as one fails" },
     "no-cache": { kind: "switch", brief: "run every task, also those whose result is known" },
-    base: { kind: "choice", choices: ["host"], brief: "run on this machine's own files, whatever base the definition names" },
+    base: {
+      kind: "choice",
+      choices: ["host"],
+      brief: "run on this machine's own files, whatever base the definition names",
+    },
     title: { kind: "text", value: "TEXT", brief: "name the run, to find it again in `mesh runs`" },
     jobs: { kind: "integer", short: "j", value: "N", brief: "run at most N tasks at once" },
     isolation: { kind: "choice", choices: ["context", "process"], brief: "`process` runs tasks without any isolation" },
@@ -26,7 +37,10 @@ const RUN: CommandSpec = {
     { command: "mesh run", meaning: "run everything in ./tasks.yml" },
     { command: "mesh run ci.yml --target test --target lint", meaning: "only these two, and what they need" },
     { command: "mesh run --init commit=main --fail-fast", meaning: "set a parameter; stop at the first failure" },
-    { command: "mesh run --json | tail -1 | jq .status.result", meaning: "for scripts: events as JSON lines, the run last" },
+    {
+      command: "mesh run --json | tail -1 | jq .status.result",
+      meaning: "for scripts: events as JSON lines, the run last",
+    },
   ],
   load: () => import("../commands/run.ts"),
 };
@@ -36,7 +50,7 @@ const LINT: CommandSpec = {
   summary: "Check run definitions without running anything",
   detail: [
     "Reports every fault with its file, line and column: unknown keys, tasks that do not exist, cycles, expressions that cannot be evaluated. Exits with 2 when there is an error, with 0 when there are only warnings or nothing at all.",
-    "Without FILES it checks what `mesh run` would take. \"-\" reads the definition from standard input.",
+    'Without FILES it checks what `mesh run` would take. "-" reads the definition from standard input.',
   ],
   positionals: [{ name: "FILES", brief: "definitions to check", optional: true, repeats: true, completes: "file" }],
   flags: { sarif: { kind: "switch", brief: "print SARIF 2.1.0, as code review tools read it" } },

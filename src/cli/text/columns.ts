@@ -28,7 +28,11 @@ export interface Column {
 }
 
 /** Lines of a table: titles, then rows, columns two spaces apart, no trailing blanks. */
-export function tableLines(columns: readonly Column[], rows: readonly (readonly string[])[], titlePaint: (text: string) => string): string[] {
+export function tableLines(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  titlePaint: (text: string) => string,
+): string[] {
   const cells = rows.map((row) => columns.map((column, index) => cut(row[index] ?? "", column.most ?? Infinity)));
   const widths = columns.map((column, index) => {
     let widest = widthOf(column.title);
@@ -36,7 +40,10 @@ export function tableLines(columns: readonly Column[], rows: readonly (readonly 
     return widest;
   });
   const line = (row: readonly string[]) =>
-    row.map((cell, index) => pad(cell, widths[index] ?? 0, columns[index]?.align === "right" ? "right" : "left")).join("  ").trimEnd();
+    row
+      .map((cell, index) => pad(cell, widths[index] ?? 0, columns[index]?.align === "right" ? "right" : "left"))
+      .join("  ")
+      .trimEnd();
   const titles = line(columns.map((column) => column.title));
   return [titlePaint(titles), ...cells.map(line)];
 }

@@ -32,7 +32,10 @@ export function errorJson(error: MeshError): { readonly error: ErrorJson } {
 /** A bug, with its stack: nothing that a reader of the manual could have caused. */
 export function bugLines(error: unknown, version: string): readonly string[] {
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return [`error: mesh ${version} has a bug: ${stack}`, "hint: Please report this text, with the command that showed it."];
+  return [
+    `error: mesh ${version} has a bug: ${stack}`,
+    "hint: Please report this text, with the command that showed it.",
+  ];
 }
 
 function shown(text: string): string {

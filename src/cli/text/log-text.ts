@@ -4,15 +4,14 @@
 /** Longest line that is held back while its end has not come. */
 const LONGEST_LINE = 32 * 1024;
 
+/* oxlint-disable no-control-regex -- control characters are what is looked for */
 // CSI sequences that set colours are kept: ESC [ numbers m
-// oxlint-disable-next-line no-control-regex
-const SEQUENCE = /\u001b(?:\[[0-9;:<=>?]*[ -/]*[@-~]|[\]PX^_][^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)?|[ -/]*[0-~])?/g;
-// oxlint-disable-next-line no-control-regex
+const SEQUENCE =
+  /\u001b(?:\[[0-9;:<=>?]*[ -/]*[@-~]|[\]PX^_][^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)?|[ -/]*[0-~])?/g;
 const COLOUR = /^\u001b\[[0-9;:]*m$/;
-// oxlint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u0008\u000a-\u001a\u001c-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
-// oxlint-disable-next-line no-control-regex
 const SUSPECT = /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/;
+/* oxlint-enable no-control-regex */
 
 /**
  * One line of output for showing. A line that was overwritten by carriage returns (progress bars) is shown as it

@@ -32,8 +32,14 @@ export function frameLines(progress: RunProgress, nowMs: number, size: FrameSize
   const hidden = progress.running.size - running.length;
   // one line must say how many there are beside those shown
   if (hidden > 0) running.pop();
-  const tailLines = running.length === 0 ? 0 : Math.min(TAIL_LINES, Math.floor((room - running.length - (hidden > 0 ? 1 : 0)) / running.length));
-  const keyWidth = Math.min(Math.max(8, ...running.map(({ key }) => key.length)), Math.max(8, Math.floor(size.width * 0.4)));
+  const tailLines =
+    running.length === 0
+      ? 0
+      : Math.min(TAIL_LINES, Math.floor((room - running.length - (hidden > 0 ? 1 : 0)) / running.length));
+  const keyWidth = Math.min(
+    Math.max(8, ...running.map(({ key }) => key.length)),
+    Math.max(8, Math.floor(size.width * 0.4)),
+  );
   const lines: string[] = [];
   for (const task of running) lines.push(...taskLines(task, { nowMs, keyWidth, tailLines }, style));
   if (hidden > 0) lines.push(style.dim(`  … and ${groupDigits(progress.running.size - running.length)} more`));
@@ -41,7 +47,11 @@ export function frameLines(progress: RunProgress, nowMs: number, size: FrameSize
   return lines.map((line) => cut(line, size.width));
 }
 
-function taskLines(task: SeenTask, { nowMs, keyWidth, tailLines }: { nowMs: number; keyWidth: number; tailLines: number }, style: Style): string[] {
+function taskLines(
+  task: SeenTask,
+  { nowMs, keyWidth, tailLines }: { nowMs: number; keyWidth: number; tailLines: number },
+  style: Style,
+): string[] {
   const elapsed = elapsedWords(nowMs - (task.startedMs ?? nowMs)).padStart(7);
   const head = `${style.cyan("●")} ${style.bold(columnKey(task.key, keyWidth))}  ${elapsed}`;
   if (tailLines === 0) {

@@ -43,7 +43,10 @@ export class History {
         if (this.#hits.length <= HITS_SHOWN) this.#hits.push(task.key);
         return [];
       case "succeeded":
-        return [...this.flushHits(), this.#line(style.green("✓"), task.key, style.dim(formatDuration(task.durationMs ?? 0)))];
+        return [
+          ...this.flushHits(),
+          this.#line(style.green("✓"), task.key, style.dim(formatDuration(task.durationMs ?? 0))),
+        ];
       case "failed": {
         const after = task.durationMs === null ? "" : style.dim(` after ${formatDuration(task.durationMs)}`);
         const words = task.durationMs === null && task.message !== null ? "could not start" : endingWords(task);

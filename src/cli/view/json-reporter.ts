@@ -28,7 +28,8 @@ export class JsonReporter implements RunReporter {
     if (line !== null) this.#print({ ...line, at: new Date(event.atMs).toISOString() });
     for (const task of settled) {
       const said = "key" in event && event.key === task.key;
-      if (task.state === "skipped" && !said) this.#print({ event: "task-skipped", task: task.key, at: new Date(event.atMs).toISOString() });
+      if (task.state === "skipped" && !said)
+        this.#print({ event: "task-skipped", task: task.key, at: new Date(event.atMs).toISOString() });
     }
     if (event.kind === "task-finished") this.#decoders.delete(event.key);
   }
@@ -70,14 +71,29 @@ function eventJson(event: RunEvent): Json | null {
   switch (event.kind) {
     case "run-started": {
       const { id, title, definition, init, targets, coordinator } = event.run;
-      return { event: "run-started", run: id, title, definition, init, targets, coordinator, tasks: event.tasks.map((task) => task.key) };
+      return {
+        event: "run-started",
+        run: id,
+        title,
+        definition,
+        init,
+        targets,
+        coordinator,
+        tasks: event.tasks.map((task) => task.key),
+      };
     }
     case "tasks-added":
       return { event: "tasks-added", by: event.by, tasks: event.tasks.map((task) => task.key) };
     case "task-resolved":
       return resolvedJson(event);
     case "task-refused":
-      return { event: "task-refused", task: event.key, code: event.refusal.code, message: event.refusal.message, line: event.refusal.line };
+      return {
+        event: "task-refused",
+        task: event.key,
+        code: event.refusal.code,
+        message: event.refusal.message,
+        line: event.refusal.line,
+      };
     case "task-deferred":
       return { event: "task-waiting", task: event.key, elsewhere: event.elsewhere };
     case "task-placed":
@@ -86,7 +102,17 @@ function eventJson(event: RunEvent): Json | null {
       return { event: "task-started", task: event.key, attempt: event.attempt };
     case "task-finished": {
       const { result, exitCode, signal, reason, durationMs, message } = event.outcome;
-      return { event: "task-finished", task: event.key, attempt: event.attempt, result, exitCode, signal, reason, durationMs, message };
+      return {
+        event: "task-finished",
+        task: event.key,
+        attempt: event.attempt,
+        result,
+        exitCode,
+        signal,
+        reason,
+        durationMs,
+        message,
+      };
     }
     case "task-lost":
       return { event: "task-lost", task: event.key, attempt: event.attempt, reason: event.reason };

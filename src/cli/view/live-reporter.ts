@@ -9,7 +9,15 @@ import { frameLines } from "./frame.ts";
 import { History } from "./history.ts";
 import { noticeLine } from "./plain-reporter.ts";
 import { RunProgress } from "./progress.ts";
-import { KILLING_WORDS, type Monotonic, type RerunWords, type RunReporter, STOPPING_WORDS } from "./reporter.ts";
+import {
+  BY_WATCHER,
+  KILLING_WORDS,
+  type Monotonic,
+  type RerunWords,
+  type RunReporter,
+  STOPPING_WORDS,
+  stoppingWords,
+} from "./reporter.ts";
 import { Screen, type Terminal } from "./screen.ts";
 import { summaryLines } from "./summary.ts";
 
@@ -46,6 +54,9 @@ export class LiveReporter implements RunReporter {
       // the first picture comes a tick later: a run that is answered from the cache is over by then
       this.#stopTicking ??= this.#options.ticker(REDRAW_MS, () => this.#draw());
     }
+    if (event.kind === "cancel-requested" && event.by !== BY_WATCHER) {
+      this.#staying.push(this.#options.style.yellow(stoppingWords(event.by)));
+    }
     for (const task of settled) this.#staying.push(...this.#history.settled(task));
   }
 
@@ -76,7 +87,12 @@ export class LiveReporter implements RunReporter {
     const { columns, rows } = this.#options.terminal.size();
     // the last column stays free: a full line would leave the cursor in the state before a wrap
     const width = Math.max(1, columns - 1);
-    const frame = frameLines(this.#progress, this.#options.now(), { width, height: Math.max(2, rows - 1) }, this.#options.style);
+    const frame = frameLines(
+      this.#progress,
+      this.#options.now(),
+      { width, height: Math.max(2, rows - 1) },
+      this.#options.style,
+    );
     const staying = this.#take();
     if (this.#progress.counts.running > 0) staying.push(...this.#history.flushHits());
     this.#screen.update(

@@ -67,7 +67,8 @@ export class LogPrinter {
   #lines(stream: Stream, lines: readonly string[]): void {
     const target = this.#target(stream);
     const time = this.#options.timestamps ? `${new Date(this.#lastMs).toISOString()} ` : "";
-    for (const line of lines) target.write(`${time}${target.isTerminal ? showLine(line, this.#options.colours[stream]) : line}\n`);
+    for (const line of lines)
+      target.write(`${time}${target.isTerminal ? showLine(line, this.#options.colours[stream]) : line}\n`);
   }
 
   #json(value: object): void {

@@ -9,7 +9,15 @@ import { LineSplitter, showLine } from "../text/log-text.ts";
 import type { Style } from "../text/style.ts";
 import { History, columnKey } from "./history.ts";
 import { RunProgress } from "./progress.ts";
-import { KILLING_WORDS, type Monotonic, type RerunWords, type RunReporter, STOPPING_WORDS } from "./reporter.ts";
+import {
+  BY_WATCHER,
+  KILLING_WORDS,
+  type Monotonic,
+  type RerunWords,
+  type RunReporter,
+  STOPPING_WORDS,
+  stoppingWords,
+} from "./reporter.ts";
 import { summaryLines } from "./summary.ts";
 
 /** Widest column of keys before output lines. */
@@ -41,6 +49,8 @@ export class PlainReporter implements RunReporter {
       this.#print(this.#history.started(event.key));
     } else if (event.kind === "task-finished") {
       this.#endOutput(event.key);
+    } else if (event.kind === "cancel-requested" && event.by !== BY_WATCHER) {
+      this.#print([this.#style.yellow(stoppingWords(event.by))]);
     }
     for (const task of settled) this.#print(this.#history.settled(task));
   }

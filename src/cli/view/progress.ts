@@ -39,7 +39,16 @@ export class RunProgress {
   readonly #tasks = new Map<string, SeenTask>();
   readonly #running = new Map<string, SeenTask>();
   readonly #dependents = new Map<string, string[]>();
-  readonly #counts: Record<SeenState, number> = { waiting: 0, ready: 0, running: 0, hit: 0, succeeded: 0, failed: 0, skipped: 0, stopped: 0 };
+  readonly #counts: Record<SeenState, number> = {
+    waiting: 0,
+    ready: 0,
+    running: 0,
+    hit: 0,
+    succeeded: 0,
+    failed: 0,
+    skipped: 0,
+    stopped: 0,
+  };
   #executedMs = 0;
   #mostAtOnce = 1;
   /** When the run began by the watcher's clock; null before it did. */
@@ -134,7 +143,8 @@ export class RunProgress {
       if (DONE.includes(task.state)) continue;
       const expectedMs = task.expectedMs ?? usualMs;
       if (expectedMs === null) return null;
-      const spentMs = task.startedMs === null || task.state !== "running" ? 0 : Math.min(nowMs - task.startedMs, expectedMs);
+      const spentMs =
+        task.startedMs === null || task.state !== "running" ? 0 : Math.min(nowMs - task.startedMs, expectedMs);
       longest = Math.max(longest, (task.rankMs ?? expectedMs) - spentMs);
       work += expectedMs - spentMs;
     }
@@ -178,7 +188,10 @@ export class RunProgress {
     for (let key = queue.pop(); key !== undefined; key = queue.pop()) {
       const task = this.#tasks.get(key);
       if (!task) continue;
-      const behind = (this.#dependents.get(key) ?? []).reduce((most, next) => Math.max(most, this.#tasks.get(next)?.rankMs ?? 0), 0);
+      const behind = (this.#dependents.get(key) ?? []).reduce(
+        (most, next) => Math.max(most, this.#tasks.get(next)?.rankMs ?? 0),
+        0,
+      );
       task.rankMs = behind + (task.expectedMs ?? 0);
       for (const need of task.needs) {
         const left = (open.get(need) ?? 0) - 1;

@@ -1,5 +1,6 @@
 // What shows a run while it goes and when it is over. Three of them: the live view, plain lines, JSON lines.
 
+import { printable } from "../../base/text.ts";
 import type { RunObserver } from "../../node/observer.ts";
 import type { RunJson } from "../../sched/summary.ts";
 
@@ -22,4 +23,12 @@ export interface RerunWords {
 export type Monotonic = () => number;
 
 export const STOPPING_WORDS = "Stopping: tasks have their grace period to end. Ctrl-C again kills them now.";
+/** Who asked for a run to be stopped when it was the one who watches: the reporter has said so by then. */
+export const BY_WATCHER = "the user";
+
+/** Another process asked for it. */
+export function stoppingWords(by: string): string {
+  return `Stopping, asked by ${printable(by)}: tasks have their grace period to end.`;
+}
+
 export const KILLING_WORDS = "Killed.";

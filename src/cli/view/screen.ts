@@ -56,7 +56,10 @@ export class Screen {
   #toTop(): string {
     if (this.#drawn.length === 0) return "";
     const { columns } = this.#terminal.size();
-    const rows = this.#drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(widthOf(line) / Math.max(1, columns))), 0);
+    const rows = this.#drawn.reduce(
+      (sum, line) => sum + Math.max(1, Math.ceil(widthOf(line) / Math.max(1, columns))),
+      0,
+    );
     return rows > 1 ? `\r\u001b[${rows - 1}A` : "\r";
   }
 }

@@ -31,7 +31,10 @@ export function summaryLines(input: SummaryInput): readonly string[] {
   if (failed.length > FAILURES_SHOWN) {
     const others = failed.slice(FAILURES_SHOWN).map((task) => printable(task.key));
     const named = others.slice(0, 20).join(", ");
-    lines.push("", `${input.style.red("✗")} ${countOf(others.length, "more task")} failed: ${named}${others.length > 20 ? ", …" : ""}`);
+    lines.push(
+      "",
+      `${input.style.red("✗")} ${countOf(others.length, "more task")} failed: ${named}${others.length > 20 ? ", …" : ""}`,
+    );
   }
   if (lines.length > 0) lines.push("");
   return [...lines, wholeLine(input.summary, input.style)];
@@ -77,7 +80,10 @@ function failureLines(task: TaskJson, { summary, progress, rerun, style }: Summa
   const after = task.durationMs === null ? "" : style.dim(` after ${formatDuration(task.durationMs)}`);
   const words = seen === null ? endingWords({ ...task, reason: null }) : endingWords(seen);
   const started = task.startedAt !== null;
-  const lines = ["", `${style.red("✗")} ${style.bold(printable(task.key))}  ${style.red(started ? words : "could not start")}${after}`];
+  const lines = [
+    "",
+    `${style.red("✗")} ${style.bold(printable(task.key))}  ${style.red(started ? words : "could not start")}${after}`,
+  ];
   for (const { text } of task.messages) {
     lines.push(...text.split("\n").map((line) => `  ${showLine(line, style.colour)}`));
   }

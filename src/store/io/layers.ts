@@ -375,6 +375,11 @@ export class Layers {
     return applyFilter(mergeTrees(trees), filter);
   }
 
+  /** The entries behind a view's `keyDigest`, as `view` has kept them. Throws `blob.missing` when they were pruned. */
+  keyTree(keyDigest: Digest): Tree {
+    return keyDigest === EMPTY_TREE ? [] : decodeTree(this.#blobs.read(keyDigest), WORKSPACE_IN_TREE);
+  }
+
   #row(digest: Digest): LayerRow | null {
     return this.#index.get<LayerRow>("SELECT * FROM layers WHERE digest = ?", digest);
   }

@@ -21,10 +21,15 @@ describe("mesh lint", () => {
   test("prints JSON and SARIF", async () => {
     using folder = temporaryFolder();
     writeFileSync(folder.join("bad.yml"), BAD);
-    const json = JSON.parse((await runCommand(fakeContext(), "lint", folder.join("bad.yml"), "--json")).out) as { errors: number; files: { diagnostics: { place: object }[] }[] };
+    const json = JSON.parse((await runCommand(fakeContext(), "lint", folder.join("bad.yml"), "--json")).out) as {
+      errors: number;
+      files: { diagnostics: { place: object }[] }[];
+    };
     expect(json.errors).toBeGreaterThan(0);
     expect(json.files[0]?.diagnostics[0]?.place).toEqual({ file: folder.join("bad.yml"), line: 3, column: 5 });
-    const sarif = JSON.parse((await runCommand(fakeContext(), "lint", folder.join("bad.yml"), "--sarif")).out) as { version: string };
+    const sarif = JSON.parse((await runCommand(fakeContext(), "lint", folder.join("bad.yml"), "--sarif")).out) as {
+      version: string;
+    };
     expect(sarif.version).toBe("2.1.0");
   });
 
@@ -34,7 +39,9 @@ describe("mesh lint", () => {
     expect((await runCommand(fakeContext({ cwd: folder.path }), "lint")).error?.code).toBe("definition.not-found");
     writeFileSync(folder.join(".mesh/ci.yml"), GOOD);
     writeFileSync(folder.join(".mesh/cd.yaml"), GOOD);
-    expect((await runCommand(fakeContext({ cwd: folder.path }), "run")).error?.hint).toBe("Name one: `mesh run .mesh/cd.yaml`, `mesh run .mesh/ci.yml`.");
+    expect((await runCommand(fakeContext({ cwd: folder.path }), "run")).error?.hint).toBe(
+      "Name one: `mesh run .mesh/cd.yaml`, `mesh run .mesh/ci.yml`.",
+    );
   });
 
   test("refuses a file that does not exist", async () => {

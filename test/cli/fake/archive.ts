@@ -1,7 +1,16 @@
 // An archive in memory: a few runs, and answers that a test sets.
 
 import type { RunId } from "../../../src/base/ids.ts";
-import type { Archive, CacheEntry, CacheStats, Damage, LogState, Pruned, RunEntry, WhyJson } from "../../../src/cli/archive.ts";
+import type {
+  Archive,
+  CacheEntry,
+  CacheStats,
+  Damage,
+  LogState,
+  Pruned,
+  RunEntry,
+  WhyJson,
+} from "../../../src/cli/archive.ts";
 import type { RunOptions } from "../../../src/node/run-options.ts";
 import type { Explanation } from "../../../src/sched/explain.ts";
 import type { NodeCapacity } from "../../../src/sched/fit.ts";
@@ -86,7 +95,15 @@ export class FakeArchive implements Archive {
   }
 
   cacheStats(): CacheStats {
-    return { home: "/m", results: 1_200, runs: 3, layers: { count: 2, sizeBytes: 2_048 }, blobs: { count: 0, sizeBytes: 0 }, indexBytes: 4_096, totalBytes: 6_144 };
+    return {
+      home: "/m",
+      results: 1_200,
+      runs: 3,
+      layers: { count: 2, sizeBytes: 2_048 },
+      blobs: { count: 0, sizeBytes: 0 },
+      indexBytes: 4_096,
+      totalBytes: 6_144,
+    };
   }
 
   prune(options: unknown): Promise<Pruned> {

@@ -45,7 +45,8 @@ export function fakeContext(options: FakeContextOptions = {}): FakeContext {
     cwd: options.cwd ?? tmpdir(),
     now: { unixMs: () => NOW_MS, monotonicMs: () => 0 },
     terminalSize: () => ({ columns: 80, rows: 24 }),
-    node: () => (options.node ? Promise.resolve(options.node) : Promise.reject(new Error("the fake context has no node"))),
+    node: () =>
+      options.node ? Promise.resolve(options.node) : Promise.reject(new Error("the fake context has no node")),
     archive: () => Promise.resolve(options.archive ?? new FakeArchive([])),
     onInterrupt: (handler) => (onInterrupt = handler),
     onReaderGone: () => {},

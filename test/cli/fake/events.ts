@@ -11,14 +11,27 @@ export function runStarted(tasks: readonly TaskNode[], atMs = 0): RunEvent {
   return {
     kind: "run-started",
     atMs,
-    run: { id: "01jb0000000000000r", title: "tasks.yml", definition: "tasks.yml", init: {}, targets: [], coordinator: "here" },
+    run: {
+      id: "01jb0000000000000r",
+      title: "tasks.yml",
+      definition: "tasks.yml",
+      init: {},
+      targets: [],
+      coordinator: "here",
+    },
     options: { failFast: false },
     tasks,
   };
 }
 
 export function hit(key: string, atMs = 0): RunEvent {
-  return { kind: "task-resolved", key, round: 1, atMs, outcome: { kind: "hit", cacheKey: "sha256:0", hitFrom: "01ja0000000000000r" } };
+  return {
+    kind: "task-resolved",
+    key,
+    round: 1,
+    atMs,
+    outcome: { kind: "hit", cacheKey: "sha256:0", hitFrom: "01ja0000000000000r" },
+  };
 }
 
 export function started(key: string, atMs = 0): RunEvent {
@@ -32,7 +45,16 @@ export function finished(key: string, outcome: Partial<TaskOutcome> = {}, atMs =
     attempt: 1,
     lease: key,
     atMs,
-    outcome: { result: "succeeded", exitCode: 0, signal: null, reason: null, durationMs: 1_000, used: null, message: null, ...outcome },
+    outcome: {
+      result: "succeeded",
+      exitCode: 0,
+      signal: null,
+      reason: null,
+      durationMs: 1_000,
+      used: null,
+      message: null,
+      ...outcome,
+    },
   };
 }
 

@@ -17,9 +17,14 @@ test("pad() fills to a width on either side", () => {
 
 test("tableLines() aligns columns and leaves no trailing blanks", () => {
   const columns = [{ title: "KEY" }, { title: "MS", align: "right" }, { title: "NOTE", most: 5 }] as const;
-  expect(tableLines(columns, [["a", "5", ""], ["long", "1200", "too long"]], (text) => text)).toEqual([
-    "KEY     MS  NOTE",
-    "a        5",
-    "long  1200  too …",
-  ]);
+  expect(
+    tableLines(
+      columns,
+      [
+        ["a", "5", ""],
+        ["long", "1200", "too long"],
+      ],
+      (text) => text,
+    ),
+  ).toEqual(["KEY     MS  NOTE", "a        5", "long  1200  too …"]);
 });

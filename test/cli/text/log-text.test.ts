@@ -10,7 +10,9 @@ describe("showLine()", () => {
   });
 
   test("takes out what moves the cursor or talks to the terminal", () => {
-    expect(showLine("a\u001b[2Jb\u001b[10;10Hc\u001b]0;title\u0007d\u001b]52;c;AAAA\u001b\\e\u001b7f\u009bg", true)).toBe("abcdefg");
+    expect(
+      showLine("a\u001b[2Jb\u001b[10;10Hc\u001b]0;title\u0007d\u001b]52;c;AAAA\u001b\\e\u001b7f\u009bg", true),
+    ).toBe("abcdefg");
     expect(showLine("\u001b[?1049hx\u001bPq\u001b\\y\u001b", true)).toBe("xy");
   });
 
@@ -29,7 +31,10 @@ describe("LineSplitter", () => {
   test("joins pieces, also inside a character", () => {
     const splitter = new LineSplitter();
     const all = bytes("añb\nc");
-    expect([...splitter.push(all.slice(0, 2)), ...splitter.push(all.slice(2)), ...splitter.end()]).toEqual(["añb", "c"]);
+    expect([...splitter.push(all.slice(0, 2)), ...splitter.push(all.slice(2)), ...splitter.end()]).toEqual([
+      "añb",
+      "c",
+    ]);
   });
 
   test("gives a line without end out in pieces", () => {

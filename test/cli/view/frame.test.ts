@@ -7,7 +7,10 @@ import { bytes, finished, hit, node, runStarted, started } from "../fake/events.
 describe("frameLines()", () => {
   test("draws what runs with its last lines, and the whole", () => {
     const progress = new RunProgress();
-    progress.apply(runStarted([node("lint"), node("build", [], 10_000), node("test", ["build"], 20_000), node("docs")]), 0);
+    progress.apply(
+      runStarted([node("lint"), node("build", [], 10_000), node("test", ["build"], 20_000), node("docs")]),
+      0,
+    );
     progress.apply(hit("lint"), 0);
     progress.apply(started("build"), 0);
     progress.output("build", "stdout", bytes("one\ntwo\nthree\nfour\nfive\nsix"));

@@ -13,7 +13,16 @@ describe("RunProgress", () => {
     const progress = begun(["a"], ["b", ["a"]], ["c", ["b"]]);
     progress.apply(hit("a"), 0);
     progress.apply(started("b"), 5);
-    expect(progress.counts).toEqual({ waiting: 1, ready: 0, running: 1, hit: 1, succeeded: 0, failed: 0, skipped: 0, stopped: 0 });
+    expect(progress.counts).toEqual({
+      waiting: 1,
+      ready: 0,
+      running: 1,
+      hit: 1,
+      succeeded: 0,
+      failed: 0,
+      skipped: 0,
+      stopped: 0,
+    });
     expect([...progress.running.keys()]).toEqual(["b"]);
     progress.apply(finished("b"), 9);
     expect(progress.done).toBe(2);

@@ -12,7 +12,9 @@ describe("wholeLine()", () => {
     expect(whole([taskJson("a", STATUS.hit), taskJson("b", STATUS.hit), taskJson("c", STATUS.succeeded)])).toBe(
       "✓ 3 tasks: 2 from cache, 1 executed in 1.2 s  run 01jb000000",
     );
-    expect(whole([taskJson("a", STATUS.hit)], { durationMs: 41 })).toBe("✓ 1 task: all from cache in 41 ms  run 01jb000000");
+    expect(whole([taskJson("a", STATUS.hit)], { durationMs: 41 })).toBe(
+      "✓ 1 task: all from cache in 41 ms  run 01jb000000",
+    );
   });
 
   test("puts failures first", () => {
@@ -61,6 +63,8 @@ describe("summaryLines()", () => {
 
   test("names the failures that are too many to be shown", () => {
     const summary = runJson(["a", "b", "c", "d", "e", "f", "g"].map((key) => taskJson(key, STATUS.failed)));
-    expect(summaryLines({ summary, progress: new RunProgress(), rerun, style: PLAIN_STYLE })).toContain("✗ 2 more tasks failed: f, g");
+    expect(summaryLines({ summary, progress: new RunProgress(), rerun, style: PLAIN_STYLE })).toContain(
+      "✗ 2 more tasks failed: f, g",
+    );
   });
 });

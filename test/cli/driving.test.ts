@@ -1,16 +1,24 @@
 import { describe, expect, test } from "bun:test";
-import type { CliNode } from "../../../src/cli/context.ts";
-import { exitCodeOf } from "../../../src/cli/driving.ts";
-import type { RunOutcome, RunRequest } from "../../../src/node/node.ts";
-import { FakeArchive } from "../fake/archive.ts";
-import { fakeContext, runCommand } from "../fake/context.ts";
-import { hit, node, runStarted } from "../fake/events.ts";
-import { RUN_ID, STATUS, runJson, taskJson } from "../fake/run-json.ts";
+import type { CliNode } from "../../src/cli/context.ts";
+import { exitCodeOf } from "../../src/cli/driving.ts";
+import type { RunOutcome, RunRequest } from "../../src/node/node.ts";
+import { FakeArchive } from "./fake/archive.ts";
+import { fakeContext, runCommand } from "./fake/context.ts";
+import { hit, node, runStarted } from "./fake/events.ts";
+import { RUN_ID, STATUS, runJson, taskJson } from "./fake/run-json.ts";
 
-const FILE = { path: "tasks.yml", absolutePath: "/p/tasks.yml", directory: "/p", text: "tasks:\n  - kee: a\n", digest: "sha256:0" } as never;
+const FILE = {
+  path: "tasks.yml",
+  absolutePath: "/p/tasks.yml",
+  directory: "/p",
+  text: "tasks:\n  - kee: a\n",
+  digest: "sha256:0",
+} as never;
 
 /** A node that notes the request and answers. */
-function fakeNode(answer: (request: RunRequest) => RunOutcome | Promise<RunOutcome>): CliNode & { readonly requests: RunRequest[] } {
+function fakeNode(
+  answer: (request: RunRequest) => RunOutcome | Promise<RunOutcome>,
+): CliNode & { readonly requests: RunRequest[] } {
   const requests: RunRequest[] = [];
   return {
     requests,
@@ -23,12 +31,20 @@ function fakeNode(answer: (request: RunRequest) => RunOutcome | Promise<RunOutco
   };
 }
 
-const finishedWith = (...args: Parameters<typeof runJson>): RunOutcome => ({ kind: "finished", file: FILE, diagnostics: [], summary: runJson(...args) });
+const finishedWith = (...args: Parameters<typeof runJson>): RunOutcome => ({
+  kind: "finished",
+  file: FILE,
+  diagnostics: [],
+  summary: runJson(...args),
+});
 
 describe("mesh run", () => {
   test("hands every flag to the node", async () => {
     const fake = fakeNode(() => finishedWith([]));
-    const argv = "run ci.yml -t a -t b --init x=1=2 --fail-fast --no-cache --base host --title T --jobs 3 --isolation process".split(" ");
+    const argv =
+      "run ci.yml -t a -t b --init x=1=2 --fail-fast --no-cache --base host --title T --jobs 3 --isolation process".split(
+        " ",
+      );
     await runCommand(fakeContext({ node: fake }), ...argv);
     const { observer: _observer, signal: _signal, killSignal: _kill, ...options } = fake.requests[0] as RunRequest;
     expect(options).toEqual({
@@ -50,16 +66,34 @@ describe("mesh run", () => {
       observer.event?.(hit("a"));
       return finishedWith([taskJson("a", STATUS.hit)]);
     });
-    expect(await runCommand(fakeContext({ node: fake }), "run", "tasks.yml")).toMatchObject({ code: 0, out: "✓ 1 task: all from cache in 1.2 s  run 01jb000000\n" });
+    expect(await runCommand(fakeContext({ node: fake }), "run", "tasks.yml")).toMatchObject({
+      code: 0,
+      out: "✓ 1 task: all from cache in 1.2 s  run 01jb000000\n",
+    });
   });
 
   test("says loudly that processes are not isolated", async () => {
-    const said = await runCommand(fakeContext({ node: fakeNode(() => finishedWith([])) }), "run", "tasks.yml", "--isolation", "process");
-    expect(said.out).toStartWith("warning: --isolation process: tasks run as you, on your files and network. Nothing is isolated.\n");
+    const said = await runCommand(
+      fakeContext({ node: fakeNode(() => finishedWith([])) }),
+      "run",
+      "tasks.yml",
+      "--isolation",
+      "process",
+    );
+    expect(said.out).toStartWith(
+      "warning: --isolation process: tasks run as you, on your files and network. Nothing is isolated.\n",
+    );
   });
 
   test("shows why a definition cannot be run, as text and as JSON, with exit code 2", async () => {
-    const diagnostic = { severity: "error", rule: "unknown-key", message: 'Unknown key "kee"', advice: 'Did you mean "key"?', at: { line: 2, column: 5 }, endColumn: 8 } as const;
+    const diagnostic = {
+      severity: "error",
+      rule: "unknown-key",
+      message: 'Unknown key "kee"',
+      advice: 'Did you mean "key"?',
+      at: { line: 2, column: 5 },
+      endColumn: 8,
+    } as const;
     const invalid = fakeNode(() => ({ kind: "invalid", file: FILE, diagnostics: [diagnostic] }));
     const text = await runCommand(fakeContext({ node: invalid }), "run", "tasks.yml");
     expect([text.code, text.out]).toEqual([2, ""]);
@@ -67,7 +101,13 @@ describe("mesh run", () => {
     expect(text.err).toContain("^^^");
     expect(text.err).toContain("error: Cannot run tasks.yml: 1 error");
     const json = await runCommand(fakeContext({ node: invalid }), "run", "tasks.yml", "--json");
-    expect(JSON.parse(json.err)).toMatchObject({ error: { code: "definition.invalid", place: { file: "tasks.yml", line: 2, column: 5 }, diagnostics: [{ rule: "unknown-key" }] } });
+    expect(JSON.parse(json.err)).toMatchObject({
+      error: {
+        code: "definition.invalid",
+        place: { file: "tasks.yml", line: 2, column: 5 },
+        diagnostics: [{ rule: "unknown-key" }],
+      },
+    });
   });
 
   test("cancels at the first Ctrl-C, kills at the second, leaves at the third", async () => {
@@ -88,7 +128,9 @@ describe("mesh run", () => {
     });
     const said = await runCommand(context, "run", "tasks.yml");
     expect(said.code).toBe(130);
-    expect(said.out).toStartWith("Stopping: tasks have their grace period to end. Ctrl-C again kills them now.\nKilled.\n");
+    expect(said.out).toStartWith(
+      "Stopping: tasks have their grace period to end. Ctrl-C again kills them now.\nKilled.\n",
+    );
     expect(context.exits).toEqual([130]);
   });
 
@@ -96,7 +138,13 @@ describe("mesh run", () => {
     const refuse = (code: "capacity.none-fits" | "definition.invalid") =>
       fakeNode(({ observer }) => {
         observer.event?.(runStarted([node("big")]));
-        observer.event?.({ kind: "task-refused", key: "big", round: 1, atMs: 0, refusal: { code, message: "No machine fits", line: null } });
+        observer.event?.({
+          kind: "task-refused",
+          key: "big",
+          round: 1,
+          atMs: 0,
+          refusal: { code, message: "No machine fits", line: null },
+        });
         return finishedWith([taskJson("big", STATUS.refused)]);
       });
     expect((await runCommand(fakeContext({ node: refuse("capacity.none-fits") }), "run", "tasks.yml")).code).toBe(3);
@@ -117,7 +165,17 @@ test("exitCodeOf() is 1 as soon as some task failed by itself", () => {
 describe("mesh retry", () => {
   test("runs again with the options of the earlier run", async () => {
     const archive = new FakeArchive([runJson([taskJson("a", STATUS.failed)])]);
-    archive.options = { path: "/p/ci.yml", targets: ["a"], init: { x: "1" }, failFast: true, cache: true, base: null, title: null, backend: "context", jobs: null };
+    archive.options = {
+      path: "/p/ci.yml",
+      targets: ["a"],
+      init: { x: "1" },
+      failFast: true,
+      cache: true,
+      base: null,
+      title: null,
+      backend: "context",
+      jobs: null,
+    };
     const fake = fakeNode(() => finishedWith([taskJson("a", STATUS.succeeded)]));
     const said = await runCommand(fakeContext({ archive, node: fake }), "retry");
     expect(fake.requests[0]).toMatchObject(archive.options);
@@ -126,7 +184,9 @@ describe("mesh retry", () => {
 
   test("says what to do when the options were not kept", async () => {
     const archive = new FakeArchive([runJson([])]);
-    expect((await runCommand(fakeContext({ archive }), "retry")).error?.hint).toBe("`mesh run tasks.yml` runs its definition.");
+    expect((await runCommand(fakeContext({ archive }), "retry")).error?.hint).toBe(
+      "`mesh run tasks.yml` runs its definition.",
+    );
   });
 });
 
@@ -139,6 +199,9 @@ describe("mesh cancel", () => {
 
   test("refuses a run that is over", async () => {
     const said = await runCommand(fakeContext({ archive: new FakeArchive([runJson([])]) }), "cancel", "01jb");
-    expect([said.code, said.error?.message]).toEqual([2, "Cannot cancel run 01jb000000: no process drives it any more"]);
+    expect([said.code, said.error?.message]).toEqual([
+      2,
+      "Cannot cancel run 01jb000000: no process drives it any more",
+    ]);
   });
 });

@@ -5,16 +5,25 @@ import { writeFileSync } from "node:fs";
 import { meshBinary } from "../support/binary.ts";
 import { testIf } from "../support/require.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temporary.ts";
-import { FakeTerminal } from "./fake/terminal.ts";
+import { FakeTerminal } from "../cli/fake/terminal.ts";
 
 const NEEDS = ["binary", "user-namespaces"] as const;
 
 function environment(folder: TemporaryFolder): Record<string, string> {
-  return { PATH: process.env["PATH"] ?? "/usr/bin:/bin", HOME: folder.path, MESH_HOME: folder.join("home"), TERM: "xterm-256color" };
+  return {
+    PATH: process.env["PATH"] ?? "/usr/bin:/bin",
+    HOME: folder.path,
+    MESH_HOME: folder.join("home"),
+    TERM: "xterm-256color",
+  };
 }
 
 /** Runs mesh on a terminal; `react` is told everything shown so far and may answer with keys. */
-async function onTerminal(folder: TemporaryFolder, argv: readonly string[], react: (shown: string) => string | null = () => null) {
+async function onTerminal(
+  folder: TemporaryFolder,
+  argv: readonly string[],
+  react: (shown: string) => string | null = () => null,
+) {
   const screen = new FakeTerminal(80, 24);
   const decoder = new TextDecoder();
   let shown = "";
@@ -41,7 +50,10 @@ async function onTerminal(folder: TemporaryFolder, argv: readonly string[], reac
 describe("mesh run on a terminal", () => {
   testIf(NEEDS, "draws what runs and leaves lines and a summary behind", async () => {
     using folder = temporaryFolder();
-    writeFileSync(folder.join("tasks.yml"), 'tasks:\n  - { key: a, run: "echo one; sleep 0.5" }\n  - { key: b, use: a, run: "echo broken; exit 3" }\n  - { key: c, use: b, run: "true" }\n');
+    writeFileSync(
+      folder.join("tasks.yml"),
+      'tasks:\n  - { key: a, run: "echo one; sleep 0.5" }\n  - { key: b, use: a, run: "echo broken; exit 3" }\n  - { key: c, use: b, run: "true" }\n',
+    );
     const { code, lines, shown, cursorHidden } = await onTerminal(folder, ["run"]);
     expect(code).toBe(1);
     expect(shown).toContain("│ one");
@@ -81,7 +93,10 @@ describe("mesh run on a terminal", () => {
 
   testIf(NEEDS, "kills at the second Ctrl-C what does not heed the first", async () => {
     using folder = temporaryFolder();
-    writeFileSync(folder.join("tasks.yml"), 'tasks:\n  - key: a\n    terminate-grace-period-seconds: 60\n    run: "trap : TERM INT; echo up; while true; do sleep 0.1; done"\n');
+    writeFileSync(
+      folder.join("tasks.yml"),
+      'tasks:\n  - key: a\n    terminate-grace-period-seconds: 60\n    run: "trap : TERM INT; echo up; while true; do sleep 0.1; done"\n',
+    );
     let presses = 0;
     const { code } = await onTerminal(folder, ["run"], (text) => {
       if ((presses === 0 && text.includes("│ up")) || (presses === 1 && text.includes("Stopping:"))) {
@@ -97,8 +112,16 @@ describe("mesh run on a terminal", () => {
 describe("mesh in a pipe", () => {
   testIf(NEEDS, "ends in silence when its reader goes away, and stops the run", async () => {
     using folder = temporaryFolder();
-    writeFileSync(folder.join("tasks.yml"), 'tasks:\n  - { key: a, run: "while true; do echo line; sleep 0.05; done" }\n');
-    const child = Bun.spawn(["bash", "-c", '"$0" run --plain | head -2', meshBinary], { cwd: folder.path, env: environment(folder), stdout: "pipe", stderr: "pipe" });
+    writeFileSync(
+      folder.join("tasks.yml"),
+      'tasks:\n  - { key: a, run: "while true; do echo line; sleep 0.05; done" }\n',
+    );
+    const child = Bun.spawn(["bash", "-c", '"$0" run --plain | head -2', meshBinary], {
+      cwd: folder.path,
+      env: environment(folder),
+      stdout: "pipe",
+      stderr: "pipe",
+    });
     const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
     expect(out).toBe("Running tasks.yml\n● a  started\n");
     expect(err).toBe("");
@@ -106,7 +129,12 @@ describe("mesh in a pipe", () => {
 
   testIf("binary", "never waits for standard input", async () => {
     using folder = temporaryFolder();
-    const child = Bun.spawn([meshBinary, "runs"], { env: environment(folder), stdin: "pipe", stdout: "pipe", stderr: "ignore" });
+    const child = Bun.spawn([meshBinary, "runs"], {
+      env: environment(folder),
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: "ignore",
+    });
     const [out, code] = await Promise.all([child.stdout.text(), child.exited]);
     void child.stdin.end();
     expect([code, out]).toEqual([0, "No runs yet. Start one with `mesh run tasks.yml`.\n"]);
@@ -114,7 +142,13 @@ describe("mesh in a pipe", () => {
 
   testIf("binary", "prints errors on standard error, as JSON when asked, with the documented exit code", async () => {
     using folder = temporaryFolder();
-    const run = (...argv: string[]) => Bun.spawnSync([meshBinary, ...argv], { cwd: folder.path, env: environment(folder), stdout: "pipe", stderr: "pipe" });
+    const run = (...argv: string[]) =>
+      Bun.spawnSync([meshBinary, ...argv], {
+        cwd: folder.path,
+        env: environment(folder),
+        stdout: "pipe",
+        stderr: "pipe",
+      });
     const text = run("run", "nope.yml");
     expect([text.exitCode, text.stdout.toString()]).toEqual([2, ""]);
     expect(text.stderr.toString()).toStartWith("error: Cannot read nope.yml: there is no such file\n");
