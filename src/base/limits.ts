@@ -32,7 +32,7 @@ export const LIMITS = {
   /** Deepest nesting of directories in a layer or an artifact. */
   treeDepth: 512,
   /** Processes and threads in one task's context. */
-  taskPids: 4_096,
+  taskPids: 2_048,
   /** How long a task may run when its definition does not say. */
   taskTimeoutMs: 60 * 60_000,
   /** Longest timeout that a definition may ask for. */

@@ -78,6 +78,9 @@ export interface CacheStats {
   readonly blobs: Amount;
   readonly indexBytes: number;
   readonly totalBytes: number;
+  /** What runs keep layers and blobs below; null for no limit. */
+  readonly limitBytes: number | null;
+  readonly isLimitSet: boolean;
 }
 
 export interface Pruned {
@@ -117,6 +120,8 @@ export interface Archive {
   why(entry: RunEntry, task: string): WhyJson;
   cacheEntries(limit: number): readonly CacheEntry[];
   cacheStats(): CacheStats;
+  /** null for no limit. */
+  setCacheLimit(bytes: number | null): void;
   /** What nothing needs goes, then results that were not used for so long, then as many as the size asks for. */
   prune(options: {
     readonly toBytes: number | null;

@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { type Digest, digestFromHex, parseDigest } from "../base/digest.ts";
 import { MeshError, fail } from "../base/errors.ts";
 import { parseRunId } from "../base/ids.ts";
+import { readCacheLimit, writeCacheLimit } from "../node/cache-limit.ts";
 import { type MachineCapacity, readCapacity } from "../node/capacity.ts";
 import type { RunMessage } from "../node/run-journal.ts";
 import type { RunOptions } from "../node/run-options.ts";
@@ -191,7 +192,10 @@ export class StoreArchive implements Archive, Disposable {
 
   cacheStats(): CacheStats {
     const { results, layers, blobs, runs, indexBytes } = this.#store.stats();
+    const limit = readCacheLimit(this.#store.paths.home);
     return {
+      limitBytes: limit.bytes,
+      isLimitSet: limit.isSet,
       home: this.#store.paths.home,
       results,
       runs,
@@ -200,6 +204,10 @@ export class StoreArchive implements Archive, Disposable {
       indexBytes,
       totalBytes: layers.bytes + blobs.bytes + indexBytes,
     };
+  }
+
+  setCacheLimit(bytes: number | null): void {
+    writeCacheLimit(this.#store.paths.home, bytes);
   }
 
   async prune(options: {

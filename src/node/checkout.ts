@@ -13,7 +13,9 @@ export async function checkoutWork(inputs: PackageInputs): Promise<CheckoutWork>
   const root = checkoutRoot(context.definitionDirectory);
   const tree = await listWorkingTree(root, parameters["include-ignored"] === "true", context.signal);
   const prefix = workspacePath(parameters["path"] ?? "", task.key);
-  const files = tree.files.map((path) => ({
+  // mesh's own state may lie in the tree: it is no part of it
+  const home = `${context.store.paths.home}/`;
+  const files = tree.files.filter((path) => !`${root}/${path}`.startsWith(home)).map((path) => ({
     source: `${root}/${path}`,
     path: prefix === "" ? path : `${prefix}/${path}`,
   }));

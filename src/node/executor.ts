@@ -46,6 +46,9 @@ export type Room =
   | { readonly kind: "answered" }
   | { readonly kind: "full" };
 
+/** Expired before it is stored. */
+const NEVER_SERVED = 0;
+
 interface Running {
   readonly ref: AttemptRef;
   readonly leaseId: string;
@@ -181,6 +184,8 @@ export class Executor {
     const { holds, onResult } = this.#options;
     if (!holds(running.ref)) return;
     if (end.succeeded) this.#results.keep(result, work.parts, work.ttlMs === null ? null : Date.now() + work.ttlMs);
+    // a failure is never served, but `mesh why` compares with it
+    else if (this.#options.machine.store.results.get(work.key, Date.now()) === null) this.#results.keep(result, work.parts, NEVER_SERVED);
     onResult(running.ref.key, work, result, end.succeeded);
   }
 

@@ -16,6 +16,7 @@ import type { Definition } from "../spec/definition.ts";
 import type { Diagnostic } from "../spec/diagnostic.ts";
 import { Store } from "../store/io/store.ts";
 import { type HostBase, readHostBase } from "./base-key.ts";
+import { keepToLimit } from "./cache-limit.ts";
 import { type MachineCapacity, readCapacity } from "./capacity.ts";
 import { Coordinator } from "./coordinator.ts";
 import { type DefinitionFile, loadDefinition } from "./definition-file.ts";
@@ -127,7 +128,9 @@ export class MeshNode implements AsyncDisposable {
         options: { failFast: request.failFast },
         tasks: nodes,
       });
-      return { kind: "finished", file, diagnostics, summary: journal.finish(coordinator.machine).run };
+      const { run } = journal.finish(coordinator.machine);
+      if (run.tasks.some(({ status }) => status.finished === "executed")) await keepToLimit(this.store);
+      return { kind: "finished", file, diagnostics, summary: run };
     } catch (error) {
       journal.abandon();
       throw error;

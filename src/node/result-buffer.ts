@@ -29,9 +29,10 @@ export class ResultBuffer {
     this.#store = store;
   }
 
-  /** The result of a key that waits to be written; null when there is none. */
+  /** The result of a key that waits to be written and may be served; null when there is none. */
   get(key: Digest): TaskResult | null {
-    return this.#results.get(key)?.result ?? null;
+    const waiting = this.#results.get(key);
+    return waiting === undefined || waiting.expiresAtMs === 0 ? null : waiting.result;
   }
 
   /** Claims that are given back with the next write. */

@@ -64,7 +64,7 @@ describe("completionScript()", () => {
 
   test("bash offers commands, subcommands, flags, values, runs, tasks and files", () => {
     expect(offered("ca")).toEqual(["cancel", "cache"]);
-    expect(offered("cache", "")).toEqual(["stats", "ls", "prune", "verify"]);
+    expect(offered("cache", "")).toEqual(["stats", "ls", "prune", "limit", "verify"]);
     expect(offered("cache", "prune", "--o")).toEqual(["--older-than"]);
     expect(offered("run", "--isolation", "")).toEqual(["context", "process"]);
     expect(offered("run", "--target", "")).toEqual(["build", "test"]);

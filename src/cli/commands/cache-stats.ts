@@ -19,6 +19,7 @@ export const execute: Execute = async (context, args) => {
     ["blobs", groupDigits(stats.blobs.count), formatBytes(stats.blobs.sizeBytes)],
     ["index", "", formatBytes(stats.indexBytes)],
     ["in all", "", formatBytes(stats.totalBytes)],
+    ["limit", "", stats.limitBytes === null ? "none" : formatBytes(stats.limitBytes)],
   ];
   printLines(context, [
     ...tableLines(columns, rows, context.style.dim),

@@ -43,6 +43,18 @@ const CACHE_PRUNE: CommandSpec = {
   load: () => import("../commands/cache-prune.ts"),
 };
 
+const CACHE_LIMIT: CommandSpec = {
+  name: "cache limit",
+  summary: "Show or set how large the cache may grow",
+  detail: [
+    "Runs remove what was not used for longest when there is more. Without a SIZE the limit is shown; as long as nobody has set one, it is a tenth of the disk.",
+  ],
+  positionals: [{ name: "SIZE", brief: "500mb, 20gb, or none", optional: true }],
+  flags: {},
+  examples: [{ command: "mesh cache limit 20gb", meaning: "keep it below 20 GiB" }],
+  load: () => import("../commands/cache-limit.ts"),
+};
+
 const CACHE_VERIFY: CommandSpec = {
   name: "cache verify",
   summary: "Read everything in the cache and compare it with its hashes",
@@ -95,5 +107,5 @@ const VERSION: CommandSpec = {
   load: () => import("../commands/version.ts"),
 };
 
-export const CACHE: readonly CommandSpec[] = [CACHE_STATS, CACHE_LS, CACHE_PRUNE, CACHE_VERIFY];
+export const CACHE: readonly CommandSpec[] = [CACHE_STATS, CACHE_LS, CACHE_PRUNE, CACHE_LIMIT, CACHE_VERIFY];
 export const CARING: readonly CommandSpec[] = [DOCTOR, COMPLETIONS, VERSION];

@@ -103,7 +103,15 @@ export class FakeArchive implements Archive {
       blobs: { count: 0, sizeBytes: 0 },
       indexBytes: 4_096,
       totalBytes: 6_144,
+      limitBytes: this.limitBytes,
+      isLimitSet: this.limitBytes !== 10_240,
     };
+  }
+
+  limitBytes: number | null = 10_240;
+
+  setCacheLimit(bytes: number | null): void {
+    this.limitBytes = bytes;
   }
 
   prune(options: unknown): Promise<Pruned> {
