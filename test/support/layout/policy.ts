@@ -17,8 +17,7 @@ export const POLICY: Policy = {
   floors: [["base"], ["store", "spec"], ["oci", "sched"], ["mesh"], ["exec"], ["node"], ["web", "cli"]],
   shells: ["node", "web", "cli"],
   doors: {
-    "@stricli/core": ["src/cli/"],
-    "bun:ffi": ["src/base/io/libc.ts"],
+    "bun:ffi": ["src/base/io/libc.ts", "src/store/io/raw-files.ts"],
     "bun:sqlite": ["src/store/io/"],
     cborg: ["src/base/canonical.ts"],
     ignore: ["src/node/working-tree.ts"],
