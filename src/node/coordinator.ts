@@ -3,7 +3,6 @@
 
 import { MeshError } from "../base/errors.ts";
 import type { RunId } from "../base/ids.ts";
-import { describeReason, fits } from "../sched/fit.ts";
 import { place } from "../sched/place.ts";
 import type { Effect, RunEvent, RunStatus } from "../sched/run-event.ts";
 import { RunMachine } from "../sched/run-machine.ts";
@@ -15,6 +14,7 @@ import { type ExecutionMachine, Executor } from "./executor.ts";
 import { Elsewhere } from "./elsewhere.ts";
 import { Foundations } from "./foundations.ts";
 import { InputViews } from "./inputs.ts";
+import { neverFits } from "./never-fits.ts";
 import type { RunObserver } from "./observer.ts";
 import { resolveTask } from "./resolve.ts";
 import type { Finished, ResolveContext } from "./resolve-context.ts";
@@ -259,7 +259,7 @@ export class Coordinator {
   }
 
   #missed(key: string, round: number, work: TaskWork): void {
-    const refusal = this.#refusalOf(work);
+    const refusal = neverFits(work.ask, this.#options.machine.ledger.capacity());
     if (refusal !== null) return this.#refused(key, round, refusal);
     this.#work.set(key, work);
     this.#apply({
@@ -282,21 +282,6 @@ export class Coordinator {
       atMs: Date.now(),
       refusal: { code: error.code, message, line: error.place?.line ?? null },
     });
-  }
-
-  #refusalOf(work: TaskWork): MeshError | null {
-    const capacity = this.#options.machine.ledger.capacity();
-    const idle = {
-      ...capacity,
-      free: capacity.total,
-      gpus: capacity.gpus.map((gpu) => ({ ...gpu, freeMemoryBytes: gpu.memoryBytes })),
-    };
-    const fit = fits(work.ask, idle);
-    if (fit.fits) return null;
-    return new MeshError(
-      "capacity.none-fits",
-      `No machine fits: ${capacity.name} ${fit.reasons.map(describeReason).join("; ")}`,
-    );
   }
 
   // Placing
