@@ -274,6 +274,7 @@ export class Coordinator {
   #refused(key: string, round: number, error: unknown): void {
     if (this.#stop.signal.aborted) return;
     if (!(error instanceof MeshError)) return this.#break(error);
+    if ((error.code === "blob.missing" || error.code === "blob.corrupt") && this.#remakeUnder(key)) return;
     const message = faultText(error);
     this.#apply({
       kind: "task-refused",
@@ -332,10 +333,20 @@ export class Coordinator {
   /** Protects what a task builds on; what of it was pruned or lost meanwhile is made again first. */
   #hasLost(work: TaskWork): boolean {
     this.#options.journal.open();
-    const losers = this.#foundations.lostBy(work);
-    for (const key of losers)
+    return this.#lose(this.#foundations.lostBy(work));
+  }
+
+  /** Has the layers made again that a task was to be resolved over and that are gone; false when none is. */
+  #remakeUnder(key: string): boolean {
+    const task = this.#tasks.get(key);
+    if (task === undefined || task.kind === "embedded-run") return false;
+    return this.#lose(this.#foundations.lostUnder(task.use.map((used) => this.#context.finished(used).stack)));
+  }
+
+  #lose(keys: ReadonlySet<string>): boolean {
+    for (const key of keys)
       this.#apply({ kind: "output-lost", key, reason: "What it left is gone from the store", atMs: Date.now() });
-    return losers.size > 0;
+    return keys.size > 0;
   }
 
   /** Another process has the room: nobody tells this one when it is free. */

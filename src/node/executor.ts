@@ -9,6 +9,7 @@ import type { CapacityLedger } from "../sched/ledger.ts";
 import type { AttemptRef, FailureReason, RunEvent, TaskOutcome } from "../sched/run-event.ts";
 import { storeFailure } from "../store/io/failures.ts";
 import type { Store } from "../store/io/store.ts";
+import { EMPTY_TREE } from "../store/layer.ts";
 import type { TaskResult } from "../store/result.ts";
 import { type Attempted, attempt } from "./attempt.ts";
 import { ResultBuffer } from "./result-buffer.ts";
@@ -74,7 +75,10 @@ export class Executor {
 
   /** A result that this run has made and not written yet. */
   fresh(key: Digest): TaskResult | null {
-    return this.#results.get(key);
+    const result = this.#results.get(key);
+    const isThere =
+      result?.layer === null || this.#options.machine.store.layers.has(result?.layer.digest ?? EMPTY_TREE);
+    return isThere ? result : null;
   }
 
   /** Attempts that hold room. */

@@ -3,10 +3,11 @@
 
 import type { Digest } from "../base/digest.ts";
 import type { Store } from "../store/io/store.ts";
-import { EMPTY_TREE } from "../store/layer.ts";
+import { EMPTY_TREE, type LayerRef } from "../store/layer.ts";
 import type { Artifact } from "../store/result.ts";
 import type { RunJournal } from "./run-journal.ts";
 import type { FinishedOutputs } from "./scope.ts";
+import type { Stack } from "./stack.ts";
 import type { TaskWork } from "./work.ts";
 
 export class Foundations {
@@ -34,6 +35,14 @@ export class Foundations {
     for (const [task, outputs] of this.#outputs)
       if (outputs.artifacts.some(({ digest }) => lost.has(digest))) losers.add(task);
     return losers;
+  }
+
+  /** Keys of the tasks whose layer in one of the stacks is gone; none when all are there. */
+  lostUnder(stacks: readonly Stack[]): ReadonlySet<string> {
+    const isGone = (layer: LayerRef) => !this.#store.layers.has(layer.digest);
+    return new Set(
+      stacks.flatMap(({ entries }) => entries.filter(({ layer }) => isGone(layer)).map(({ task }) => task)),
+    );
   }
 
   /** Whether an artifact is what its digest says. Read once a run; one that is not is dropped. */
