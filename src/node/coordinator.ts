@@ -98,7 +98,7 @@ export class Coordinator {
       run: { ...options.scope, outputsOf: (task) => this.#outputs.get(task) ?? null },
       baseKey: options.baseKey,
       definitionDirectory,
-      runDirectory: (patterns) => runDirectoryLayer(definitionDirectory, patterns, machine.store),
+      runDirectory: (filter) => runDirectoryLayer(definitionDirectory, filter, machine.store),
       identityOf: options.identityOf,
       views: new InputViews(machine.store),
       cache: options.cache,
@@ -327,9 +327,10 @@ export class Coordinator {
     const lost = new Set(journal.pin(work.stack.layers.map(({ digest }) => digest)));
     const losers = new Set(work.stack.entries.filter(({ layer }) => lost.has(layer.digest)).map(({ task }) => task));
     if (work.kind === "command") {
-      for (const { digest } of work.artifacts.filter((artifact) => !this.#isSound(artifact))) {
+      for (const { artifact } of work.artifacts) {
+        if (this.#isSound(artifact)) continue;
         for (const [task, { artifacts }] of this.#outputs)
-          if (artifacts.some((artifact) => artifact.digest === digest)) losers.add(task);
+          if (artifacts.some(({ digest }) => digest === artifact.digest)) losers.add(task);
       }
     }
     for (const key of losers)
@@ -390,6 +391,7 @@ export class Coordinator {
       stack: pushLayer(work.stack, key, result.layer),
       variables: exportVariables(work.inherited, written, work.envConfig),
     });
-    this.#outputs.set(key, { values: result.values, artifacts: result.artifacts, id: `${result.run}.${result.task}` });
+    const { values, artifacts, run, task } = result;
+    this.#outputs.set(key, { values, artifacts, id: `${run}.${task}`, key, url: `mesh:run/${run}/${task}` });
   }
 }

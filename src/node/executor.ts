@@ -185,7 +185,8 @@ export class Executor {
     if (!holds(running.ref)) return;
     if (end.succeeded) this.#results.keep(result, work.parts, work.ttlMs === null ? null : Date.now() + work.ttlMs);
     // a failure is never served, but `mesh why` compares with it
-    else if (this.#options.machine.store.results.get(work.key, Date.now()) === null) this.#results.keep(result, work.parts, NEVER_SERVED);
+    else if (this.#options.machine.store.results.get(work.key, Date.now()) === null)
+      this.#results.keep(result, work.parts, NEVER_SERVED);
     onResult(running.ref.key, work, result, end.succeeded);
   }
 
@@ -226,7 +227,7 @@ function failureOf(error: MeshError): FailureReason {
   return error.code === "task.failed" ? "output-invalid" : "context-failed";
 }
 
-/** Variables that name the attempt itself, under both families of names. None is part of a cache key. */
+/** Variables that name the attempt itself, under all families of names. None is part of a cache key. */
 function identityOf(runId: RunId, title: string, ref: AttemptRef, work: TaskWork): Readonly<Record<string, string>> {
   const values = {
     RUN_ID: runId,
@@ -242,6 +243,7 @@ function identityOf(runId: RunId, title: string, ref: AttemptRef, work: TaskWork
   for (const [name, value] of Object.entries(values)) {
     variables[`MESH_${name}`] = value;
     variables[`RWX_${name}`] = value;
+    variables[`MINT_${name}`] = value;
   }
   return variables;
 }

@@ -5,8 +5,9 @@ import type { Ask } from "../sched/ask.ts";
 import type { KeyParts } from "../sched/cache-key.ts";
 import type { LayerRef } from "../store/layer.ts";
 import type { MaskParent } from "../store/merged.ts";
-import type { Artifact } from "../store/result.ts";
 import type { CommandTask, EnvConfig, PackageTask } from "../spec/definition.ts";
+import type { ArtifactInput } from "./artifact-input.ts";
+import type { OutputFilter } from "./inputs.ts";
 import type { Stack } from "./stack.ts";
 import type { Variables } from "./task-environment.ts";
 
@@ -35,8 +36,9 @@ export interface CommandWork extends WorkCommon {
   readonly hidden: readonly string[];
   readonly maskParents: readonly MaskParent[];
   /** What of its changes becomes its layer; null for all. Paths are tree paths. */
-  readonly keepFiles: ((path: string) => boolean) | null;
-  readonly artifacts: readonly Artifact[];
+  readonly keepFiles: OutputFilter | null;
+  /** Artifacts of other tasks that it can read. */
+  readonly artifacts: readonly ArtifactInput[];
   /** Copy of the definition's folder, when the task reads `run.dir`. */
   readonly runDirectory: LayerRef | null;
   readonly timeoutMs: number;
