@@ -14,8 +14,10 @@ import type { ImageSettings, LogRef, TaskResult } from "../store/result.ts";
 import { type LeftBehind, collectArtifacts, collectTestResults } from "./artifacts.ts";
 import { cloneVariables, executeClone } from "./clone.ts";
 import { type AttemptEnd, executeCommand } from "./execute.ts";
+import { writtenHooks } from "./hooks.ts";
 import { Written } from "./outputs.ts";
 import { findProblems } from "./problems.ts";
+import { hasScriptFiles } from "./shell.ts";
 import type { CommandWork, TaskWork } from "./work.ts";
 
 export interface AttemptContext {
@@ -142,10 +144,16 @@ async function collect(work: CommandWork, end: AttemptEnd, log: LogRef, context:
       testResults: await collectTestResults(behind),
       problems: findProblems(work, roots, () => textOfLog(store, log)),
       image: imageOf(written),
+      ...hooksOf(written),
     };
     if (!end.succeeded) return { end, left, messages: errors, clean: false };
     const layer = await commitLayer(work, context);
-    return { end, left: { ...left, layer }, messages: errors, clean: written.isNothing && layer === EMPTY_LAYER };
+    return {
+      end,
+      left: { ...left, layer },
+      messages: errors,
+      clean: written.isNothing && layer === EMPTY_LAYER && !hasScriptFiles(scratch),
+    };
   } catch (error) {
     if (!(error instanceof MeshError) || error.code !== "task.failed") throw error;
     const messages = [error.hint === "" ? error.message : `${error.message}. ${error.hint}`];
@@ -190,6 +198,11 @@ function variablesOf(written: Written): TaskResult["env"] {
   for (const [name, value] of Object.entries(written.entries("cache-key-excluded-env")))
     variables.push({ name, value, cacheKey: "excluded" });
   return variables;
+}
+
+function hooksOf(written: Written): Pick<TaskResult, "hooks"> {
+  const hooks = writtenHooks(written);
+  return hooks.length === 0 ? {} : { hooks };
 }
 
 function imageOf(written: Written): ImageSettings | null {

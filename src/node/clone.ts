@@ -53,6 +53,7 @@ export async function cloneWork(inputs: PackageInputs): Promise<CloneWork> {
     ask: PACKAGE_ASK,
     stack: used.stack,
     inherited: used.variables,
+    hooks: used.hooks,
     envConfig: task.envConfig,
     warnings: [],
     repository,

@@ -16,10 +16,11 @@ import { narrowedArtifact } from "./artifact-input.ts";
 import { checkoutWork } from "./checkout.ts";
 import { cloneWork } from "./clone.ts";
 import { namedFilters, outputFilter } from "./inputs.ts";
-import type { ResolveContext } from "./resolve-context.ts";
+import { hookParts, joinHooks } from "./hooks.ts";
+import type { Finished, ResolveContext } from "./resolve-context.ts";
 import { shellOf } from "./shell.ts";
 import { type ScopeReads, taskScope } from "./scope.ts";
-import { type Stack, joinStacks } from "./stack.ts";
+import { joinStacks } from "./stack.ts";
 import { type Variables, inheritVariables } from "./task-environment.ts";
 import type { CommandWork, Resolution } from "./work.ts";
 
@@ -149,7 +150,7 @@ function commandWork(
     runDir: runFolder?.counted ?? null,
     agent: keyAgent(task.agent, ask),
     outputs: declaredOutputs(task, { artifactPaths, testResults, problemFiles, keepFiles }),
-    extras: task.agent.tmpfs ? { tmpfs: "true" } : {},
+    extras: { ...(task.agent.tmpfs ? { tmpfs: "true" } : {}), ...hookParts(used.hooks) },
   });
   const isCached = cacheEnabled(task, scope);
   const rest = {
@@ -162,6 +163,7 @@ function commandWork(
     ask,
     stack: used.stack,
     inherited: used.variables,
+    hooks: used.hooks,
     envConfig: task.envConfig,
     warnings: inputs.warnings,
     script,
@@ -179,12 +181,7 @@ function commandWork(
   return (runFolder) => ({ ...rest, runDirectory: runFolder?.layer ?? null, ...cacheKey(keyInputs(runFolder)) });
 }
 
-interface Used {
-  readonly stack: Stack;
-  readonly variables: Variables;
-}
-
-function usedBy(task: CommandTask | PackageTask, context: ResolveContext): Used {
+function usedBy(task: CommandTask | PackageTask, context: ResolveContext): Finished {
   const used = task.use.map((key) => ({ key, ...context.finished(key) }));
   return {
     stack: joinStacks(used.map(({ stack }) => stack)),
@@ -192,6 +189,7 @@ function usedBy(task: CommandTask | PackageTask, context: ResolveContext): Used 
       used.map(({ key, variables }) => ({ key, variables })),
       task.envConfig,
     ),
+    hooks: joinHooks(used.map(({ hooks }) => hooks)),
   };
 }
 

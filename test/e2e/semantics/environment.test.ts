@@ -11,11 +11,14 @@ async function ran(project: Project, definition: string, args: readonly string[]
   return run.tasks.filter(({ status }) => status.finished === "executed").map(({ key }) => key);
 }
 
-testIf(NEEDS, "variables travel along use under all names, in its order, and stop where nothing uses them", async () => {
-  using project = new Project();
-  await ran(
-    project,
-    `
+testIf(
+  NEEDS,
+  "variables travel along use under all names, in its order, and stop where nothing uses them",
+  async () => {
+    using project = new Project();
+    await ran(
+      project,
+      `
 tasks:
   - key: one
     run: |
@@ -66,8 +69,9 @@ tasks:
     use: joined
     run: test "$B" = 1,2
 `,
-  );
-});
+    );
+  },
+);
 
 testIf(NEEDS, "PATH is joined along use, the later first, and keeps the system's", async () => {
   using project = new Project();
@@ -78,9 +82,11 @@ testIf(NEEDS, "PATH is joined along use, the later first, and keeps the system's
     `
 tasks:
   - key: one
-    run: ${tool("/opt/one", "one")}
+    run: |
+      ${tool("/opt/one", "one")}
   - key: two
-    run: ${tool("/opt/two", "two")}
+    run: |
+      ${tool("/opt/two", "two")}
   - key: uses-one
     use: one
     run: test "$(word)" = one; ls > /dev/null; printf "$PATH" > $RWX_VALUES/path
@@ -95,7 +101,8 @@ tasks:
     run: echo "/opt/three:$PATH" > $RWX_ENV/PATH
   - key: extended
     use: extends
-    run: test "$(word)" = one; case "$PATH" in /opt/three:*) ;; *) exit 1 ;; esac; test "$(echo $PATH | tr : '\\n' | sort | uniq -d)" = ""
+    run: |
+      test "$(word)" = one; case "$PATH" in /opt/three:*) ;; *) exit 1 ;; esac; test "$(echo $PATH | tr : '\\n' | sort | uniq -d)" = ""
   - key: overridden
     use: [one, two]
     env-config: { merge: { PATH: { strategy: override } } }
