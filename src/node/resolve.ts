@@ -43,11 +43,19 @@ export function resolveTask(task: Task, attempt: number, context: ResolveContext
   }
 }
 
+/** Parameters that no built-in package reads: git takes credentials from the user's own configuration. */
+const CREDENTIALS: ReadonlySet<string> = new Set([
+  "github-token",
+  "github-access-token",
+  "cursor-origin-token",
+  "ssh-key",
+]);
+
 async function packageWork(task: PackageTask, scope: Scope, context: ResolveContext): Promise<Resolution> {
   const used = usedBy(task, context);
   const parameters: Record<string, string> = {};
   for (const [name, { value }] of Object.entries(task.with)) {
-    if (value !== null) parameters[name] = interpolate(value, scope);
+    if (!CREDENTIALS.has(name)) parameters[name] = interpolate(value, scope);
   }
   const isCached = cacheEnabled(task, scope);
   const common = {

@@ -71,10 +71,13 @@ export interface CloneWork extends WorkCommon {
   readonly source: string;
   readonly commit: string;
   readonly ref: string;
+  /** What its users are told: `meta-ref` where it is given. */
+  readonly shownRef: string;
   readonly path: string;
   readonly preserveGitDirectory: boolean;
   readonly fullDepth: boolean;
   readonly submodules: boolean;
+  readonly lfs: boolean;
 }
 
 export type TaskWork = CommandWork | CheckoutWork | CloneWork;
