@@ -132,9 +132,8 @@ describe("plan()", () => {
       "filter system calls",
       "exec /usr/bin/sh",
     ];
-    expect(order.map((name) => names.indexOf(name))).toEqual(
-      [...order.map((name) => names.indexOf(name))].sort((a, b) => a - b),
-    );
+    const places = order.map((name) => names.indexOf(name));
+    expect(places).toEqual(places.toSorted((a, b) => a - b));
     expect(order.filter((name) => !names.includes(name))).toEqual([]);
   });
 
