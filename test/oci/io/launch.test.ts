@@ -126,8 +126,7 @@ describe.skipIf(contextsRefused !== null)("start() refuses, naming the operation
     });
     await Promise.resolve();
     controller.abort(new Error("changed my mind"));
-    expect(starting).rejects.toThrow("changed my mind");
-    await starting.catch(() => undefined);
+    await expect(starting).rejects.toThrow("changed my mind");
   });
 
   test("and leaves no process and no descriptor behind", async () => {
@@ -135,7 +134,9 @@ describe.skipIf(contextsRefused !== null)("start() refuses, naming the operation
     const before = readdirSync("/proc/self/fd").length;
     for (let round = 0; round < 5; round++) await failure(contexts.run("true", { cwd: "/no/where" }));
     for (let round = 0; round < 5; round++) await contexts.run("true");
-    expect(readdirSync("/proc/self/fd").length).toBe(before);
+    // Bun reads through a duplicate, which it closes on another thread.
+    for (let round = 0; round < 200 && readdirSync("/proc/self/fd").length > before; round++) await Bun.sleep(5);
+    expect(readdirSync("/proc/self/fd").length).toBeLessThanOrEqual(before);
   });
 });
 
@@ -301,7 +302,7 @@ describe.skipIf(contextsRefused !== null)("a context's binds", () => {
 
   test("refuse a source that does not exist", async () => {
     const act = contexts.run("true", { binds: [{ source: "/no/such/file", target: "/mesh/x", readonly: true }] });
-    expect(act).rejects.toThrow("Cannot bind /no/such/file into the context");
+    await expect(act).rejects.toThrow("Cannot bind /no/such/file into the context");
   });
 });
 
@@ -413,13 +414,12 @@ describe.skipIf(contextsRefused !== null)("nothing survives its task", () => {
 
   test("an aborted signal ends it, and refuses a start", async () => {
     const controller = new AbortController();
-    const output = () => controller.abort(new Error("enough"));
-    const spec = contexts.spec(["/bin/sh", "-c", "echo go; sleep 1000"]);
-    const context = await contexts.runtime.start(spec, { stdin: "null", output, signal: controller.signal });
+    const spec = contexts.spec(["/bin/sleep", "1000"]);
+    const io = { stdin: "null", output: () => undefined, signal: controller.signal } as const;
+    const context = await contexts.runtime.start(spec, io);
+    controller.abort(new Error("enough"));
     expect((await context.exited).signal).toBe("SIGKILL");
-    expect(contexts.runtime.start(spec, { stdin: "null", output, signal: controller.signal })).rejects.toThrow(
-      "enough",
-    );
+    await expect(contexts.runtime.start(spec, io)).rejects.toThrow("enough");
   });
 });
 
