@@ -60,13 +60,7 @@ type Left = Partial<Omit<TaskResult, "key" | "log">>;
 export async function attempt(work: TaskWork, context: AttemptContext): Promise<Attempted> {
   const startedAtMs = Date.now();
   const started = performance.now();
-  const finish = (
-    end: AttemptEnd,
-    left: Left,
-    log: LogRef,
-    messages: readonly string[] = [],
-    clean = false,
-  ): Attempted => ({
+  const finish = ({ end, left, messages, clean }: Collected, log: LogRef): Attempted => ({
     end,
     messages: [...end.messages, ...messages],
     clean,
@@ -99,17 +93,17 @@ export async function attempt(work: TaskWork, context: AttemptContext): Promise<
         const end = await executeCommand(work, context);
         const log = await context.log.finish();
         const collected = await collect(work, end, log, context);
-        return finish(collected.end, collected.left, log, collected.messages, collected.clean);
+        return finish(collected, log);
       }
       case "checkout":
-        return finish(DONE, { layer: work.layer }, await context.log.finish());
+        return finish(onlyLeft({ layer: work.layer }), await context.log.finish());
       case "clone": {
         const workspace = join(context.scratch.upper, WORKSPACE_IN_TREE);
         mkdirSync(workspace);
         await executeClone(work, workspace, context.signal);
         const layer = await context.store.layers.commit({ upper: context.scratch.upper, maskedDirectories: NO_PATHS });
         const env = [...cloneVariables(work)].map(([name, variable]) => ({ name, ...variable }));
-        return finish(DONE, { layer, env }, await context.log.finish());
+        return finish(onlyLeft({ layer, env }), await context.log.finish());
       }
     }
   } finally {
@@ -123,6 +117,11 @@ interface Collected {
   readonly messages: readonly string[];
   /** Whether the scratch is as it was before. */
   readonly clean: boolean;
+}
+
+/** What a package leaves that runs no process. */
+function onlyLeft(left: Left): Collected {
+  return { end: DONE, left, messages: [], clean: false };
 }
 
 /** Reads back what a command left. What it wrote wrongly makes the task fail, and is said. */

@@ -185,7 +185,8 @@ export class Executor {
     if (!holds(running.ref)) return;
     if (end.succeeded) this.#results.keep(result, work.parts, work.ttlMs === null ? null : Date.now() + work.ttlMs);
     // a failure is never served, but `mesh why` compares with it
-    else if (this.#options.machine.store.results.get(work.key, Date.now()) === null) this.#results.keep(result, work.parts, NEVER_SERVED);
+    else if (this.#options.machine.store.results.get(work.key, Date.now()) === null)
+      this.#results.keep(result, work.parts, NEVER_SERVED);
     onResult(running.ref.key, work, result, end.succeeded);
   }
 

@@ -6,10 +6,22 @@ import { join } from "node:path";
 import { MeshError, errnoOf } from "../base/errors.ts";
 import { LIMITS } from "../base/limits.ts";
 import { printable } from "../base/text.ts";
-import { IO_FOLDERS as HANDED_BACK } from "../store/paths.ts";
 
-/** Subfolders of a task's io folder. */
-export const IO_FOLDERS = [...HANDED_BACK, "image/labels"] as const;
+/** Subfolders of a task's io folder, one for each kind of thing that it hands back. */
+const IO_FOLDERS = [
+  "values",
+  "env",
+  "cache-key-excluded-env",
+  "artifacts",
+  "links",
+  "errors",
+  "test-results",
+  "dynamic-tasks",
+  "image",
+  "image/labels",
+  "hooks-before",
+  "hooks-after",
+] as const;
 
 export type IoFolder = (typeof IO_FOLDERS)[number];
 

@@ -30,12 +30,14 @@ export class ScratchPool implements AsyncDisposable {
    */
   give(scratch: Scratch, clean: boolean): void {
     if (!clean) return this.#store.discard(scratch.root);
-    const reset = resetWork(scratch.work).then((ready) => {
-      if (ready) this.#idle.push(scratch);
-      else this.#store.discard(scratch.root);
-    });
+    const reset = this.#reset(scratch);
     this.#resets.add(reset);
     void reset.finally(() => this.#resets.delete(reset));
+  }
+
+  async #reset(scratch: Scratch): Promise<void> {
+    if (await resetWork(scratch.work)) this.#idle.push(scratch);
+    else this.#store.discard(scratch.root);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,10 +2,9 @@
 
 import type { Digest } from "../base/digest.ts";
 import type { Ask } from "../sched/ask.ts";
-import type { KeyParts } from "../sched/cache-key.ts";
 import type { LayerRef } from "../store/layer.ts";
 import type { MaskParent } from "../store/merged.ts";
-import type { Artifact } from "../store/result.ts";
+import type { Artifact, KeyParts } from "../store/result.ts";
 import type { CommandTask, EnvConfig, PackageTask } from "../spec/definition.ts";
 import type { Stack } from "./stack.ts";
 import type { Variables } from "./task-environment.ts";

@@ -294,7 +294,9 @@ testIf(NEEDS, "the same key in two runs at once runs once", async () => {
         tasks?: { status: { finished: string } }[];
       },
   );
-  expect(finished.map((run) => (run.run ?? run).tasks?.[0]?.status.finished).sort()).toEqual(["cacheHit", "executed"]);
+  expect(
+    finished.map((run) => (run.run ?? run).tasks?.[0]?.status.finished ?? "").toSorted((a, b) => a.localeCompare(b)),
+  ).toEqual(["cacheHit", "executed"]);
 });
 
 testIf(NEEDS, "the same key twice in one run runs once", async () => {
