@@ -91,7 +91,10 @@ export class RunJournal {
   finish(machine: RunMachine): RunSummary {
     const decided = runJson(machine, (task) => this.#outputs.get(task.key) ?? NO_OUTPUTS);
     if (decided === null) throw new Error("Bug: a run ends that has not started");
-    const run = { ...decided, tasks: decided.tasks.map((task) => ({ ...task, exitCode: this.#replayed.get(task.key) ?? task.exitCode })) };
+    const run = {
+      ...decided,
+      tasks: decided.tasks.map((task) => ({ ...task, exitCode: this.#replayed.get(task.key) ?? task.exitCode })),
+    };
     const summary: RunSummary = { run, options: this.#options, logs: this.#logs };
     this.#stopTimer();
     if (this.#created) this.#flush();
@@ -106,10 +109,10 @@ export class RunJournal {
     return summary;
   }
 
-  /** Writes what is pending of a run that the machinery could not bring to its end. */
+  /** Writes what is pending, if it can be, of a run that the machinery could not bring to its end. What stopped the run comes first. */
   abandon(): void {
     this.#stopTimer();
-    if (this.#created) this.#flush();
+    if (this.#created) this.#flushSoon();
   }
 
   /** What cannot be written now (a full disk) stays for the next time; the last time it is an error. */
