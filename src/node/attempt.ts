@@ -17,6 +17,7 @@ import { type AttemptEnd, executeCommand } from "./execute.ts";
 import { Written } from "./outputs.ts";
 import { findProblems } from "./problems.ts";
 import type { CommandWork, TaskWork } from "./work.ts";
+import { faultText } from "./fault-text.ts";
 
 export interface AttemptContext {
   readonly store: Store;
@@ -128,7 +129,13 @@ function onlyLeft(left: Left): Collected {
 async function collect(work: CommandWork, end: AttemptEnd, log: LogRef, context: AttemptContext): Promise<Collected> {
   const { store, scratch } = context;
   const written = new Written(scratch.io);
-  const roots = [scratch.upper, ...work.stack.layers.toReversed().map(({ digest }) => store.layers.directory(digest))];
+  // what the filter hid from the task cannot be what it leaves
+  const mask = work.hidden.length === 0 ? [] : [store.layers.mask(work.hidden, work.maskParents)];
+  const roots = [
+    scratch.upper,
+    ...mask,
+    ...work.stack.layers.toReversed().map(({ digest }) => store.layers.directory(digest)),
+  ];
   const behind: LeftBehind = { work, written, roots, store };
   try {
     const errors = Object.values(written.entries("errors"));
@@ -147,7 +154,7 @@ async function collect(work: CommandWork, end: AttemptEnd, log: LogRef, context:
     return { end, left: { ...left, layer }, messages: errors, clean: written.isNothing && layer === EMPTY_LAYER };
   } catch (error) {
     if (!(error instanceof MeshError) || error.code !== "task.failed") throw error;
-    const messages = [error.hint === "" ? error.message : `${error.message}. ${error.hint}`];
+    const messages = [faultText(error)];
     return {
       end: end.succeeded ? { ...end, succeeded: false, reason: "output-invalid" } : end,
       left: {},

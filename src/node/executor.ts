@@ -4,15 +4,17 @@
 import { type Digest, hexOf } from "../base/digest.ts";
 import { MeshError } from "../base/errors.ts";
 import type { RunId } from "../base/ids.ts";
-import type { Backend } from "../exec/backend.ts";
+import type { Backend, Scratch } from "../exec/backend.ts";
 import type { CapacityLedger } from "../sched/ledger.ts";
 import type { AttemptRef, FailureReason, RunEvent, TaskOutcome } from "../sched/run-event.ts";
+import { storeFailure } from "../store/io/failures.ts";
 import type { Store } from "../store/io/store.ts";
 import type { TaskResult } from "../store/result.ts";
 import { type Attempted, attempt } from "./attempt.ts";
 import { ResultBuffer } from "./result-buffer.ts";
 import type { ScratchPool } from "./scratch.ts";
 import type { TaskWork } from "./work.ts";
+import { faultText } from "./fault-text.ts";
 
 /** What executing needs of the machine. */
 export interface ExecutionMachine {
@@ -130,10 +132,11 @@ export class Executor {
     else running?.kill.abort();
   }
 
-  /** Stops all at once and waits until nothing runs. */
+  /** Stops all at once, waits until nothing runs, and gives back what never started. */
   async close(): Promise<void> {
     for (const running of this.#running.values()) running.kill.abort();
-    await Promise.all(this.#ends);
+    while (this.#ends.size > 0) await Promise.all(this.#ends);
+    for (const running of this.#running.values()) this.#release(running);
     this.#results.flush();
   }
 
@@ -143,10 +146,11 @@ export class Executor {
     if (running === undefined) throw new Error(`Bug: ${ref.key} starts without a lease`);
     onEvent({ kind: "task-started", ...ref, atMs: Date.now() });
     const started = performance.now();
-    const scratch = machine.scratch.take();
+    let scratch: Scratch | null = null;
     let outcome: TaskOutcome;
     let clean = false;
     try {
+      scratch = machine.scratch.take();
       const attempted = await attempt(work, {
         store: machine.store,
         backend: machine.backend,
@@ -163,7 +167,8 @@ export class Executor {
       this.#keep(running, work, attempted);
       outcome = outcomeOf(attempted);
       clean = attempted.clean;
-    } catch (error) {
+    } catch (cause) {
+      const error = storeFailure(cause, `run task ${ref.key}`);
       // what one context cannot have, no other can
       if (!(error instanceof MeshError) || error.code === "context.unavailable") throw error;
       outcome = failedToRun(
@@ -173,7 +178,7 @@ export class Executor {
       );
     } finally {
       this.#release(running);
-      machine.scratch.give(scratch, clean);
+      if (scratch !== null) machine.scratch.give(scratch, clean);
     }
     // what filled the disk goes before anything else has to be written
     if (outcome.reason === "disk-full") await machine.store.settled();
@@ -210,7 +215,7 @@ function outcomeOf({ end, result, messages }: Attempted): TaskOutcome {
 }
 
 function failedToRun(error: MeshError, cancelled: boolean, durationMs: number): TaskOutcome {
-  const message = error.hint === "" ? error.message : `${error.message}. ${error.hint}`;
+  const message = faultText(error);
   return {
     result: "failed",
     exitCode: null,

@@ -287,7 +287,7 @@ class Attempt {
   async #finish(): Promise<void> {
     await this.#image.process.exited;
     // The monitor outlives pid 1, unless somebody killed the monitor; then the kernel kills pid 1, which takes a moment.
-    if (this.#pid !== null && this.#image.process.signalCode === "SIGKILL") await untilDead(this.#pid);
+    if (this.#pid !== null && this.#image.process.signalCode !== null) await untilDead(this.#pid);
     this.#over = true;
     this.#image.closeReport();
     await this.#drained;

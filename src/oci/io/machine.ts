@@ -1,6 +1,7 @@
 // What one mesh process knows of its machine for contexts, found out once: masks, device nodes, mounts, skeletons.
 
 import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
+import { release } from "node:os";
 import { join } from "node:path";
 import { fail } from "../../base/errors.ts";
 import type { ContextSpec } from "../runtime/context-spec.ts";
@@ -95,6 +96,7 @@ export class Machine {
     return {
       architecture: this.architecture,
       parentPid: process.pid,
+      hasOwnPidMax: Bun.semver.satisfies(release().replace(/[-+].*$/, ""), ">=6.14.0"),
       stage: this.#makeDirectory("stage"),
       maskedFiles: MASKED_FILES.filter((path) => existsSync(path)),
       maskedDirectories: MASKED_DIRECTORIES.filter((path) => existsSync(path)),

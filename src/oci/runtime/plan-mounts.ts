@@ -20,6 +20,7 @@ export function mountOperations(spec: ContextSpec, machine: MachineFacts, allotm
     ...allotment.hostParts.flatMap((part) => mountPart(spec, part)),
     ...(spec.root.kind === "host" ? machine.hostMounts.flatMap(bindReadOnly) : []),
     call("mount /proc", "mount", ["proc", "/proc", "proc", kernelFlags, 0]),
+    ...limitPidNumbers(machine, allotment),
     ...mountSys(spec, machine, allotment, kernelFlags),
     ...deviceOperations(machine),
     ...mountPts(allotment),
@@ -106,6 +107,25 @@ function bindReadOnly(path: string): readonly SetupOp[] {
   return [
     bind(`bind the host's ${path}`, path.slice(1), path),
     restrict(`make the host's ${path} read-only`, path, MOUNT.READ_ONLY | MOUNT.NO_SUID),
+  ];
+}
+
+/**
+ * RLIMIT_NPROC does not bind root, and counts each user apart; the range of process ids binds everybody. Once the numbers have
+ * wrapped around, those below 300 are not given again, so that the range is larger by as many.
+ */
+function limitPidNumbers(machine: MachineFacts, { processLimit }: Allotment): readonly SetupOp[] {
+  if (processLimit === null || !machine.hasOwnPidMax) return [];
+  const RESERVED_PIDS = 300;
+  const text = String(RESERVED_PIDS + 2 + processLimit);
+  const name = "limit process ids";
+  return [
+    call(name, "openat", [AT_FDCWD, "/proc/sys/kernel/pid_max", O_CLOEXEC | 1, 0], {
+      result: variable("descriptor"),
+      ...ANYWAY,
+    }),
+    call(name, "write", [value("descriptor"), text, text.length], ANYWAY),
+    call(name, "close", [value("descriptor")], ANYWAY),
   ];
 }
 

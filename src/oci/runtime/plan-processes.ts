@@ -28,6 +28,7 @@ import {
 const O_WRONLY_CLOEXEC = 0x80001;
 const PR_SET_PDEATHSIG = 1;
 const PR_SET_DUMPABLE = 4;
+const PR_SET_NAME = 15;
 const SIGKILL = 9;
 const SIGCHLD = 17;
 const EVERY_FD = 0xffffffff;
@@ -71,6 +72,7 @@ export function monitorOperations(spec: ContextSpec, machine: MachineFacts, allo
       EVERY_FD,
       0,
     ]),
+    call("take a name that people know", "prctl", [PR_SET_NAME, "mesh-context", 0, 0, 0]),
     call("clear the file mode mask", "umask", [0]),
     ...joinCgroups(allotment.cgroupTaskFiles),
     ...writeFile(

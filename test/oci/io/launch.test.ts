@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { MeshError } from "../../../src/base/errors.ts";
 import { getXattr } from "../../../src/base/io/libc.ts";
 import { newIdMapPrograms, subordinateRanges } from "../../../src/oci/io/id-map.ts";
 import { networkHelpers } from "../../../src/oci/io/network.ts";
@@ -76,14 +77,6 @@ describe.skipIf(contextsRefused !== null)("start() delivers output", () => {
 });
 
 describe.skipIf(contextsRefused !== null)("start() refuses, naming the operation and the error", () => {
-  const failure = async (act: Promise<unknown>) => {
-    const error = await act.then(
-      () => null,
-      (reason: unknown) => reason,
-    );
-    return error instanceof Error && "code" in error ? `${String(error.code)} ${error.message}` : String(error);
-  };
-
   test("a command that does not exist", async () => {
     const spec = contexts.spec(["no-such-command"], { env: { PATH: "/usr/bin:/bin" } });
     expect(await failure(contexts.runSpec(spec))).toBe(
@@ -126,8 +119,7 @@ describe.skipIf(contextsRefused !== null)("start() refuses, naming the operation
     });
     await Promise.resolve();
     controller.abort(new Error("changed my mind"));
-    expect(starting).rejects.toThrow("changed my mind");
-    await starting.catch(() => undefined);
+    expect(await failure(starting)).toBe("changed my mind");
   });
 
   test("and leaves no process and no descriptor behind", async () => {
@@ -135,7 +127,9 @@ describe.skipIf(contextsRefused !== null)("start() refuses, naming the operation
     const before = readdirSync("/proc/self/fd").length;
     for (let round = 0; round < 5; round++) await failure(contexts.run("true", { cwd: "/no/where" }));
     for (let round = 0; round < 5; round++) await contexts.run("true");
-    expect(readdirSync("/proc/self/fd").length).toBe(before);
+    // Bun reads through a duplicate, which it closes on another thread.
+    for (let round = 0; round < 200 && readdirSync("/proc/self/fd").length > before; round++) await Bun.sleep(5);
+    expect(readdirSync("/proc/self/fd").length).toBeLessThanOrEqual(before);
   });
 });
 
@@ -301,7 +295,7 @@ describe.skipIf(contextsRefused !== null)("a context's binds", () => {
 
   test("refuse a source that does not exist", async () => {
     const act = contexts.run("true", { binds: [{ source: "/no/such/file", target: "/mesh/x", readonly: true }] });
-    expect(act).rejects.toThrow("Cannot bind /no/such/file into the context");
+    expect(await failure(act)).toBe("context.failed Cannot bind /no/such/file into the context");
   });
 });
 
@@ -413,13 +407,12 @@ describe.skipIf(contextsRefused !== null)("nothing survives its task", () => {
 
   test("an aborted signal ends it, and refuses a start", async () => {
     const controller = new AbortController();
-    const output = () => controller.abort(new Error("enough"));
-    const spec = contexts.spec(["/bin/sh", "-c", "echo go; sleep 1000"]);
-    const context = await contexts.runtime.start(spec, { stdin: "null", output, signal: controller.signal });
+    const spec = contexts.spec(["/bin/sleep", "1000"]);
+    const io = { stdin: "null", output: () => undefined, signal: controller.signal } as const;
+    const context = await contexts.runtime.start(spec, io);
+    controller.abort(new Error("enough"));
     expect((await context.exited).signal).toBe("SIGKILL");
-    expect(contexts.runtime.start(spec, { stdin: "null", output, signal: controller.signal })).rejects.toThrow(
-      "enough",
-    );
+    expect(await failure(contexts.runtime.start(spec, io))).toBe("enough");
   });
 });
 
@@ -480,6 +473,16 @@ test.skipIf(contextsRefused !== null)("tmpfsTmp keeps /tmp out of the layer", as
   expect(exit.exitCode).toBe(0);
   expect(listTree(upper)).toEqual([]);
 });
+
+/** Code and message of what a promise is rejected with. */
+async function failure(act: Promise<unknown>): Promise<string> {
+  const error = await act.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
+  if (error instanceof MeshError) return `${error.code} ${error.message}`;
+  return error instanceof Error ? error.message : "it did not fail";
+}
 
 /** Paths below a directory, sorted; directories end in a slash. */
 function listTree(root: string): readonly string[] {
