@@ -97,7 +97,7 @@ testIf(
     const { code } = await project.run(`
 tasks:
   - key: bomb
-    timeout: 4s
+    timeout: 2s
     run: |
       bomb() { bomb | bomb & }
       bomb

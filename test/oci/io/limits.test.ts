@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { availableParallelism } from "node:os";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { ContextLimits } from "../../../src/oci/runtime/context-spec.ts";
 import { descendants, isAlive } from "../../../src/oci/io/processes.ts";
-import { contextsRefused, TestContexts } from "../../fake/oci-contexts.ts";
+import { TestContexts } from "../../fake/oci-contexts.ts";
+import { CONTEXTS } from "../../support/abilities.ts";
+import { describeIf, testIf } from "../../support/require.ts";
 
 const MIB = 1024 * 1024;
 
@@ -10,9 +11,8 @@ function limits(changes: Partial<ContextLimits>): { readonly limits: ContextLimi
   return { limits: { memoryBytes: null, cpuMilli: null, pids: 256, ...changes } };
 }
 
-describe.each(contextsRefused === null ? (["best", "fallback"] as const) : [])(
-  "limits held by the %s mechanism",
-  (mechanism) => {
+for (const mechanism of ["best", "fallback"] as const) {
+  describeIf([...CONTEXTS, "perl"], `limits held by the ${mechanism} mechanism`, () => {
     let contexts: TestContexts;
     beforeAll(() => {
       contexts = new TestContexts({ limits: mechanism });
@@ -65,7 +65,7 @@ describe.each(contextsRefused === null ? (["best", "fallback"] as const) : [])(
       expect(isBoundless ? exit.signal : Number(stdout) < 31).toBe(isBoundless ? "SIGKILL" : true);
     });
 
-    test.skipIf(availableParallelism() < 2)("CPU time is held to the share", async () => {
+    testIf("two-cpus", "CPU time is held to the share", async () => {
       const burn = "perl -e '$t = time + 1; fork; 1 while time <= $t; wait'";
       const startedAt = performance.now();
       const { exit } = await contexts.run(burn, limits({ cpuMilli: 500 }));
@@ -73,5 +73,5 @@ describe.each(contextsRefused === null ? (["best", "fallback"] as const) : [])(
       // The fallback gives whole CPUs.
       expect(share).toBeLessThan(contexts.runtime.mechanisms.cpu === "fallback" ? 1.2 : 0.75);
     });
-  },
-);
+  });
+}

@@ -3,9 +3,11 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { probeAbilities } from "../../../src/oci/io/probe.ts";
-import { contextsRefused } from "../../fake/oci-contexts.ts";
+import { CONTEXTS } from "../../support/abilities.ts";
+import { testIf } from "../../support/require.ts";
 
-test.skipIf(contextsRefused !== null)(
+testIf(
+  CONTEXTS,
   "probeAbilities() tells each ability once, with a remedy for what is missing, and leaves nothing",
   async () => {
     const home = mkdtempSync(join(tmpdir(), "mesh-probe-"));
