@@ -10,6 +10,7 @@ const MACHINE: MachineFacts = {
   parentPid: 100,
   stage: "/home/u/mesh/context/stage",
   hostBind: "/home/u/mesh/context/host",
+  hasOwnPidMax: true,
   maskedFiles: ["/proc/kcore"],
   maskedDirectories: ["/proc/acpi"],
   readOnlyPaths: ["sys"],
@@ -186,6 +187,12 @@ describe("plan()", () => {
     expect(find(lines({ allotment: { cgroupDirectory: "/sys/fs/cgroup/x" } }), "make the namespaces")).toEqual([
       "make the namespaces: clone3(address, 88)",
     ]);
+  });
+
+  test("writes pid_max only where it is the context's own, and no cgroup counts processes", () => {
+    const count = (hasOwnPidMax: boolean, processLimit: number | null) =>
+      find(lines({ machine: { hasOwnPidMax }, allotment: { processLimit } }), "limit process ids").length;
+    expect([count(true, 40), count(false, 40), count(true, null)]).toEqual([3, 0, 0]);
   });
 
   test("can be encoded for both architectures", () => {
