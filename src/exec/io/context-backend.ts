@@ -1,5 +1,6 @@
 // The backend that isolates: a rootless OCI context over this machine's own root filesystem.
 
+import { keepingIdMap } from "../../oci/io/id-map.ts";
 import { ContextRuntime } from "../../oci/io/launch.ts";
 import { CONTEXT } from "../../store/paths.ts";
 import type { Backend, Execution, RunningExecution } from "../backend.ts";
@@ -19,6 +20,7 @@ export class ContextBackend implements Backend {
   readonly #runtime: ContextRuntime;
   readonly #hostname: string;
   readonly #hidden: readonly string[];
+  readonly #idMap = keepingIdMap();
 
   constructor(options: ContextBackendOptions) {
     this.#runtime = ContextRuntime.open({ home: options.home });
@@ -41,7 +43,7 @@ export class ContextBackend implements Backend {
         binds: [{ source: scratch.io, target: CONTEXT.io, readonly: false }, ...execution.binds],
         hidden: this.#hidden,
         limits: execution.limits,
-        idMap: process.getuid?.() === 0 ? "identity" : "single",
+        idMap: this.#idMap,
         tmpfsTmp: execution.tmpfsTmp,
       },
       { stdin: "null", output: execution.output },
