@@ -129,13 +129,7 @@ function onlyLeft(left: Left): Collected {
 async function collect(work: CommandWork, end: AttemptEnd, log: LogRef, context: AttemptContext): Promise<Collected> {
   const { store, scratch } = context;
   const written = new Written(scratch.io);
-  // what the filter hid from the task cannot be what it leaves
-  const mask = work.hidden.length === 0 ? [] : [store.layers.mask(work.hidden, work.maskParents)];
-  const roots = [
-    scratch.upper,
-    ...mask,
-    ...work.stack.layers.toReversed().map(({ digest }) => store.layers.directory(digest)),
-  ];
+  const roots = rootsOf(work, context);
   const behind: LeftBehind = { work, written, roots, store };
   try {
     const errors = Object.values(written.entries("errors"));
@@ -164,12 +158,20 @@ async function collect(work: CommandWork, end: AttemptEnd, log: LogRef, context:
   }
 }
 
+/** The task's filesystem as it left it, topmost first: its own changes, what its filter hides, its layers. */
+function rootsOf({ hidden, maskParents, stack }: CommandWork, { store, scratch }: AttemptContext): readonly string[] {
+  const layers = stack.layers.toReversed().map(({ digest }) => store.layers.directory(digest));
+  return hidden.length === 0
+    ? [scratch.upper, ...layers]
+    : [scratch.upper, store.layers.mask(hidden, maskParents), ...layers];
+}
+
 async function commitLayer(work: CommandWork, { store, scratch, signal }: AttemptContext): Promise<LayerRef | null> {
   if (!work.task.outputs.filesystem.enabled) return null;
   return await store.layers.commit({
     upper: scratch.upper,
     maskedDirectories: work.hidden.length === 0 ? NO_PATHS : new Set(work.hidden),
-    keep: work.keepFiles ?? undefined,
+    keep: work.keepFiles === null ? undefined : (path) => work.keepFiles?.keeps(path) ?? true,
     signal,
   });
 }

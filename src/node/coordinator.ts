@@ -103,7 +103,7 @@ export class Coordinator {
       run: { ...options.scope, outputsOf: (task) => this.#outputs.get(task) ?? null },
       baseKey: options.baseKey,
       definitionDirectory,
-      runDirectory: (patterns) => runDirectoryLayer(definitionDirectory, patterns, machine.store),
+      runDirectory: (filter) => runDirectoryLayer(definitionDirectory, filter, machine.store),
       identityOf: options.identityOf,
       views: new InputViews(machine.store),
       cache: options.cache,
@@ -383,6 +383,7 @@ export class Coordinator {
       stack: pushLayer(work.stack, key, result.layer),
       variables: exportVariables(work.inherited, written, work.envConfig),
     });
-    this.#outputs.set(key, { values: result.values, artifacts: result.artifacts, id: `${result.run}.${result.task}` });
+    const { values, artifacts, run, task } = result;
+    this.#outputs.set(key, { values, artifacts, id: `${run}.${task}`, key, url: `mesh:run/${run}/${task}` });
   }
 }

@@ -1,6 +1,6 @@
 // One attempt at a command task: its context, its time limit, its end, and all that it left behind.
 
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { hexOf } from "../base/digest.ts";
 import { LIMITS } from "../base/limits.ts";
@@ -10,8 +10,8 @@ import type { LogWriter } from "../store/io/log-writer.ts";
 import type { Store } from "../store/io/store.ts";
 import { isEmptyLayer } from "../store/layer.ts";
 import { WORKSPACE_IN_TREE } from "../store/paths.ts";
-import type { Artifact } from "../store/result.ts";
 import type { FailureReason } from "../sched/run-event.ts";
+import type { ArtifactInput } from "./artifact-input.ts";
 import { freeBytes } from "./capacity.ts";
 import { IO_VARIABLES } from "./outputs.ts";
 import { shellOf } from "./shell.ts";
@@ -146,23 +146,34 @@ async function layerDirectories(work: CommandWork, store: Store): Promise<readon
 
 async function artifactBinds(work: CommandWork, options: AttemptOptions): Promise<readonly Bind[]> {
   const binds: Bind[] = [];
-  for (const artifact of work.artifacts) {
-    const target = join(options.backend.paths.artifactFolder(hexOf(artifact.digest)), artifact.name);
-    if (options.backend.name === "context")
-      binds.push({ source: await artifactSource(artifact, options), target, readonly: true });
-    else if (!existsSync(target)) {
+  for (const input of work.artifacts) {
+    const { path: target, filter } = input;
+    const source = await artifactSource(input, options);
+    if (options.backend.name === "context") binds.push({ source, target, readonly: true });
+    else if (filter !== null || !existsSync(target)) {
       mkdirSync(dirname(target), { recursive: true });
-      await options.store.artifacts.materialize(artifact, target);
+      rmSync(target, { recursive: true, force: true });
+      cpSync(source, target, { recursive: true, verbatimSymlinks: true });
     }
   }
   return binds;
 }
 
 /** Where the artifact lies on this machine. A blob has no permissions of its own, so a program is copied out. */
-async function artifactSource(artifact: Artifact, { store, scratch }: AttemptOptions): Promise<string> {
-  if (artifact.kind === "directory") return store.layers.directory(artifact.digest);
+async function artifactSource({ artifact, identity, filter }: ArtifactInput, options: AttemptOptions): Promise<string> {
+  const { store, scratch, signal } = options;
+  if (artifact.kind === "directory") {
+    const directory =
+      filter === null
+        ? store.layers.directory(artifact.digest)
+        : await store.artifacts.narrow(artifact, filter, signal);
+    if (existsSync(directory)) return directory;
+    const empty = join(scratch.root, "empty");
+    mkdirSync(empty, { recursive: true });
+    return empty;
+  }
   if ((artifact.mode & 0o111) === 0) return store.blobs.path(artifact.digest);
-  const copy = join(scratch.root, `artifact-${hexOf(artifact.digest)}`);
+  const copy = join(scratch.root, `artifact-${hexOf(identity)}`);
   if (!existsSync(copy)) await store.artifacts.materialize(artifact, copy);
   return copy;
 }

@@ -232,7 +232,7 @@ function failureOf(error: MeshError): FailureReason {
   return error.code === "task.failed" ? "output-invalid" : "context-failed";
 }
 
-/** Variables that name the attempt itself, under both families of names. None is part of a cache key. */
+/** Variables that name the attempt itself, under all families of names. None is part of a cache key. */
 function identityOf(runId: RunId, title: string, ref: AttemptRef, work: TaskWork): Readonly<Record<string, string>> {
   const values = {
     RUN_ID: runId,
@@ -248,6 +248,7 @@ function identityOf(runId: RunId, title: string, ref: AttemptRef, work: TaskWork
   for (const [name, value] of Object.entries(values)) {
     variables[`MESH_${name}`] = value;
     variables[`RWX_${name}`] = value;
+    variables[`MINT_${name}`] = value;
   }
   return variables;
 }

@@ -103,7 +103,7 @@ export class MeshNode implements AsyncDisposable {
       definition,
       definitionDirectory: file.directory,
       identityOf: (task) => taskIdentity(file.absolutePath, task),
-      scope: { runId, init, event },
+      scope: { runId, title, init, event },
       baseKey: this.#baseKey(definition, request.backend),
       cache: request.cache,
       jobs: request.jobs,

@@ -8,7 +8,7 @@ import { LIMITS } from "../base/limits.ts";
 import { printable } from "../base/text.ts";
 
 /** Subfolders of a task's io folder, one for each kind of thing that it hands back. */
-const IO_FOLDERS = [
+const HANDED_BACK = [
   "values",
   "env",
   "cache-key-excluded-env",
@@ -18,10 +18,12 @@ const IO_FOLDERS = [
   "test-results",
   "dynamic-tasks",
   "image",
-  "image/labels",
   "hooks-before",
   "hooks-after",
 ] as const;
+
+const LABELS = "image/labels";
+const IO_FOLDERS = [...HANDED_BACK, LABELS] as const;
 
 export type IoFolder = (typeof IO_FOLDERS)[number];
 
@@ -113,7 +115,6 @@ export class Written {
 }
 
 const NONE: Readonly<Record<string, string>> = Object.freeze({});
-const LABELS: IoFolder = "image/labels";
 const UNREADABLE: ReadonlySet<string> = new Set(["EACCES", "ELOOP", "ENOENT", "ENOTDIR"]);
 
 /** Null when there is no such folder, or it is closed to this process. */

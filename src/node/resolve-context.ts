@@ -1,7 +1,7 @@
 // What resolving a task may look at: the run so far, the store, the backend. Types only.
 
 import type { Backend } from "../exec/backend.ts";
-import type { FilterEntry } from "../store/filter.ts";
+import type { Filter } from "../store/filter.ts";
 import type { Store } from "../store/io/store.ts";
 import type { LayerRef } from "../store/layer.ts";
 import type { InputViews } from "./inputs.ts";
@@ -22,8 +22,8 @@ export interface ResolveContext {
   /** The identity of the base filesystem, as cache keys name it. */
   readonly baseKey: string;
   readonly definitionDirectory: string;
-  /** Copy of the definition's folder, narrowed by filter patterns; for tasks that read `run.dir`. */
-  runDirectory(patterns: readonly FilterEntry[]): Promise<LayerRef>;
+  /** Copy of the definition's folder, narrowed by a filter; for tasks that read `run.dir`. */
+  runDirectory(filter: Filter): Promise<LayerRef>;
   readonly views: InputViews;
   /** What a task is called over time. */
   identityOf(task: string): string;

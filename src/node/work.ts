@@ -4,8 +4,10 @@ import type { Digest } from "../base/digest.ts";
 import type { Ask } from "../sched/ask.ts";
 import type { LayerRef } from "../store/layer.ts";
 import type { MaskParent } from "../store/merged.ts";
-import type { Artifact, KeyParts } from "../store/result.ts";
+import type { KeyParts } from "../store/result.ts";
 import type { CommandTask, EnvConfig, PackageTask } from "../spec/definition.ts";
+import type { ArtifactInput } from "./artifact-input.ts";
+import type { OutputFilter } from "./inputs.ts";
 import type { Stack } from "./stack.ts";
 import type { Variables } from "./task-environment.ts";
 
@@ -34,8 +36,9 @@ export interface CommandWork extends WorkCommon {
   readonly hidden: readonly string[];
   readonly maskParents: readonly MaskParent[];
   /** What of its changes becomes its layer; null for all. Paths are tree paths. */
-  readonly keepFiles: ((path: string) => boolean) | null;
-  readonly artifacts: readonly Artifact[];
+  readonly keepFiles: OutputFilter | null;
+  /** Artifacts of other tasks that it can read. */
+  readonly artifacts: readonly ArtifactInput[];
   /** Copy of the definition's folder, when the task reads `run.dir`. */
   readonly runDirectory: LayerRef | null;
   readonly timeoutMs: number;
