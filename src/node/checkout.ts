@@ -30,6 +30,7 @@ export async function checkoutWork(inputs: PackageInputs): Promise<CheckoutWork>
     task,
     key,
     parts,
+    isCached: inputs.isCached,
     shared: inputs.shared,
     ttlMs: inputs.ttlMs,
     ask: PACKAGE_ASK,

@@ -47,6 +47,7 @@ export async function cloneWork(inputs: PackageInputs): Promise<CloneWork> {
     task,
     key,
     parts,
+    isCached: inputs.isCached,
     shared: inputs.shared,
     ttlMs: inputs.ttlMs,
     ask: PACKAGE_ASK,

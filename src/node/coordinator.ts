@@ -229,7 +229,7 @@ export class Coordinator {
       const fresh = this.#executor.fresh(work.key);
       if (fresh !== null) return this.#hit(key, round, work, fresh);
       const { results } = this.#options.machine.store;
-      const hit = results.get(work.key, atMs);
+      const hit = results.get(work.key, atMs, work.ttlMs);
       if (hit !== null) {
         if (results.untrusted(hit).length === 0) return this.#hit(key, round, work, hit.result);
         return this.#hitIfSound(key, round, work, hit);

@@ -92,6 +92,7 @@ export class Executor {
     const { cpuMilli, memoryBytes } = work.ask;
     const claim = store.claims.claim({
       key: work.shared ? work.key : null,
+      maxAgeMs: work.ttlMs,
       owner: store.claims.owner(this.#options.runId, key),
       cpuMilli,
       memoryBytes,
@@ -188,8 +189,9 @@ export class Executor {
   #keep(running: Running, work: TaskWork, { end, result }: Attempted): void {
     const { holds, onResult } = this.#options;
     if (!holds(running.ref)) return;
-    if (end.succeeded) this.#results.keep(result, work.parts, work.ttlMs === null ? null : Date.now() + work.ttlMs);
-    // a failure is never served, but `mesh why` compares with it
+    if (end.succeeded && work.isCached)
+      this.#results.keep(result, work.parts, work.ttlMs === null ? null : Date.now() + work.ttlMs);
+    // a failure, and what is not cached, is never served, but `mesh why` compares with it
     else if (this.#options.machine.store.results.get(work.key, Date.now()) === null)
       this.#results.keep(result, work.parts, NEVER_SERVED);
     onResult(running.ref.key, work, result, end.succeeded);

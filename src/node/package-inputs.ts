@@ -12,6 +12,7 @@ export interface PackageInputs {
   readonly task: PackageTask;
   readonly parameters: Readonly<Record<string, string>>;
   readonly used: { readonly stack: Stack; readonly variables: Variables };
+  readonly isCached: boolean;
   readonly shared: boolean;
   readonly ttlMs: number | null;
   readonly context: ResolveContext;

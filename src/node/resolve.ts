@@ -48,11 +48,13 @@ async function packageWork(task: PackageTask, scope: Scope, context: ResolveCont
   for (const [name, { value }] of Object.entries(task.with)) {
     if (value !== null) parameters[name] = interpolate(value, scope);
   }
+  const isCached = cacheEnabled(task, scope);
   const common = {
     task,
     parameters,
     used,
-    shared: cacheEnabled(task, scope) && context.cache,
+    isCached,
+    shared: isCached && context.cache,
     ttlMs: ttlOf(task, scope),
     context,
   };
@@ -149,11 +151,13 @@ function commandWork(
     outputs: declaredOutputs(task, { artifactPaths, testResults, problemFiles, keepFiles }),
     extras: task.agent.tmpfs ? { tmpfs: "true" } : {},
   });
+  const isCached = cacheEnabled(task, scope);
   const rest = {
     kind: "command",
     identity: context.identityOf(task.key),
     task,
-    shared: cacheEnabled(task, scope) && context.cache,
+    isCached,
+    shared: isCached && context.cache,
     ttlMs: ttlOf(task, scope),
     ask,
     stack: used.stack,

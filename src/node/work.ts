@@ -16,7 +16,9 @@ interface WorkCommon {
   readonly identity: string;
   readonly key: Digest;
   readonly parts: KeyParts;
-  /** False for `cache: false`: neither served from the cache nor shared with a task of the same key. */
+  /** Whether what it leaves may be served to later tasks; false for `cache: false`. */
+  readonly isCached: boolean;
+  /** Whether it may be answered by the result of another task of the same key; false under `--no-cache` as well. */
   readonly shared: boolean;
   readonly ttlMs: number | null;
   readonly ask: Ask;
