@@ -36,6 +36,8 @@ export interface Execution {
   readonly binds: readonly Bind[];
   readonly limits: { readonly memoryBytes: number | null; readonly cpuMilli: number | null; readonly pids: number };
   readonly tmpfsTmp: boolean;
+  /** Device nodes of this machine that the task may open: those of the GPUs it leases. */
+  readonly devices: readonly string[];
   readonly output: (stream: "stdout" | "stderr", bytes: Uint8Array) => void;
 }
 

@@ -14,6 +14,7 @@ import type { ImageSettings, LogRef, TaskResult } from "../store/result.ts";
 import { type LeftBehind, collectArtifacts, collectTestResults } from "./artifacts.ts";
 import { cloneVariables, executeClone } from "./clone.ts";
 import { type AttemptEnd, executeCommand } from "./execute.ts";
+import type { GpuDevice } from "./gpus.ts";
 import { Written } from "./outputs.ts";
 import { findProblems } from "./problems.ts";
 import type { CommandWork, TaskWork } from "./work.ts";
@@ -24,6 +25,8 @@ export interface AttemptContext {
   readonly backend: Backend;
   readonly scratch: Scratch;
   readonly log: LogWriter;
+  /** The GPUs that the attempt leases. */
+  readonly gpus: readonly GpuDevice[];
   readonly nodeName: string;
   readonly run: string;
   readonly task: string;

@@ -13,6 +13,7 @@ import { WORKSPACE_IN_TREE } from "../store/paths.ts";
 import type { FailureReason } from "../sched/run-event.ts";
 import type { ArtifactInput } from "./artifact-input.ts";
 import { freeBytes } from "./capacity.ts";
+import { type GpuDevice, gpuAccess } from "./gpus.ts";
 import { IO_VARIABLES } from "./outputs.ts";
 import { shellOf } from "./shell.ts";
 import { composeEnvironment } from "./task-environment.ts";
@@ -31,6 +32,8 @@ export interface AttemptOptions {
   readonly backend: Backend;
   readonly scratch: Scratch;
   readonly log: LogWriter;
+  /** The GPUs that the attempt leases. */
+  readonly gpus: readonly GpuDevice[];
   /** Variables that name this very attempt; never part of a key. */
   readonly identity: Readonly<Record<string, string>>;
   readonly onOutput: (stream: "stdout" | "stderr", bytes: Uint8Array) => void;
@@ -113,11 +116,12 @@ async function executionOf(work: CommandWork, options: AttemptOptions): Promise<
   const { scratch, log } = options;
   const { agent } = work.task;
   const started = performance.now();
+  const gpus = gpuAccess(options.gpus);
   return {
     scratch,
     layers: await layerDirectories(work, options.store),
     argv: shellCommand(work.script, scratch),
-    env: { ...composeEnvironment(work.inherited, work.variables), ...options.identity },
+    env: { ...composeEnvironment(work.inherited, work.variables), ...gpus.env, ...options.identity },
     ioVariables: IO_VARIABLES,
     network: agent.network ?? "host",
     binds: [...(await artifactBinds(work, options)), ...runDirectoryBind(work, options)],
@@ -127,6 +131,7 @@ async function executionOf(work: CommandWork, options: AttemptOptions): Promise<
       pids: LIMITS.taskPids,
     },
     tmpfsTmp: agent.tmpfs,
+    devices: gpus.devices,
     output: (stream, bytes) => {
       log.write(stream, performance.now() - started, bytes);
       options.onOutput(stream, bytes);

@@ -11,6 +11,7 @@ import { storeFailure } from "../store/io/failures.ts";
 import type { Store } from "../store/io/store.ts";
 import type { TaskResult } from "../store/result.ts";
 import { type Attempted, attempt } from "./attempt.ts";
+import type { GpuDevice } from "./gpus.ts";
 import { ResultBuffer } from "./result-buffer.ts";
 import type { ScratchPool } from "./scratch.ts";
 import type { TaskWork } from "./work.ts";
@@ -23,6 +24,8 @@ export interface ExecutionMachine {
   readonly backend: Backend;
   readonly scratch: ScratchPool;
   readonly ledger: CapacityLedger;
+  /** All that this machine has; the ledger knows which are free. */
+  readonly gpus: readonly GpuDevice[];
 }
 
 export interface ExecutorOptions {
@@ -59,6 +62,7 @@ interface Running {
   /** Asks to end; `kill` ends. */
   readonly cancel: AbortController;
   readonly kill: AbortController;
+  readonly gpus: readonly GpuDevice[];
 }
 
 export class Executor {
@@ -84,7 +88,8 @@ export class Executor {
 
   /** Takes room for an attempt: this process's share of the machine, and the key among all processes. */
   take(key: string, attemptNumber: number, work: TaskWork): Room {
-    const { store, ledger } = this.#options.machine;
+    const { machine } = this.#options;
+    const { store, ledger } = machine;
     const leaseId = `${this.#options.runId}.${key}`;
     const grant = ledger.grant(leaseId, work.ask);
     if (!grant.granted) return { kind: "full" };
@@ -96,9 +101,9 @@ export class Executor {
       owner: store.claims.owner(this.#options.runId, key),
       cpuMilli,
       memoryBytes,
-      gpus: 0,
-      gpuMemoryBytes: null,
-      capacity: { ...ledger.capacity().total, gpus: [] },
+      gpus: work.ask.gpus,
+      gpuMemoryBytes: work.ask.gpuMemoryBytes === 0 ? null : work.ask.gpuMemoryBytes,
+      capacity: { ...ledger.capacity().total, gpus: ledger.capacity().gpus },
       nowMs: Date.now(),
       ended: this.#results.ended,
     });
@@ -113,6 +118,7 @@ export class Executor {
       leaseId,
       generation,
       claim: claim.id,
+      gpus: machine.gpus.filter(({ index }) => claim.gpus.some((lease) => lease.index === index)),
       cancel: new AbortController(),
       kill: new AbortController(),
     });
@@ -157,6 +163,7 @@ export class Executor {
         backend: machine.backend,
         scratch,
         log: machine.store.openLog({ run: runId, task: ref.key }),
+        gpus: running.gpus,
         nodeName: machine.name,
         run: runId,
         task: ref.key,

@@ -45,6 +45,7 @@ export class ContextBackend implements Backend {
         limits: execution.limits,
         idMap: this.#idMap,
         tmpfsTmp: execution.tmpfsTmp,
+        devices: execution.devices,
       },
       { stdin: "null", output: execution.output },
     );
