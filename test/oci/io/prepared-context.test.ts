@@ -1,9 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { descendants, isAlive } from "../../../src/oci/io/processes.ts";
-import { contextsRefused, TestContexts } from "../../fake/oci-contexts.ts";
+import { TestContexts } from "../../fake/oci-contexts.ts";
+import { CONTEXTS } from "../../support/abilities.ts";
+import { describeIf } from "../../support/require.ts";
 
-describe.skipIf(contextsRefused !== null)("a prepared context", () => {
+describeIf(CONTEXTS, "a prepared context", () => {
   let contexts: TestContexts;
   beforeAll(() => void (contexts = new TestContexts()));
   afterAll(async () => await contexts[Symbol.asyncDispose]());
