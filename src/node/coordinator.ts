@@ -68,6 +68,8 @@ export class Coordinator {
   readonly #end = Promise.withResolvers<RunStatus>();
   readonly #timers = new Set<Timer>();
   readonly #stop = new AbortController();
+  /** Tasks without an end, give or take those that lose theirs again. */
+  #unsettled = 0;
   #busy = false;
   #placeWanted = false;
   #waitsForRoom = false;
@@ -90,6 +92,7 @@ export class Coordinator {
         if (event.kind === "task-finished") this.#placeWanted = true;
         this.#apply(event);
       },
+      upcoming: () => Math.max(0, this.#unsettled - this.#executor.size),
       onFault: (error) => this.#end.reject(error),
     });
     this.#context = {
@@ -127,6 +130,7 @@ export class Coordinator {
 
   #apply(event: RunEvent): void {
     this.#effects.push(...this.machine.step(event));
+    if (event.kind === "run-started" || event.kind === "tasks-added") this.#unsettled += event.tasks.length;
     this.#options.journal.append(event);
     this.#options.observer.event?.(event);
     this.#drain();
@@ -175,6 +179,7 @@ export class Coordinator {
       case "cancel-task":
         return this.#executor.cancel(effect.key, effect.graceful);
       case "task-settled":
+        this.#unsettled--;
         this.#work.delete(effect.key);
         return;
       case "finish-run":
