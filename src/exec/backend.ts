@@ -61,6 +61,11 @@ export interface RunningExecution {
 export interface Backend extends AsyncDisposable {
   readonly name: "context" | "process";
   readonly paths: TaskPaths;
+  /**
+   * Makes ready in a scratch what an execution there is likely to need, if that is like the last one. A hint: it may be left
+   * undone, and what is not used ends with the backend.
+   */
+  prepare?(scratch: Scratch): void;
   /** Throws `context.unavailable` or `context.failed` when the process could not be started. */
   start(execution: Execution): Promise<RunningExecution>;
 }

@@ -32,6 +32,8 @@ export interface AttemptContext {
   readonly task: string;
   readonly identity: Readonly<Record<string, string>>;
   readonly onOutput: (stream: "stdout" | "stderr", bytes: Uint8Array) => void;
+  /** The task's process is there. */
+  readonly onBegun: () => void;
   /** Asks the task to end within its grace period. */
   readonly cancel: AbortSignal;
   /** Ends it at once. */

@@ -71,6 +71,8 @@ export class Coordinator {
   readonly #stop = new AbortController();
   readonly #elsewhere: Elsewhere;
   readonly #foundations: Foundations;
+  /** Tasks without an end, give or take those that lose theirs again. */
+  #unsettled = 0;
   #busy = false;
   /** Set when the machinery has failed: nothing more is begun. */
   #isBroken = false;
@@ -95,6 +97,7 @@ export class Coordinator {
         if (event.kind === "task-finished") this.#placeWanted = true;
         this.#apply(event);
       },
+      upcoming: () => Math.max(0, this.#unsettled - this.#executor.size),
       onFault: (error) => this.#break(error),
     });
     this.#context = {
@@ -137,6 +140,7 @@ export class Coordinator {
   #apply(event: RunEvent): void {
     try {
       for (const effect of this.machine.step(event)) this.#effects.push(effect);
+      if (event.kind === "run-started" || event.kind === "tasks-added") this.#unsettled += event.tasks.length;
       this.#options.journal.append(event);
       this.#options.observer.event?.(event);
     } catch (error) {
@@ -196,6 +200,7 @@ export class Coordinator {
       case "cancel-task":
         return this.#executor.cancel(effect.key, effect.graceful);
       case "task-settled":
+        this.#unsettled--;
         this.#work.delete(effect.key);
         return;
       case "finish-run":

@@ -37,6 +37,8 @@ export interface AttemptOptions {
   /** Variables that name this very attempt; never part of a key. */
   readonly identity: Readonly<Record<string, string>>;
   readonly onOutput: (stream: "stdout" | "stderr", bytes: Uint8Array) => void;
+  /** The task's process is there. */
+  readonly onBegun: () => void;
   /** Asks the task to end within its grace period. */
   readonly cancel: AbortSignal;
   /** Ends it at once. */
@@ -53,6 +55,7 @@ const DISK_FULL_BYTES = 1024 * 1024;
 export async function executeCommand(work: CommandWork, options: AttemptOptions): Promise<AttemptEnd> {
   const { backend, scratch, cancel, signal } = options;
   const running = await backend.start(await executionOf(work, options));
+  options.onBegun();
   let reason: FailureReason | null = null;
   const end = (why: FailureReason, graceMs: number) => {
     reason ??= why;

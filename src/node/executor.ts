@@ -1,6 +1,7 @@
 // Attempts on this machine: takes room for them, runs them, keeps their results and says how they ended. It never
 // chooses a task; the run machine and the placing do.
 
+import { availableParallelism } from "node:os";
 import { type Digest, hexOf } from "../base/digest.ts";
 import { MeshError } from "../base/errors.ts";
 import type { RunId } from "../base/ids.ts";
@@ -38,9 +39,14 @@ export interface ExecutorOptions {
   /** A result is there: called before the event that says so. */
   readonly onResult: (task: string, work: TaskWork, result: TaskResult, succeeded: boolean) => void;
   readonly onEvent: (event: RunEvent) => void;
+  /** Tasks that may still have to be executed, besides those that are. */
+  readonly upcoming: () => number;
   /** Something failed that is no task's fault. */
   readonly onFault: (error: unknown) => void;
 }
+
+/** Contexts that wait for tasks: as many as can begin at once. */
+const MOST_PREPARED = availableParallelism();
 
 /** Room for an attempt, or why there is none at the moment. */
 export type Room =
@@ -169,6 +175,7 @@ export class Executor {
         task: ref.key,
         identity: identityOf(runId, title, ref, work),
         onOutput: (stream, bytes) => onOutput(ref.key, stream, bytes),
+        onBegun: () => this.#prepareNext(),
         cancel: running.cancel.signal,
         signal: running.kill.signal,
       });
@@ -191,6 +198,13 @@ export class Executor {
     // what filled the disk goes before anything else has to be written
     if (outcome.reason === "disk-full") await machine.store.settled();
     onEvent({ kind: "task-finished", ...ref, atMs: Date.now(), outcome });
+  }
+
+  /** While a task runs, the contexts of the next ones are made. */
+  #prepareNext(): void {
+    const { machine, upcoming } = this.#options;
+    if (machine.backend.prepare === undefined) return;
+    for (const scratch of machine.scratch.next(Math.min(upcoming(), MOST_PREPARED))) machine.backend.prepare(scratch);
   }
 
   #keep(running: Running, work: TaskWork, { end, result }: Attempted): void {

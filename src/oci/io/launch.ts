@@ -3,7 +3,8 @@
 import { closeSync, statSync } from "node:fs";
 import { fail, MeshError } from "../../base/errors.ts";
 import { makePipe, type Pipe } from "../../base/io/libc.ts";
-import type { ContextCommand, ContextSetup, ContextSpec, RunningContext } from "../runtime/context-spec.ts";
+import type { ContextSetup, ContextSpec, RunningContext } from "../runtime/context-spec.ts";
+import { checkSetup } from "../runtime/spec-checks.ts";
 import { plan } from "../runtime/plan.ts";
 import type { Allotment } from "../runtime/plan-input.ts";
 import { taskFilter } from "../runtime/profile.ts";
@@ -55,7 +56,6 @@ export class ContextRuntime implements AsyncDisposable {
    */
   async start(spec: ContextSpec, io: ContextIo): Promise<RunningContext> {
     io.signal?.throwIfAborted();
-    checkCommand(spec);
     return (await this.prepare(spec)).begin(spec, io);
   }
 
@@ -176,27 +176,4 @@ function kindOf(path: string): "file" | "directory" {
   } catch (error) {
     return fail("context.failed", `Cannot bind ${path} into the context`, { cause: error });
   }
-}
-
-function checkSetup({ root, binds, hostname }: ContextSetup): void {
-  const paths = [root.upper, root.work, ...root.lowers, ...binds.flatMap(({ source, target }) => [source, target])];
-  for (const path of paths) checkAbsolute(path);
-  checkTexts([...paths, hostname]);
-}
-
-function checkCommand({ argv, env, cwd }: ContextCommand): void {
-  checkAbsolute(cwd);
-  checkTexts([cwd, ...argv, ...Object.entries(env).flat()]);
-  if (argv.length === 0) fail("context.failed", "Cannot start a context without a command");
-}
-
-function checkAbsolute(path: string): void {
-  if (!path.startsWith("/"))
-    fail("context.failed", `Cannot use ${JSON.stringify(path)} in a context: it is not an absolute path`);
-}
-
-function checkTexts(texts: readonly string[]): void {
-  const broken = texts.find((text) => text.includes("\0"));
-  if (broken !== undefined)
-    fail("context.failed", `Cannot pass ${JSON.stringify(broken.slice(0, 80))} to a context: it holds a NUL character`);
 }

@@ -9,6 +9,7 @@ import { encodeCommand, isOfCommand, operationOn } from "../runtime/command.ts";
 import type { ContextCommand, ContextExit, ContextSetup, RunningContext } from "../runtime/context-spec.ts";
 import { PID_RECORD } from "../runtime/emit.ts";
 import type { HostPart } from "../runtime/plan-input.ts";
+import { checkCommand } from "../runtime/spec-checks.ts";
 import type { CgroupLease, LimitMechanisms } from "./cgroup.ts";
 import { type AttachedNetwork, attachNetwork } from "./network.ts";
 import { descendants, isAlive, signalQuietly } from "./processes.ts";
@@ -79,6 +80,7 @@ export class PreparedContext {
     this.#begun = true;
     try {
       io.signal?.throwIfAborted();
+      checkCommand(command);
       const message = encodeCommand(command);
       this.#listen(io);
       await this.#handOver(message, command, io);
