@@ -1,7 +1,7 @@
 // Artifacts and reports of a finished task: found in its filesystem as it left it, and taken into the store. Links are
 // followed inside the task's root only; nothing outside it can be reached by what a task wrote.
 
-import { type Stats, lstatSync, readdirSync, readlinkSync } from "node:fs";
+import { lstatSync, readdirSync, readlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { MeshError, errnoOf } from "../base/errors.ts";
 import { LIMITS } from "../base/limits.ts";
@@ -57,6 +57,11 @@ export async function collectArtifacts(left: LeftBehind, required: boolean): Pro
 export async function collectTestResults(left: LeftBehind): Promise<readonly TestResultFile[]> {
   const files: TestResultFile[] = [];
   const add = async (path: string, source: string, spec: { framework: string | null; language: string | null }) => {
+    if (files.length === LIMITS.outputEntries)
+      throw taskFault(
+        `Cannot take all test results: ${LIMITS.outputEntries} files are the most`,
+        "Write fewer, larger reports.",
+      );
     files.push({
       path,
       ...spec,
@@ -72,10 +77,10 @@ export async function collectTestResults(left: LeftBehind): Promise<readonly Tes
   }
   const folder = left.written.path("test-results");
   for (const name of left.written.names("test-results")) {
-    if (lstatSync(join(folder, name)).isFile())
+    if (lstatSync(join(folder, name), { throwIfNoEntry: false })?.isFile() === true)
       await add(name, join(folder, name), { framework: null, language: null });
   }
-  return files.slice(0, LIMITS.outputEntries);
+  return files;
 }
 
 /** Path on this machine of a file that the task left; null when there is none. */
@@ -117,7 +122,9 @@ async function take(key: string, path: string, stack: readonly string[], store: 
 
 // $MESH_ARTIFACTS/NAME may be a link: it is followed as the task itself would have followed it.
 async function takeWritten(name: string, folder: string, { roots, store }: LeftBehind): Promise<Artifact> {
-  const stat: Stats = lstatSync(join(folder, name));
+  const stat = lstatSync(join(folder, name), { throwIfNoEntry: false });
+  if (stat === undefined)
+    throw taskFault(`Cannot take artifact ${printable(name)}: its name is no UTF-8 text`, "Name it in plain letters.");
   if (!stat.isSymbolicLink()) {
     if (!stat.isFile() && !stat.isDirectory())
       throw taskFault(

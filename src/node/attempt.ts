@@ -14,22 +14,28 @@ import type { ImageSettings, LogRef, TaskResult } from "../store/result.ts";
 import { type LeftBehind, collectArtifacts, collectTestResults } from "./artifacts.ts";
 import { cloneVariables, executeClone } from "./clone.ts";
 import { type AttemptEnd, executeCommand } from "./execute.ts";
+import type { GpuDevice } from "./gpus.ts";
 import { writtenHooks } from "./hooks.ts";
 import { Written } from "./outputs.ts";
 import { findProblems } from "./problems.ts";
 import { hasScriptFiles } from "./shell.ts";
 import type { CommandWork, TaskWork } from "./work.ts";
+import { faultText } from "./fault-text.ts";
 
 export interface AttemptContext {
   readonly store: Store;
   readonly backend: Backend;
   readonly scratch: Scratch;
   readonly log: LogWriter;
+  /** The GPUs that the attempt leases. */
+  readonly gpus: readonly GpuDevice[];
   readonly nodeName: string;
   readonly run: string;
   readonly task: string;
   readonly identity: Readonly<Record<string, string>>;
   readonly onOutput: (stream: "stdout" | "stderr", bytes: Uint8Array) => void;
+  /** The task's process is there. */
+  readonly onBegun: () => void;
   /** Asks the task to end within its grace period. */
   readonly cancel: AbortSignal;
   /** Ends it at once. */
@@ -62,13 +68,7 @@ type Left = Partial<Omit<TaskResult, "key" | "log">>;
 export async function attempt(work: TaskWork, context: AttemptContext): Promise<Attempted> {
   const startedAtMs = Date.now();
   const started = performance.now();
-  const finish = (
-    end: AttemptEnd,
-    left: Left,
-    log: LogRef,
-    messages: readonly string[] = [],
-    clean = false,
-  ): Attempted => ({
+  const finish = ({ end, left, messages, clean }: Collected, log: LogRef): Attempted => ({
     end,
     messages: [...end.messages, ...messages],
     clean,
@@ -101,17 +101,17 @@ export async function attempt(work: TaskWork, context: AttemptContext): Promise<
         const end = await executeCommand(work, context);
         const log = await context.log.finish();
         const collected = await collect(work, end, log, context);
-        return finish(collected.end, collected.left, log, collected.messages, collected.clean);
+        return finish(collected, log);
       }
       case "checkout":
-        return finish(DONE, { layer: work.layer }, await context.log.finish());
+        return finish(onlyLeft({ layer: work.layer }), await context.log.finish());
       case "clone": {
         const workspace = join(context.scratch.upper, WORKSPACE_IN_TREE);
         mkdirSync(workspace);
         await executeClone(work, workspace, context.signal);
         const layer = await context.store.layers.commit({ upper: context.scratch.upper, maskedDirectories: NO_PATHS });
         const env = [...cloneVariables(work)].map(([name, variable]) => ({ name, ...variable }));
-        return finish(DONE, { layer, env }, await context.log.finish());
+        return finish(onlyLeft({ layer, env }), await context.log.finish());
       }
     }
   } finally {
@@ -125,6 +125,11 @@ interface Collected {
   readonly messages: readonly string[];
   /** Whether the scratch is as it was before. */
   readonly clean: boolean;
+}
+
+/** What a package leaves that runs no process. */
+function onlyLeft(left: Left): Collected {
+  return { end: DONE, left, messages: [], clean: false };
 }
 
 /** Reads back what a command left. What it wrote wrongly makes the task fail, and is said. */
@@ -156,7 +161,7 @@ async function collect(work: CommandWork, end: AttemptEnd, log: LogRef, context:
     };
   } catch (error) {
     if (!(error instanceof MeshError) || error.code !== "task.failed") throw error;
-    const messages = [error.hint === "" ? error.message : `${error.message}. ${error.hint}`];
+    const messages = [faultText(error)];
     return {
       end: end.succeeded ? { ...end, succeeded: false, reason: "output-invalid" } : end,
       left: {},

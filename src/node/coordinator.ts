@@ -1,21 +1,22 @@
 // Drives one run: feeds the run machine with what happens and performs what it wants done. It decides nothing that the
 // machine, the placing, the ledger or the store decides.
 
-import type { Digest } from "../base/digest.ts";
 import { MeshError } from "../base/errors.ts";
 import type { RunId } from "../base/ids.ts";
-import { describeReason, fits } from "../sched/fit.ts";
 import { place } from "../sched/place.ts";
 import type { Effect, RunEvent, RunStatus } from "../sched/run-event.ts";
 import { RunMachine } from "../sched/run-machine.ts";
 import type { Definition, Task } from "../spec/definition.ts";
 import type { StoredResult } from "../store/io/results.ts";
-import type { Artifact, TaskResult } from "../store/result.ts";
+import type { TaskResult } from "../store/result.ts";
 import { evaluateAfter } from "./after.ts";
 import { cloneVariables } from "./clone.ts";
 import { type ExecutionMachine, Executor } from "./executor.ts";
+import { Elsewhere } from "./elsewhere.ts";
+import { Foundations } from "./foundations.ts";
 import { joinHooks, NO_HOOKS } from "./hooks.ts";
 import { InputViews } from "./inputs.ts";
+import { neverFits } from "./never-fits.ts";
 import type { RunObserver } from "./observer.ts";
 import { resolveTask } from "./resolve.ts";
 import type { Finished, ResolveContext } from "./resolve-context.ts";
@@ -24,7 +25,9 @@ import type { RunJournal } from "./run-journal.ts";
 import type { FinishedOutputs, RunScope } from "./scope.ts";
 import { EMPTY_STACK, pushLayer } from "./stack.ts";
 import { NO_VARIABLES, type Variables, exportVariables } from "./task-environment.ts";
+import { Timers } from "./timers.ts";
 import type { Resolution, TaskWork } from "./work.ts";
+import { faultText } from "./fault-text.ts";
 
 export interface CoordinatorOptions {
   readonly machine: ExecutionMachine;
@@ -43,7 +46,7 @@ export interface CoordinatorOptions {
   readonly journal: RunJournal;
 }
 
-/** How often what waits for another process looks whether it is over. */
+/** How often what waits for room that another process has tries again. */
 const POLL_MS = 50;
 
 /** How often another process's wish to cancel is looked for. */
@@ -65,12 +68,16 @@ export class Coordinator {
   readonly #outputs = new Map<string, FinishedOutputs>();
   readonly #work = new Map<string, TaskWork>();
   readonly #effects: Effect[] = [];
-  /** Artifacts that were verified in this run. */
-  readonly #sound = new Set<Digest>();
   readonly #end = Promise.withResolvers<RunStatus>();
-  readonly #timers = new Set<Timer>();
+  readonly #timers = new Timers((error) => this.#break(error));
   readonly #stop = new AbortController();
+  readonly #elsewhere: Elsewhere;
+  readonly #foundations: Foundations;
+  /** Tasks without an end, give or take those that lose theirs again. */
+  #unsettled = 0;
   #busy = false;
+  /** Set when the machinery has failed: nothing more is begun. */
+  #isBroken = false;
   #placeWanted = false;
   #waitsForRoom = false;
 
@@ -92,7 +99,8 @@ export class Coordinator {
         if (event.kind === "task-finished") this.#placeWanted = true;
         this.#apply(event);
       },
-      onFault: (error) => this.#end.reject(error),
+      upcoming: () => Math.max(0, this.#unsettled - this.#executor.size),
+      onFault: (error) => this.#break(error),
     });
     this.#context = {
       store: machine.store,
@@ -107,6 +115,10 @@ export class Coordinator {
       finished: (task) => this.#finished.get(task) ?? NOTHING_FINISHED,
       signal: this.#stop.signal,
     };
+    this.#foundations = new Foundations(machine.store, options.journal, this.#outputs);
+    this.#elsewhere = new Elsewhere(machine.store.claims, this.#timers, (key, round) =>
+      this.#apply({ kind: "task-undeferred", key, round, atMs: Date.now() }),
+    );
   }
 
   /** Runs to the end. Rejects only when the machinery itself failed. Either way nothing of the run is left running. */
@@ -117,7 +129,7 @@ export class Coordinator {
       return await this.#end.promise;
     } finally {
       this.#stop.abort();
-      for (const timer of this.#timers) clearTimeout(timer);
+      this.#timers[Symbol.dispose]();
       await this.#executor.close();
     }
   }
@@ -128,20 +140,32 @@ export class Coordinator {
   }
 
   #apply(event: RunEvent): void {
-    this.#effects.push(...this.machine.step(event));
-    this.#options.journal.append(event);
-    this.#options.observer.event?.(event);
+    try {
+      for (const effect of this.machine.step(event)) this.#effects.push(effect);
+      if (event.kind === "run-started" || event.kind === "tasks-added") this.#unsettled += event.tasks.length;
+      this.#options.journal.append(event);
+      this.#options.observer.event?.(event);
+    } catch (error) {
+      return this.#break(error);
+    }
     this.#drain();
+  }
+
+  /** Ends the run for what is no task's fault. What was wanted and not begun is dropped; `run` stops what runs. */
+  #break(error: unknown): void {
+    this.#isBroken = true;
+    this.#effects.length = 0;
+    this.#end.reject(error);
   }
 
   /** Performs what is wanted; what that brings about is performed in the same loop, never by recursion. */
   #drain(): void {
-    if (this.#busy) return;
+    if (this.#busy || this.#isBroken) return;
     this.#busy = true;
     try {
       this.#perform();
     } catch (error) {
-      this.#end.reject(error);
+      this.#break(error);
     } finally {
       this.#busy = false;
     }
@@ -149,6 +173,7 @@ export class Coordinator {
 
   #perform(): void {
     for (let at = 0; ;) {
+      if (this.#isBroken) return;
       const effect = this.#effects[at++];
       if (effect !== undefined) {
         this.#performOne(effect);
@@ -177,6 +202,7 @@ export class Coordinator {
       case "cancel-task":
         return this.#executor.cancel(effect.key, effect.graceful);
       case "task-settled":
+        this.#unsettled--;
         this.#work.delete(effect.key);
         return;
       case "finish-run":
@@ -240,7 +266,7 @@ export class Coordinator {
   }
 
   #missed(key: string, round: number, work: TaskWork): void {
-    const refusal = this.#refusalOf(work);
+    const refusal = neverFits(work.ask, this.#options.machine.ledger.capacity());
     if (refusal !== null) return this.#refused(key, round, refusal);
     this.#work.set(key, work);
     this.#apply({
@@ -254,8 +280,8 @@ export class Coordinator {
 
   #refused(key: string, round: number, error: unknown): void {
     if (this.#stop.signal.aborted) return;
-    if (!(error instanceof MeshError)) return this.#end.reject(error);
-    const message = error.hint === "" ? error.message : `${error.message}. ${error.hint}`;
+    if (!(error instanceof MeshError)) return this.#break(error);
+    const message = faultText(error);
     this.#apply({
       kind: "task-refused",
       key,
@@ -263,21 +289,6 @@ export class Coordinator {
       atMs: Date.now(),
       refusal: { code: error.code, message, line: error.place?.line ?? null },
     });
-  }
-
-  #refusalOf(work: TaskWork): MeshError | null {
-    const capacity = this.#options.machine.ledger.capacity();
-    const idle = {
-      ...capacity,
-      free: capacity.total,
-      gpus: capacity.gpus.map((gpu) => ({ ...gpu, freeMemoryBytes: gpu.memoryBytes })),
-    };
-    const fit = fits(work.ask, idle);
-    if (fit.fits) return null;
-    return new MeshError(
-      "capacity.none-fits",
-      `No machine fits: ${capacity.name} ${fit.reasons.map(describeReason).join("; ")}`,
-    );
   }
 
   // Placing
@@ -310,11 +321,14 @@ export class Coordinator {
         this.#apply({ kind: "task-placed", ...room.ref, node, atMs });
         return true;
       case "answered":
+        this.#apply({ kind: "task-deferred", key, round, atMs, elsewhere: "" });
+        this.#timers.later(0, () => this.#apply({ kind: "task-undeferred", key, round, atMs: Date.now() }));
+        return true;
       case "elsewhere":
-        this.#apply({ kind: "task-deferred", key, round, atMs, elsewhere: room.kind === "elsewhere" ? room.by : "" });
-        this.#later(room.kind === "elsewhere" ? POLL_MS : 0, () =>
-          this.#apply({ kind: "task-undeferred", key, round, atMs: Date.now() }),
-        );
+        this.#apply({ kind: "task-deferred", key, round, atMs, elsewhere: room.by });
+        this.#elsewhere.wait(key, round, work.key);
+        // the room that it was to have is another's
+        this.#placeWanted = true;
         return true;
       case "full":
         this.#placeLater();
@@ -324,37 +338,18 @@ export class Coordinator {
 
   /** Protects what a task builds on; what of it was pruned or lost meanwhile is made again first. */
   #hasLost(work: TaskWork): boolean {
-    const { journal } = this.#options;
-    journal.open();
-    const lost = new Set(journal.pin(work.stack.layers.map(({ digest }) => digest)));
-    const losers = new Set(work.stack.entries.filter(({ layer }) => lost.has(layer.digest)).map(({ task }) => task));
-    if (work.kind === "command") {
-      for (const { artifact } of work.artifacts) {
-        if (this.#isSound(artifact)) continue;
-        for (const [task, { artifacts }] of this.#outputs)
-          if (artifacts.some(({ digest }) => digest === artifact.digest)) losers.add(task);
-      }
-    }
+    this.#options.journal.open();
+    const losers = this.#foundations.lostBy(work);
     for (const key of losers)
       this.#apply({ kind: "output-lost", key, reason: "What it left is gone from the store", atMs: Date.now() });
     return losers.size > 0;
-  }
-
-  /** Whether an artifact is what its digest says. Read once a run; one that is not is dropped. */
-  #isSound({ digest, kind }: Artifact): boolean {
-    const { blobs, layers } = this.#options.machine.store;
-    if (this.#sound.has(digest)) return true;
-    const isSound = kind === "directory" ? layers.has(digest) : blobs.has(digest) && blobs.verify(digest);
-    if (isSound) this.#sound.add(digest);
-    else if (kind === "file") blobs.drop(digest);
-    return isSound;
   }
 
   /** Another process has the room: nobody tells this one when it is free. */
   #placeLater(): void {
     if (this.#waitsForRoom) return;
     this.#waitsForRoom = true;
-    this.#later(POLL_MS, () => {
+    this.#timers.later(POLL_MS, () => {
       this.#waitsForRoom = false;
       this.#placeWanted = true;
       this.#drain();
@@ -369,18 +364,20 @@ export class Coordinator {
 
   #watchForCancel(): void {
     if (this.machine.status.execution !== "running") return;
-    this.#later(CANCEL_POLL_MS, () => {
-      for (const by of this.#options.journal.cancelRequests()) this.cancel(by);
+    this.#timers.later(CANCEL_POLL_MS, () => {
+      for (const by of this.#cancelRequests()) this.cancel(by);
       this.#watchForCancel();
     });
   }
 
-  #later(delayMs: number, act: () => void): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      act();
-    }, delayMs);
-    this.#timers.add(timer);
+  /** A store that cannot answer at the moment (a full disk, a long lock) is asked again. */
+  #cancelRequests(): readonly string[] {
+    try {
+      return this.#options.journal.cancelRequests();
+    } catch (error) {
+      if (error instanceof MeshError) return [];
+      throw error;
+    }
   }
 
   /** Takes a result, fresh or from the cache, as what `key` gives to the tasks that build on it. */

@@ -13,6 +13,7 @@ import { WORKSPACE_IN_TREE } from "../store/paths.ts";
 import type { FailureReason } from "../sched/run-event.ts";
 import type { ArtifactInput } from "./artifact-input.ts";
 import { freeBytes } from "./capacity.ts";
+import { type GpuDevice, gpuAccess } from "./gpus.ts";
 import { IO_VARIABLES } from "./outputs.ts";
 import { shellCommand } from "./shell.ts";
 import { composeEnvironment } from "./task-environment.ts";
@@ -31,9 +32,13 @@ export interface AttemptOptions {
   readonly backend: Backend;
   readonly scratch: Scratch;
   readonly log: LogWriter;
+  /** The GPUs that the attempt leases. */
+  readonly gpus: readonly GpuDevice[];
   /** Variables that name this very attempt; never part of a key. */
   readonly identity: Readonly<Record<string, string>>;
   readonly onOutput: (stream: "stdout" | "stderr", bytes: Uint8Array) => void;
+  /** The task's process is there. */
+  readonly onBegun: () => void;
   /** Asks the task to end within its grace period. */
   readonly cancel: AbortSignal;
   /** Ends it at once. */
@@ -47,6 +52,7 @@ const DISK_FULL_BYTES = 1024 * 1024;
 export async function executeCommand(work: CommandWork, options: AttemptOptions): Promise<AttemptEnd> {
   const { backend, scratch, cancel, signal } = options;
   const running = await backend.start(await executionOf(work, options));
+  options.onBegun();
   let reason: FailureReason | null = null;
   const end = (why: FailureReason, graceMs: number) => {
     reason ??= why;
@@ -112,6 +118,7 @@ async function executionOf(work: CommandWork, options: AttemptOptions): Promise<
   const started = performance.now();
   const layers = await layerDirectories(work, options.store);
   const environment = composeEnvironment(work.inherited, work.variables);
+  const gpus = gpuAccess(options.gpus);
   const { script, hooks } = work;
   const command = shellCommand({
     script,
@@ -124,7 +131,7 @@ async function executionOf(work: CommandWork, options: AttemptOptions): Promise<
     scratch,
     layers,
     argv: command.argv,
-    env: { ...environment, ...command.env, ...options.identity },
+    env: { ...environment, ...command.env, ...gpus.env, ...options.identity },
     ioVariables: IO_VARIABLES,
     network: agent.network ?? "host",
     binds: [...(await artifactBinds(work, options)), ...runDirectoryBind(work, options)],
@@ -134,6 +141,7 @@ async function executionOf(work: CommandWork, options: AttemptOptions): Promise<
       pids: LIMITS.taskPids,
     },
     tmpfsTmp: agent.tmpfs,
+    devices: gpus.devices,
     output: (stream, bytes) => {
       log.write(stream, performance.now() - started, bytes);
       options.onOutput(stream, bytes);

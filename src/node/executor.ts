@@ -1,18 +1,22 @@
 // Attempts on this machine: takes room for them, runs them, keeps their results and says how they ended. It never
 // chooses a task; the run machine and the placing do.
 
+import { availableParallelism } from "node:os";
 import { type Digest, hexOf } from "../base/digest.ts";
 import { MeshError } from "../base/errors.ts";
 import type { RunId } from "../base/ids.ts";
-import type { Backend } from "../exec/backend.ts";
+import type { Backend, Scratch } from "../exec/backend.ts";
 import type { CapacityLedger } from "../sched/ledger.ts";
 import type { AttemptRef, FailureReason, RunEvent, TaskOutcome } from "../sched/run-event.ts";
+import { storeFailure } from "../store/io/failures.ts";
 import type { Store } from "../store/io/store.ts";
 import type { TaskResult } from "../store/result.ts";
 import { type Attempted, attempt } from "./attempt.ts";
+import type { GpuDevice } from "./gpus.ts";
 import { ResultBuffer } from "./result-buffer.ts";
 import type { ScratchPool } from "./scratch.ts";
 import type { TaskWork } from "./work.ts";
+import { faultText } from "./fault-text.ts";
 
 /** What executing needs of the machine. */
 export interface ExecutionMachine {
@@ -21,6 +25,8 @@ export interface ExecutionMachine {
   readonly backend: Backend;
   readonly scratch: ScratchPool;
   readonly ledger: CapacityLedger;
+  /** All that this machine has; the ledger knows which are free. */
+  readonly gpus: readonly GpuDevice[];
 }
 
 export interface ExecutorOptions {
@@ -33,9 +39,14 @@ export interface ExecutorOptions {
   /** A result is there: called before the event that says so. */
   readonly onResult: (task: string, work: TaskWork, result: TaskResult, succeeded: boolean) => void;
   readonly onEvent: (event: RunEvent) => void;
+  /** Tasks that may still have to be executed, besides those that are. */
+  readonly upcoming: () => number;
   /** Something failed that is no task's fault. */
   readonly onFault: (error: unknown) => void;
 }
+
+/** Contexts that wait for tasks: as many as can begin at once. */
+const MOST_PREPARED = availableParallelism();
 
 /** Room for an attempt, or why there is none at the moment. */
 export type Room =
@@ -57,6 +68,7 @@ interface Running {
   /** Asks to end; `kill` ends. */
   readonly cancel: AbortController;
   readonly kill: AbortController;
+  readonly gpus: readonly GpuDevice[];
 }
 
 export class Executor {
@@ -82,7 +94,8 @@ export class Executor {
 
   /** Takes room for an attempt: this process's share of the machine, and the key among all processes. */
   take(key: string, attemptNumber: number, work: TaskWork): Room {
-    const { store, ledger } = this.#options.machine;
+    const { machine } = this.#options;
+    const { store, ledger } = machine;
     const leaseId = `${this.#options.runId}.${key}`;
     const grant = ledger.grant(leaseId, work.ask);
     if (!grant.granted) return { kind: "full" };
@@ -94,9 +107,9 @@ export class Executor {
       owner: store.claims.owner(this.#options.runId, key),
       cpuMilli,
       memoryBytes,
-      gpus: 0,
-      gpuMemoryBytes: null,
-      capacity: { ...ledger.capacity().total, gpus: [] },
+      gpus: work.ask.gpus,
+      gpuMemoryBytes: work.ask.gpuMemoryBytes === 0 ? null : work.ask.gpuMemoryBytes,
+      capacity: { ...ledger.capacity().total, gpus: ledger.capacity().gpus },
       nowMs: Date.now(),
       ended: this.#results.ended,
     });
@@ -111,6 +124,7 @@ export class Executor {
       leaseId,
       generation,
       claim: claim.id,
+      gpus: machine.gpus.filter(({ index }) => claim.gpus.some((lease) => lease.index === index)),
       cancel: new AbortController(),
       kill: new AbortController(),
     });
@@ -131,10 +145,11 @@ export class Executor {
     else running?.kill.abort();
   }
 
-  /** Stops all at once and waits until nothing runs. */
+  /** Stops all at once, waits until nothing runs, and gives back what never started. */
   async close(): Promise<void> {
     for (const running of this.#running.values()) running.kill.abort();
-    await Promise.all(this.#ends);
+    while (this.#ends.size > 0) await Promise.all(this.#ends);
+    for (const running of this.#running.values()) this.#release(running);
     this.#results.flush();
   }
 
@@ -144,27 +159,31 @@ export class Executor {
     if (running === undefined) throw new Error(`Bug: ${ref.key} starts without a lease`);
     onEvent({ kind: "task-started", ...ref, atMs: Date.now() });
     const started = performance.now();
-    const scratch = machine.scratch.take();
+    let scratch: Scratch | null = null;
     let outcome: TaskOutcome;
     let clean = false;
     try {
+      scratch = machine.scratch.take();
       const attempted = await attempt(work, {
         store: machine.store,
         backend: machine.backend,
         scratch,
         log: machine.store.openLog({ run: runId, task: ref.key }),
+        gpus: running.gpus,
         nodeName: machine.name,
         run: runId,
         task: ref.key,
         identity: identityOf(runId, title, ref, work),
         onOutput: (stream, bytes) => onOutput(ref.key, stream, bytes),
+        onBegun: () => this.#prepareNext(),
         cancel: running.cancel.signal,
         signal: running.kill.signal,
       });
       this.#keep(running, work, attempted);
       outcome = outcomeOf(attempted);
       clean = attempted.clean;
-    } catch (error) {
+    } catch (cause) {
+      const error = storeFailure(cause, `run task ${ref.key}`);
       // what one context cannot have, no other can
       if (!(error instanceof MeshError) || error.code === "context.unavailable") throw error;
       outcome = failedToRun(
@@ -174,11 +193,18 @@ export class Executor {
       );
     } finally {
       this.#release(running);
-      machine.scratch.give(scratch, clean);
+      if (scratch !== null) machine.scratch.give(scratch, clean);
     }
     // what filled the disk goes before anything else has to be written
     if (outcome.reason === "disk-full") await machine.store.settled();
     onEvent({ kind: "task-finished", ...ref, atMs: Date.now(), outcome });
+  }
+
+  /** While a task runs, the contexts of the next ones are made. */
+  #prepareNext(): void {
+    const { machine, upcoming } = this.#options;
+    if (machine.backend.prepare === undefined) return;
+    for (const scratch of machine.scratch.next(Math.min(upcoming(), MOST_PREPARED))) machine.backend.prepare(scratch);
   }
 
   #keep(running: Running, work: TaskWork, { end, result }: Attempted): void {
@@ -212,7 +238,7 @@ function outcomeOf({ end, result, messages }: Attempted): TaskOutcome {
 }
 
 function failedToRun(error: MeshError, cancelled: boolean, durationMs: number): TaskOutcome {
-  const message = error.hint === "" ? error.message : `${error.message}. ${error.hint}`;
+  const message = faultText(error);
   return {
     result: "failed",
     exitCode: null,

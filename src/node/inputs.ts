@@ -3,7 +3,7 @@
 import type { Digest } from "../base/digest.ts";
 import type { FilterSpec, Outputs } from "../spec/definition.ts";
 import { evaluate, interpolate } from "../spec/expression/evaluate.ts";
-import { type Scope, textOf } from "../spec/expression/value.ts";
+import { type Scope, type Value, textOf } from "../spec/expression/value.ts";
 import { type Filter, type FilterEntry, KEEP_ALL, compileFilter } from "../store/filter.ts";
 import type { LayerView } from "../store/io/layers.ts";
 import type { Store } from "../store/io/store.ts";
@@ -118,7 +118,7 @@ function patternsOf(filter: FilterSpec, scope: Scope): readonly FilterEntry[] {
   const { entries } = filter;
   if ("kind" in entries) {
     const value = evaluate(entries, scope);
-    const list = Array.isArray(value) ? value : textOf(value).split("\n");
+    const list: readonly Value[] = Array.isArray(value) ? value : textOf(value).split("\n");
     return list.flatMap((item) => {
       const pattern = textOf(item).trim();
       return pattern === "" ? [] : [{ pattern, cacheKey: "included" as const }];

@@ -1,15 +1,29 @@
 // What a task wrote through its variables ($MESH_VALUES, $MESH_ENV, ...), read back with every bound enforced. The folder
 // was in the task's hands: names, kinds, sizes and links in it are not to be trusted.
 
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { type Dirent, closeSync, constants, fstatSync, mkdirSync, openSync, readSync, readdirSync } from "node:fs";
+import { basename, join } from "node:path";
 import { MeshError, errnoOf } from "../base/errors.ts";
 import { LIMITS } from "../base/limits.ts";
 import { printable } from "../base/text.ts";
-import { IO_FOLDERS as HANDED_BACK } from "../store/paths.ts";
 
-/** Subfolders of a task's io folder. */
-export const IO_FOLDERS = [...HANDED_BACK, "image/labels"] as const;
+/** Subfolders of a task's io folder, one for each kind of thing that it hands back. */
+const HANDED_BACK = [
+  "values",
+  "env",
+  "cache-key-excluded-env",
+  "artifacts",
+  "links",
+  "errors",
+  "test-results",
+  "dynamic-tasks",
+  "image",
+  "hooks-before",
+  "hooks-after",
+] as const;
+
+const LABELS = "image/labels";
+const IO_FOLDERS = [...HANDED_BACK, LABELS] as const;
 
 export type IoFolder = (typeof IO_FOLDERS)[number];
 
@@ -40,22 +54,38 @@ export function makeIoFolders(io: string): void {
 /** Names of what a task wrote, by folder. */
 export class Written {
   readonly #io: string;
-  readonly #names: ReadonlyMap<IoFolder, readonly string[]>;
+  readonly #names: ReadonlyMap<IoFolder, readonly string[] | null>;
+  /** Whether the task wrote nothing at all, and left the folders as it found them. */
+  readonly isNothing: boolean;
 
-  /** Lists the folders once. */
+  /** Lists the folders once. What the task put in place of a folder is never followed. */
   constructor(io: string) {
     this.#io = io;
-    this.#names = new Map(IO_FOLDERS.map((folder) => [folder, namesIn(join(io, folder), folder)]));
+    const top = entriesOf(io) ?? [];
+    const image = isFolder(top, "image") ? (entriesOf(join(io, "image")) ?? []) : [];
+    this.#names = new Map(
+      IO_FOLDERS.map((folder) => [folder, namesIn(join(io, folder), folder === LABELS ? image : top)]),
+    );
+    const isWhole = top.length === HANDED_BACK.length && isFolder(image, "labels");
+    this.isNothing =
+      isWhole &&
+      HANDED_BACK.every((folder) => this.#names.get(folder)?.length === (folder === "image" ? 1 : 0)) &&
+      this.#names.get(LABELS)?.length === 0;
   }
 
-  /** Whether the task wrote nothing at all. */
-  get isNothing(): boolean {
-    for (const names of this.#names.values()) if (names.length > 0) return false;
-    return true;
-  }
-
+  /** Throws `task.failed` when the folder is not what the task was given. */
   names(folder: IoFolder): readonly string[] {
-    return this.#names.get(folder) ?? [];
+    const names = this.#names.get(folder) ?? null;
+    if (names === null) {
+      throw new MeshError(
+        "task.failed",
+        `Cannot read the folder ${folder} that the task was given: it is not a readable folder any more`,
+        {
+          hint: "Write files into it, and leave the folder itself as it is.",
+        },
+      );
+    }
+    return folder === "image" ? names.filter((name) => name !== "labels") : names;
   }
 
   path(folder: IoFolder): string {
@@ -73,7 +103,9 @@ export class Written {
       throw new MeshError(
         "task.failed",
         `Cannot take ${names.length} entries of ${folder}: ${LIMITS.outputEntries} are the most`,
-        { hint: "Write one file of many lines, or an artifact." },
+        {
+          hint: "Write one file of many lines, or an artifact.",
+        },
       );
     }
     return Object.fromEntries(
@@ -83,16 +115,32 @@ export class Written {
 }
 
 const NONE: Readonly<Record<string, string>> = Object.freeze({});
+const UNREADABLE: ReadonlySet<string> = new Set(["EACCES", "ELOOP", "ENOENT", "ENOTDIR"]);
 
-function namesIn(directory: string, folder: IoFolder): readonly string[] {
+/** Null when there is no such folder, or it is closed to this process. */
+function entriesOf(directory: string): readonly Dirent[] | null {
   try {
-    const names = readdirSync(directory).sort();
-    return folder === "image" ? names.filter((name) => name !== "labels") : names;
+    return readdirSync(directory, { withFileTypes: true });
   } catch (error) {
-    // the task may have removed the folder: then it wrote nothing there
-    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return [];
+    if (UNREADABLE.has(errnoOf(error) ?? "")) return null;
     throw error;
   }
+}
+
+function isFolder(entries: readonly Dirent[], name: string): boolean {
+  return entries.some((entry) => entry.name === name && entry.isDirectory());
+}
+
+/** Names in a folder, sorted; none when the task removed it, null when it is no folder any more or closed. `around`: what lies beside it. */
+function namesIn(directory: string, around: readonly Dirent[]): readonly string[] | null {
+  const name = basename(directory);
+  if (!around.some((entry) => entry.name === name)) return [];
+  if (!isFolder(around, name)) return null;
+  return (
+    entriesOf(directory)
+      ?.map((entry) => entry.name)
+      .sort() ?? null
+  );
 }
 
 function readEntry(path: string, shown: string): string {

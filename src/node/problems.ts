@@ -77,7 +77,7 @@ export function sarifProblems(text: string): readonly Problem[] {
       const location = locations?.[0]?.physicalLocation;
       return {
         severity: level === "warning" || level === "note" ? "warning" : "error",
-        message: String(message?.text ?? ""),
+        message: message?.text ?? "",
         code: ruleId ?? null,
         file: location?.artifactLocation?.uri ?? null,
         line: location?.region?.startLine ?? null,

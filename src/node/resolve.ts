@@ -16,6 +16,7 @@ import { narrowedArtifact } from "./artifact-input.ts";
 import { checkoutWork } from "./checkout.ts";
 import { cloneWork } from "./clone.ts";
 import { namedFilters, outputFilter } from "./inputs.ts";
+import { modelLabel } from "./gpus.ts";
 import { hookParts, joinHooks } from "./hooks.ts";
 import type { Finished, ResolveContext } from "./resolve-context.ts";
 import { shellOf } from "./shell.ts";
@@ -304,15 +305,18 @@ function askOf(agent: Agent, scope: Scope): Ask {
       })
     );
   };
+  // a number of GPUs, or the model of the one that is wanted
+  const gpu = agent.gpu === null ? "" : interpolate(agent.gpu, scope).trim();
+  const model = /^\d*$/.test(gpu) ? null : gpu;
   return makeAsk({
     cpuMilli: amount(agent.cpus, "cpus", parseCpus) ?? DEFAULT_ASK.cpuMilli,
     memoryBytes: amount(agent.memory, "memory", parseBytes) ?? 0,
     diskBytes: amount(agent.disk, "disk", parseBytes) ?? 0,
-    gpus: amount(agent.gpu, "gpu", (text) => (/^\d+$/.test(text.trim()) ? Number(text) : null)) ?? 0,
+    gpus: model === null ? (gpu === "" ? 0 : Number(gpu)) : 1,
     gpuMemoryBytes: amount(agent.gpuMemory, "gpu-memory", parseBytes) ?? 0,
     os: agent.os,
     arch: agent.arch,
-    labels: agent.labels,
+    labels: model === null ? agent.labels : [...agent.labels, modelLabel(model)],
     node: agent.node,
   });
 }

@@ -32,6 +32,8 @@ export class RunJournal {
   readonly #logs: Record<string, TaskLog> = {};
   readonly #learnt: { identity: string; durationMs: number }[] = [];
   readonly #used: Digest[] = [];
+  /** Exit codes of tasks that were answered from the cache: a hit replays that too. */
+  readonly #replayed = new Map<string, number>();
   readonly #createdAtMs = Date.now();
   #created = false;
   #timer: Timer | null = null;
@@ -67,6 +69,7 @@ export class RunJournal {
     this.#logs[task] = log;
     if (how === "hit") {
       this.#used.push(result.key);
+      this.#replayed.set(task, result.exitCode);
       return;
     }
     this.#learnt.push({ identity: result.identity, durationMs: result.durationMs });
@@ -86,8 +89,12 @@ export class RunJournal {
 
   /** Closes the run and says what became of it. */
   finish(machine: RunMachine): RunSummary {
-    const run = runJson(machine, (task) => this.#outputs.get(task.key) ?? NO_OUTPUTS);
-    if (run === null) throw new Error("Bug: a run ends that has not started");
+    const decided = runJson(machine, (task) => this.#outputs.get(task.key) ?? NO_OUTPUTS);
+    if (decided === null) throw new Error("Bug: a run ends that has not started");
+    const run = {
+      ...decided,
+      tasks: decided.tasks.map((task) => ({ ...task, exitCode: this.#replayed.get(task.key) ?? task.exitCode })),
+    };
     const summary: RunSummary = { run, options: this.#options, logs: this.#logs };
     this.#stopTimer();
     if (this.#created) this.#flush();
@@ -102,10 +109,10 @@ export class RunJournal {
     return summary;
   }
 
-  /** Writes what is pending of a run that the machinery could not bring to its end. */
+  /** Writes what is pending, if it can be, of a run that the machinery could not bring to its end. What stopped the run comes first. */
   abandon(): void {
     this.#stopTimer();
-    if (this.#created) this.#flush();
+    if (this.#created) this.#flushSoon();
   }
 
   /** What cannot be written now (a full disk) stays for the next time; the last time it is an error. */

@@ -2,9 +2,9 @@
 
 import type { Digest } from "../base/digest.ts";
 import type { Ask } from "../sched/ask.ts";
-import type { KeyParts } from "../sched/cache-key.ts";
 import type { LayerRef } from "../store/layer.ts";
 import type { MaskParent } from "../store/merged.ts";
+import type { KeyParts } from "../store/result.ts";
 import type { CommandTask, EnvConfig, PackageTask } from "../spec/definition.ts";
 import type { ArtifactInput } from "./artifact-input.ts";
 import type { Hooks } from "./hooks.ts";

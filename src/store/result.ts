@@ -104,3 +104,6 @@ export function needsOf(result: TaskResult): { readonly layers: readonly Digest[
   if (result.log.kind === "blob") blobs.push(result.log.digest);
   return { layers: [...new Set(layers)], blobs: [...new Set(blobs)] };
 }
+
+/** What a cache key is made of, by name; kept beside the result so that two keys can be compared. The names are the caller's. */
+export type KeyParts = Readonly<Record<string, string>>;

@@ -1,17 +1,20 @@
 // The backend without isolation, for machines whose kernel refuses namespaces: a plain process in a copy of its files.
 // Only by explicit choice. It sees and may change whatever the user may; it never pretends otherwise.
 
-import { lstatSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
-import { check } from "../../store/io/errno.ts";
-import { HERE, makeWhiteoutAt } from "../../store/io/raw-files.ts";
+import { closeSync, lstatSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { MeshError } from "../../base/errors.ts";
+import { type Pipe, makePipe } from "../../base/io/libc.ts";
+import { WORKSPACE_IN_TREE } from "../../store/paths.ts";
 import type { Backend, Execution, ExecutionExit, RunningExecution } from "../backend.ts";
 import { layOver } from "./lay-over.ts";
+import { killMarked, sendSignal } from "./marked-processes.ts";
+import { keepChanges, takeSnapshot } from "./workspace-changes.ts";
 
 /** Variable that marks every process of one task, so that those which left its group are found. */
 const MARK = "MESH_PROCESS_MARK";
 
-/** How often output is looked for after the task's own process has ended, and for how long. */
+/** How long output is read after the task has ended: a process that was not found may hold it open. */
 const DRAIN_MS = 1_000;
 
 export class ProcessBackend implements Backend {
@@ -25,43 +28,30 @@ export class ProcessBackend implements Backend {
     };
   }
 
-  start(execution: Execution): Promise<RunningExecution> {
+  async start(execution: Execution): Promise<RunningExecution> {
     const { scratch } = execution;
     const workspace = join(scratch.root, "workspace");
     const home = join(scratch.root, "home");
-    for (const directory of [workspace, home]) {
-      rmSync(directory, { recursive: true, force: true });
-      mkdirSync(directory);
-    }
-    for (const layer of execution.layers) {
-      const source = join(layer, "workspace");
-      if (lstatSync(source, { throwIfNoEntry: false })?.isDirectory()) layOver(source, workspace);
-    }
-    const before = snapshot(workspace);
+    fillWorkspace(workspace, execution.layers);
+    rmSync(home, { recursive: true, force: true });
+    mkdirSync(home);
+    const before = takeSnapshot(workspace);
     const mark = `${process.pid}-${Math.trunc(performance.now() * 1000)}-${scratch.root}`;
     const env: Record<string, string> = { HOME: home, ...execution.env, PWD: workspace, [MARK]: mark };
     for (const { name, folder } of execution.ioVariables) env[name] = join(scratch.io, folder);
-    const child = Bun.spawn([...execution.argv], {
-      cwd: workspace,
-      env,
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-      detached: true,
-    });
-    const killAll = () => {
-      signalGroup(child.pid, "SIGKILL");
-      for (const pid of markedProcesses(mark)) signalOne(pid, "SIGKILL");
-    };
-    const output = Promise.all([
-      pump(child.stdout, (bytes) => execution.output("stdout", bytes)),
-      pump(child.stderr, (bytes) => execution.output("stderr", bytes)),
-    ]);
+    const { child, stdoutFd, stderrFd } = spawnWithOutput(execution, { cwd: workspace, env });
+    const readings = [
+      readPipe(stdoutFd, (bytes) => execution.output("stdout", bytes)),
+      readPipe(stderrFd, (bytes) => execution.output("stderr", bytes)),
+    ];
+    const kill = () => killMarked(child.pid, MARK, mark);
     const exited = (async (): Promise<ExecutionExit> => {
       await child.exited;
-      killAll();
-      await Promise.race([output, Bun.sleep(DRAIN_MS)]);
-      keepChanges(workspace, before, join(scratch.upper, "workspace"));
+      kill();
+      const drainTimer = setTimeout(() => readings.forEach((reading) => reading.stop()), DRAIN_MS);
+      await Promise.all(readings.map((reading) => reading.done));
+      clearTimeout(drainTimer);
+      keepChanges(workspace, before, join(scratch.upper, WORKSPACE_IN_TREE));
       rmSync(workspace, { recursive: true, force: true });
       rmSync(home, { recursive: true, force: true });
       const usage = child.resourceUsage();
@@ -72,98 +62,58 @@ export class ProcessBackend implements Backend {
         used: { cpuMs: Math.round(Number(usage?.cpuTime.total ?? 0) / 1000), memoryBytesMax: usage?.maxRSS ?? null },
       };
     })();
-    return Promise.resolve({ exited, terminate: () => signalGroup(child.pid, "SIGTERM"), kill: killAll });
+    return { exited, terminate: () => sendSignal(-child.pid, "SIGTERM"), kill };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 
-interface Stamp {
-  readonly inode: number;
-  readonly size: number;
-  readonly mtimeMs: number;
-  readonly ctimeMs: number;
-  readonly isDirectory: boolean;
-}
-
-function snapshot(root: string): ReadonlyMap<string, Stamp> {
-  const stamps = new Map<string, Stamp>();
-  const visit = (directory: string) => {
-    for (const name of readdirSync(directory)) {
-      const path = join(directory, name);
-      const stat = lstatSync(path);
-      stamps.set(relative(root, path), {
-        inode: stat.ino,
-        size: stat.size,
-        mtimeMs: stat.mtimeMs,
-        ctimeMs: stat.ctimeMs,
-        isDirectory: stat.isDirectory(),
-      });
-      if (stat.isDirectory()) visit(path);
-    }
-  };
-  visit(root);
-  return stamps;
-}
-
-/** Moves what differs from `before` to `upper`, and leaves whiteouts for what is gone: a layer like any other. */
-function keepChanges(workspace: string, before: ReadonlyMap<string, Stamp>, upper: string): void {
-  const after = snapshot(workspace);
-  const put = (path: string) => {
-    const target = join(upper, path);
-    mkdirSync(dirname(target), { recursive: true });
-    return target;
-  };
-  for (const [path, stamp] of after) {
-    const old = before.get(path);
-    if (stamp.isDirectory) {
-      if (old?.isDirectory !== true) mkdirSync(put(path), { recursive: true });
-    } else if (
-      old === undefined ||
-      old.inode !== stamp.inode ||
-      old.size !== stamp.size ||
-      old.mtimeMs !== stamp.mtimeMs ||
-      old.ctimeMs !== stamp.ctimeMs
-    ) {
-      renameSync(join(workspace, path), put(path));
-    }
+function fillWorkspace(workspace: string, layers: readonly string[]): void {
+  rmSync(workspace, { recursive: true, force: true });
+  for (const layer of layers) {
+    const source = join(layer, WORKSPACE_IN_TREE);
+    if (lstatSync(source, { throwIfNoEntry: false }) !== undefined) layOver(source, workspace);
   }
-  for (const path of before.keys()) {
-    if (!after.has(path) && (dirname(path) === "." || after.has(dirname(path)))) makeWhiteout(put(path));
-  }
+  // also where a layer removed it
+  mkdirSync(workspace, { recursive: true });
 }
 
-function makeWhiteout(path: string): void {
-  check(makeWhiteoutAt(HERE, path), "make a whiteout", path);
-}
-
-async function pump(stream: ReadableStream<Uint8Array>, take: (bytes: Uint8Array) => void): Promise<void> {
-  for await (const bytes of stream) take(bytes);
-}
-
-function signalGroup(pid: number, signal: NodeJS.Signals): void {
-  signalOne(-pid, signal);
-}
-
-function signalOne(pid: number, signal: NodeJS.Signals): void {
+/** Starts the process with real pipes for its output, so that it may open /dev/stderr. */
+function spawnWithOutput(execution: Execution, where: { readonly cwd: string; readonly env: Record<string, string> }) {
+  const pipes: Pipe[] = [];
   try {
-    process.kill(pid, signal);
-  } catch {
-    // it has ended already
+    const stdout = makePipe();
+    pipes.push(stdout);
+    const stderr = makePipe();
+    pipes.push(stderr);
+    const child = Bun.spawn([...execution.argv], {
+      ...where,
+      stdio: ["ignore", stdout.writeFd, stderr.writeFd],
+      detached: true,
+    });
+    return { child, stdoutFd: stdout.readFd, stderrFd: stderr.readFd };
+  } catch (error) {
+    for (const { readFd } of pipes) closeSync(readFd);
+    throw new MeshError("context.failed", `Cannot start ${execution.argv[0] ?? "nothing"}`, { cause: error });
+  } finally {
+    for (const { writeFd } of pipes) closeSync(writeFd);
   }
 }
 
-function markedProcesses(mark: string): readonly number[] {
-  if (process.platform !== "linux") return [];
-  const wanted = `${MARK}=${mark}`;
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .filter((name) => {
-      try {
-        return readFileSync(`/proc/${name}/environ`, "utf8").split("\0").includes(wanted);
-      } catch {
-        return false;
-      }
-    })
-    .map(Number);
+interface Reading {
+  /** Settles at the end of the output. */
+  readonly done: Promise<void>;
+  stop(): void;
+}
+
+function readPipe(fd: number, take: (bytes: Uint8Array) => void): Reading {
+  const reader = Bun.file(fd).stream().getReader();
+  const readAll = async () => {
+    try {
+      for (let read = await reader.read(); !read.done; read = await reader.read()) take(read.value);
+    } finally {
+      closeSync(fd);
+    }
+  };
+  return { done: readAll(), stop: () => void reader.cancel() };
 }

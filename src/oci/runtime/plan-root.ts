@@ -8,7 +8,7 @@
 //     bound root is wrapped in a read-only overlay, which is a filesystem of its own ("stacked"), unless mesh's directory is on
 //     another filesystem anyway ("direct").
 
-import type { ContextSpec } from "./context-spec.ts";
+import type { ContextSetup } from "./context-spec.ts";
 import type { Allotment, MachineFacts } from "./plan-input.ts";
 import { AT_FDCWD, call, O_PATH_CLOEXEC, type SetupOp, value, variable } from "./setup-op.ts";
 
@@ -41,8 +41,8 @@ export const STAGE = {
 } as const;
 
 /** The monitor's part: "/" without the mounts on it, in a mount namespace that the context's is made from. */
-export function bindHostRoot(spec: ContextSpec, machine: MachineFacts): readonly SetupOp[] {
-  if (spec.root.kind !== "host" || machine.hostRoot === "parts") return [];
+export function bindHostRoot(setup: ContextSetup, machine: MachineFacts): readonly SetupOp[] {
+  if (setup.root.kind !== "host" || machine.hostRoot === "parts") return [];
   return [
     call("make a mount namespace", "unshare", [CLONE_NEWNS]),
     cutPropagation(),
@@ -54,7 +54,7 @@ export function bindHostRoot(spec: ContextSpec, machine: MachineFacts): readonly
  * Afterwards "/" is the context's root and the working directory is the host's root: relative paths name host files, absolute
  * ones the context's. So a hostile symlink in a layer can't lead a later mount to a host path.
  */
-export function rootOperations(spec: ContextSpec, machine: MachineFacts, allotment: Allotment): readonly SetupOp[] {
+export function rootOperations(setup: ContextSetup, machine: MachineFacts, allotment: Allotment): readonly SetupOp[] {
   const stage = (directory: keyof typeof STAGE) => `${machine.stage}/${STAGE[directory]}`;
   return [
     cutPropagation(),
@@ -63,7 +63,7 @@ export function rootOperations(spec: ContextSpec, machine: MachineFacts, allotme
       machine.stage,
       "tmpfs",
       MOUNT.NO_SUID | MOUNT.NO_DEV,
-      stageOptions(spec),
+      stageOptions(setup),
     ]),
     call("enter the scratch filesystem", "chdir", [machine.stage]),
     ...Object.values(STAGE).map((directory) =>
@@ -73,10 +73,10 @@ export function rootOperations(spec: ContextSpec, machine: MachineFacts, allotme
         directory === "tmp" || directory === "shm" ? 0o1777 : 0o755,
       ]),
     ),
-    ...(spec.root.kind === "host" && machine.hostRoot === "stacked"
+    ...(setup.root.kind === "host" && machine.hostRoot === "stacked"
       ? [mountHostRoot(stage("empty"), machine.hostBind, stage("host"))]
       : []),
-    ...mountRoot(spec, machine, allotment, stage("root")),
+    ...mountRoot(setup, machine, allotment, stage("root")),
     call("open the host's root", "openat", [AT_FDCWD, "/", O_PATH_CLOEXEC, 0], { result: variable("hostRoot") }),
     call("enter the root", "chdir", [stage("root")]),
     call("pivot_root", "pivot_root", [".", "."]),
@@ -95,8 +95,8 @@ export function stagePath(machine: MachineFacts, directory: keyof typeof STAGE):
   return `${machine.stage.slice(1)}/${STAGE[directory]}`;
 }
 
-function stageOptions(spec: ContextSpec): string {
-  return spec.limits.memoryBytes === null ? "mode=755" : `mode=755,size=${spec.limits.memoryBytes}`;
+function stageOptions(setup: ContextSetup): string {
+  return setup.limits.memoryBytes === null ? "mode=755" : `mode=755,size=${setup.limits.memoryBytes}`;
 }
 
 function cutPropagation(): SetupOp {
@@ -109,12 +109,17 @@ function mountHostRoot(empty: string, hostBind: string, target: string): SetupOp
   return call("mount overlay of the host's root", "mount", ["overlay", target, "overlay", MOUNT.READ_ONLY, options]);
 }
 
-function mountRoot(spec: ContextSpec, machine: MachineFacts, allotment: Allotment, target: string): readonly SetupOp[] {
+function mountRoot(
+  setup: ContextSetup,
+  machine: MachineFacts,
+  allotment: Allotment,
+  target: string,
+): readonly SetupOp[] {
   const bottom = { stacked: [`${machine.stage}/${STAGE.host}`], direct: [machine.hostBind], parts: [] }[
     machine.hostRoot
   ];
-  const lowers = [...spec.root.lowers, allotment.skeleton, ...(spec.root.kind === "host" ? bottom : [])];
-  return mountOverlay({ name: "mount overlay", lowers, upper: spec.root.upper, work: spec.root.work, target });
+  const lowers = [...setup.root.lowers, allotment.skeleton, ...(setup.root.kind === "host" ? bottom : [])];
+  return mountOverlay({ name: "mount overlay", lowers, upper: setup.root.upper, work: setup.root.work, target });
 }
 
 export interface Overlay {

@@ -2,8 +2,7 @@
 // `touch` records uses in one statement at the end. Each row carries a checksum, so that a damaged one is no result.
 
 import type { Digest } from "../../base/digest.ts";
-import type { KeyParts } from "../key-parts.ts";
-import { needsOf, type TaskResult } from "../result.ts";
+import { needsOf, type TaskResult, type KeyParts } from "../result.ts";
 import type { Blobs } from "./blobs.ts";
 import type { Index } from "./index-db.ts";
 import type { Layers } from "./layers.ts";
