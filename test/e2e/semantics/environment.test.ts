@@ -11,11 +11,14 @@ async function ran(project: Project, definition: string, args: readonly string[]
   return run.tasks.filter(({ status }) => status.finished === "executed").map(({ key }) => key);
 }
 
-testIf(NEEDS, "variables travel along use under all names, in its order, and stop where nothing uses them", async () => {
-  using project = new Project();
-  await ran(
-    project,
-    `
+testIf(
+  NEEDS,
+  "variables travel along use under all names, in its order, and stop where nothing uses them",
+  async () => {
+    using project = new Project();
+    await ran(
+      project,
+      `
 tasks:
   - key: one
     run: |
@@ -66,8 +69,9 @@ tasks:
     use: joined
     run: test "$B" = 1,2
 `,
-  );
-});
+    );
+  },
+);
 
 testIf(NEEDS, "PATH is joined along use, the later first, and keeps the system's", async () => {
   using project = new Project();

@@ -146,7 +146,12 @@ tasks:
     run: echo "**Broken** on purpose" > $RWX_ERRORS/why; exit 3
 `);
   expect(code).toBe(1);
-  expect(outcomes(run)).toMatchObject({ "no-artifact": "failed", "no-value": "succeeded", reads: "failed", "says-why": "failed" });
+  expect(outcomes(run)).toMatchObject({
+    "no-artifact": "failed",
+    "no-value": "succeeded",
+    reads: "failed",
+    "says-why": "failed",
+  });
   expect(JSON.stringify(task("no-artifact").messages)).toContain("nowhere");
   expect(JSON.stringify(task("reads").messages)).toContain("gone");
   expect(JSON.stringify(task("says-why").messages)).toContain("**Broken**");
