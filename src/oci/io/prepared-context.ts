@@ -190,7 +190,7 @@ export class PreparedContext {
     return {
       exitCode: child.signalCode === null ? child.exitCode : null,
       signal: child.signalCode === null ? null : String(child.signalCode),
-      outOfMemory: child.exitCode !== 0 && used.outOfMemory,
+      outOfMemory: used.outOfMemory,
       used: {
         cpuMs: Math.round(Number(child.resourceUsage()?.cpuTime.total ?? 0) / 1000),
         memoryBytesMax: used.memoryBytesMax,
@@ -215,7 +215,8 @@ export class PreparedContext {
       await this.#drained;
       await this.#network?.detach();
       return {
-        outOfMemory: this.#watching?.outOfMemory === true || cgroups.outOfMemoryKills() > 0,
+        outOfMemory:
+          image.process.exitCode !== 0 && (this.#watching?.outOfMemory === true || cgroups.outOfMemoryKills() > 0),
         memoryBytesMax: cgroups.peakMemoryBytes() ?? this.#watching?.peakMemoryBytes ?? null,
       };
     } finally {
