@@ -1,6 +1,6 @@
 // The work directory of an overlay, made ready to serve another mount.
 
-import { chmod, rmdir, unlink } from "node:fs/promises";
+import { chmod, readdir, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf } from "../../base/errors.ts";
 
@@ -10,7 +10,19 @@ import { errnoOf } from "../../base/errors.ts";
  * something else was found.
  */
 export async function resetWorkDirectory(work: string): Promise<boolean> {
-  const inner = join(work, "work");
+  try {
+    // where the host's root is shown in parts, each has a work directory of its own below
+    const parts = (await readdir(work)).filter((name) => name !== INNER).map((name) => join(work, name));
+    for (const directory of [work, ...parts]) await removeMark(join(directory, INNER));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const INNER = "work";
+
+async function removeMark(inner: string): Promise<void> {
   const incompat = join(inner, "incompat");
   const mark = join(incompat, "volatile");
   try {
@@ -18,9 +30,8 @@ export async function resetWorkDirectory(work: string): Promise<boolean> {
     await unlink(join(mark, "dirty"));
     await rmdir(mark);
     await rmdir(incompat);
-    return true;
   } catch (error) {
     // nothing was mounted over it, so there is nothing to reset
-    return errnoOf(error) === "ENOENT";
+    if (errnoOf(error) !== "ENOENT") throw error;
   }
 }
