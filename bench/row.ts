@@ -21,7 +21,7 @@ export function median(values: readonly number[]): number {
 export function markdownTable(rows: readonly Row[]): string {
   const lines = ["| What | mesh | beside | ratio | aim |", "|---|---:|---:|---:|---:|"];
   for (const { what, ours, unit, other, most } of rows) {
-    const ratio = other === null ? "–" : `${(ours / other.value).toFixed(2)}`;
+    const ratio = other === null ? "–" : (ours / other.value).toFixed(2);
     const beside = other === null ? "–" : `${other.name}: ${amount(other.value)} ${unit}`;
     lines.push(`| ${what} | ${amount(ours)} ${unit} | ${beside} | ${ratio} | ${most === null ? "–" : `≤ ${most}`} |`);
   }

@@ -13,6 +13,9 @@ import { ensureDependencies } from "./support/dependencies.ts";
 import { entryPoint, giveUp, inProject } from "./support/project.ts";
 import { parseReport, type SkippedTest } from "./support/junit.ts";
 
+/** Of one test that names no other: what takes milliseconds may take seconds beside everything else. */
+const TIMEOUT_MS = 30_000;
+
 const isStrict = process.env["MESH_TEST_REQUIRE"] === "1";
 
 await ensureDependencies();
@@ -36,7 +39,7 @@ async function compileForTests(): Promise<void> {
 async function runTests(folder: string): Promise<number> {
   const reportFile = join(folder, "junit.xml");
   const asked = process.argv.slice(2);
-  const how = [`--parallel=${availableParallelism()}`, "--no-orphans", "--only-failures"];
+  const how = [`--parallel=${availableParallelism()}`, `--timeout=${TIMEOUT_MS}`, "--no-orphans", "--only-failures"];
   const reporter = ["--reporter=junit", `--reporter-outfile=${reportFile}`];
   const ended = await show([process.execPath, "test", ...how, ...reporter, ...asked], { TMPDIR: folder });
   const report = Bun.file(reportFile);

@@ -9,12 +9,12 @@ export interface TestReport {
 export interface SkippedTest {
   readonly file: string;
   readonly name: string;
-  /** What the machine lacks, as `testIf` wrote it behind the name; null for a bare `test.skip` or `test.todo`. */
+  /** What the machine lacks, as `testIf` or `describeIf` wrote it behind a name; null for a bare `test.skip` or `test.todo`. */
   readonly reason: string | null;
 }
 
 const TEST_CASE = /<testcase ([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g;
-const SKIP_REASON = / \[skipped: (.+)\]$/s;
+const SKIP_REASON = / \[skipped: (.+?)\](?=$| > )/s;
 
 /** What `testIf` appends to the name of a test it skips. */
 export function skipSuffix(reason: string): string {
@@ -30,9 +30,19 @@ export function parseReport(xml: string): TestReport {
     const name = attribute(attributes, "name");
     if (/<(failure|error)\b/.test(body)) failed++;
     else if (!body.includes("<skipped")) passed++;
-    else skipped.push({ file: attribute(attributes, "file"), name, reason: SKIP_REASON.exec(name)?.[1] ?? null });
+    else
+      skipped.push({
+        file: attribute(attributes, "file"),
+        name,
+        reason: reasonIn(name, attribute(attributes, "classname")),
+      });
   }
   return { passed, failed, skipped };
+}
+
+/** The test's own reason, or that of a group around it. `classname` names the groups, the innermost first. */
+function reasonIn(name: string, groups: string): string | null {
+  return (SKIP_REASON.exec(name) ?? SKIP_REASON.exec(groups))?.[1] ?? null;
 }
 
 function attribute(attributes: string, name: string): string {

@@ -43,8 +43,6 @@ export const LIMITS = {
   contextStartMs: 10_000,
   /** How often a task is offered again after its machine was lost, and how often it runs again because its output was. */
   taskLosses: 3,
-  /** Longest journal entry of a run; the first one carries all its tasks. */
-  journalEventChars: 64 * MIB,
   /** Most differences between two cache keys that are listed. */
   keyDifferences: 200,
   /** How long a wait for the store's index lasts before it is an error. */

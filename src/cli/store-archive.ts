@@ -20,9 +20,8 @@ import type { RunRecord } from "../store/io/runs.ts";
 import { Store } from "../store/io/store.ts";
 import { LogReader, decodeFrames, encodeFrame } from "../store/log-frames.ts";
 import { EMPTY_TREE } from "../store/layer.ts";
-import type { KeyParts } from "../store/key-parts.ts";
 import { WORKSPACE_IN_TREE, liveLogPath } from "../store/paths.ts";
-import { type Artifact, needsOf } from "../store/result.ts";
+import { type Artifact, needsOf, type KeyParts } from "../store/result.ts";
 import { type Tree, inWorkspace } from "../store/tree.ts";
 import type { Archive, CacheEntry, CacheStats, Damage, LogState, Pruned, RunEntry, WhyJson } from "./archive.ts";
 
@@ -314,11 +313,8 @@ export class StoreArchive implements Archive, Disposable {
     return this.#store.layers.has(digest) ? "directory" : "file";
   }
 
-  /** A key's parts as texts, and the files that they stand for; null files when their listing is not kept any more. */
-  #input(kept: KeyParts): { readonly parts: Readonly<Record<string, string>>; readonly files: FileListing | null } {
-    const parts = Object.fromEntries(
-      Object.entries(kept).map(([name, part]) => [name, typeof part === "string" ? part : part.join(" ")]),
-    );
+  /** A key's parts, and the files that they stand for; null files when their listing is not kept any more. */
+  #input(parts: KeyParts): { readonly parts: KeyParts; readonly files: FileListing | null } {
     const { [CHECKOUT_PART]: layer, ...others } = parts;
     try {
       if (layer !== undefined)

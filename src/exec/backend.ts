@@ -36,6 +36,8 @@ export interface Execution {
   readonly binds: readonly Bind[];
   readonly limits: { readonly memoryBytes: number | null; readonly cpuMilli: number | null; readonly pids: number };
   readonly tmpfsTmp: boolean;
+  /** Device nodes of this machine that the task may open: those of the GPUs it leases. */
+  readonly devices: readonly string[];
   readonly output: (stream: "stdout" | "stderr", bytes: Uint8Array) => void;
 }
 
@@ -59,6 +61,11 @@ export interface RunningExecution {
 export interface Backend extends AsyncDisposable {
   readonly name: "context" | "process";
   readonly paths: TaskPaths;
+  /**
+   * Makes ready in a scratch what an execution there is likely to need, if that is like the last one. A hint: it may be left
+   * undone, and what is not used ends with the backend.
+   */
+  prepare?(scratch: Scratch): void;
   /** Throws `context.unavailable` or `context.failed` when the process could not be started. */
   start(execution: Execution): Promise<RunningExecution>;
 }

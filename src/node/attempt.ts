@@ -14,8 +14,11 @@ import type { ImageSettings, LogRef, TaskResult } from "../store/result.ts";
 import { type LeftBehind, collectArtifacts, collectTestResults } from "./artifacts.ts";
 import { cloneVariables, executeClone } from "./clone.ts";
 import { type AttemptEnd, executeCommand } from "./execute.ts";
+import type { GpuDevice } from "./gpus.ts";
+import { writtenHooks } from "./hooks.ts";
 import { Written } from "./outputs.ts";
 import { findProblems } from "./problems.ts";
+import { hasScriptFiles } from "./shell.ts";
 import type { CommandWork, TaskWork } from "./work.ts";
 import { faultText } from "./fault-text.ts";
 
@@ -24,11 +27,15 @@ export interface AttemptContext {
   readonly backend: Backend;
   readonly scratch: Scratch;
   readonly log: LogWriter;
+  /** The GPUs that the attempt leases. */
+  readonly gpus: readonly GpuDevice[];
   readonly nodeName: string;
   readonly run: string;
   readonly task: string;
   readonly identity: Readonly<Record<string, string>>;
   readonly onOutput: (stream: "stdout" | "stderr", bytes: Uint8Array) => void;
+  /** The task's process is there. */
+  readonly onBegun: () => void;
   /** Asks the task to end within its grace period. */
   readonly cancel: AbortSignal;
   /** Ends it at once. */
@@ -119,6 +126,7 @@ interface Collected {
   readonly clean: boolean;
 }
 
+/** What a package leaves that runs no process. */
 function doneWith(left: Left): Collected {
   return { end: DONE, left, messages: [], clean: false };
 }
@@ -127,13 +135,7 @@ function doneWith(left: Left): Collected {
 async function collect(work: CommandWork, end: AttemptEnd, log: LogRef, context: AttemptContext): Promise<Collected> {
   const { store, scratch } = context;
   const written = new Written(scratch.io);
-  // what the filter hid from the task cannot be what it leaves
-  const mask = work.hidden.length === 0 ? [] : [store.layers.mask(work.hidden, work.maskParents)];
-  const roots = [
-    scratch.upper,
-    ...mask,
-    ...work.stack.layers.toReversed().map(({ digest }) => store.layers.directory(digest)),
-  ];
+  const roots = rootsOf(work, context);
   const behind: LeftBehind = { work, written, roots, store };
   try {
     const errors = Object.values(written.entries("errors"));
@@ -146,10 +148,16 @@ async function collect(work: CommandWork, end: AttemptEnd, log: LogRef, context:
       testResults: await collectTestResults(behind),
       problems: findProblems(work, roots, () => textOfLog(store, log)),
       image: imageOf(written),
+      ...hooksOf(written),
     };
     if (!end.succeeded) return { end, left, messages: errors, clean: false };
     const layer = await commitLayer(work, context);
-    return { end, left: { ...left, layer }, messages: errors, clean: written.isNothing && layer === EMPTY_LAYER };
+    return {
+      end,
+      left: { ...left, layer },
+      messages: errors,
+      clean: written.isNothing && layer === EMPTY_LAYER && !hasScriptFiles(scratch),
+    };
   } catch (error) {
     if (!(error instanceof MeshError) || error.code !== "task.failed") throw error;
     const messages = [faultText(error)];
@@ -162,12 +170,20 @@ async function collect(work: CommandWork, end: AttemptEnd, log: LogRef, context:
   }
 }
 
+/** The task's filesystem as it left it, topmost first: its own changes, what its filter hides, its layers. */
+function rootsOf({ hidden, maskParents, stack }: CommandWork, { store, scratch }: AttemptContext): readonly string[] {
+  const layers = stack.layers.toReversed().map(({ digest }) => store.layers.directory(digest));
+  return hidden.length === 0
+    ? [scratch.upper, ...layers]
+    : [scratch.upper, store.layers.mask(hidden, maskParents), ...layers];
+}
+
 async function commitLayer(work: CommandWork, { store, scratch, signal }: AttemptContext): Promise<LayerRef | null> {
   if (!work.task.outputs.filesystem.enabled) return null;
   return await store.layers.commit({
     upper: scratch.upper,
     maskedDirectories: work.hidden.length === 0 ? NO_PATHS : new Set(work.hidden),
-    keep: work.keepFiles ?? undefined,
+    keep: work.keepFiles === null ? undefined : (path) => work.keepFiles?.keeps(path) ?? true,
     signal,
   });
 }
@@ -186,6 +202,11 @@ function variablesOf(written: Written): TaskResult["env"] {
   for (const [name, value] of Object.entries(written.entries("cache-key-excluded-env")))
     variables.push({ name, value, cacheKey: "excluded" });
   return variables;
+}
+
+function hooksOf(written: Written): Pick<TaskResult, "hooks"> {
+  const hooks = writtenHooks(written);
+  return hooks.length === 0 ? {} : { hooks };
 }
 
 function imageOf(written: Written): ImageSettings | null {

@@ -29,9 +29,13 @@ export function readCacheLimit(home: string): CacheLimit {
   if (text === "none") return { bytes: null, isSet: true };
   const bytes = parseBytes(text);
   if (bytes === null) {
-    throw new MeshError("store.corrupt", `Cannot read ${join(home, FILE)}: ${JSON.stringify(text.slice(0, 40))} is no size`, {
-      hint: "`mesh cache limit 20gb` writes it anew.",
-    });
+    throw new MeshError(
+      "store.corrupt",
+      `Cannot read ${join(home, FILE)}: ${JSON.stringify(text.slice(0, 40))} is no size`,
+      {
+        hint: "`mesh cache limit 20gb` writes it anew.",
+      },
+    );
   }
   return { bytes, isSet: true };
 }

@@ -15,10 +15,12 @@ export async function checkoutWork(inputs: PackageInputs): Promise<CheckoutWork>
   const prefix = workspacePath(parameters["path"] ?? "", task.key);
   // mesh's own state may lie in the tree: it is no part of it
   const home = `${context.store.paths.home}/`;
-  const files = tree.files.filter((path) => !`${root}/${path}`.startsWith(home)).map((path) => ({
-    source: `${root}/${path}`,
-    path: prefix === "" ? path : `${prefix}/${path}`,
-  }));
+  const files = tree.files
+    .filter((path) => !`${root}/${path}`.startsWith(home))
+    .map((path) => ({
+      source: `${root}/${path}`,
+      path: prefix === "" ? path : `${prefix}/${path}`,
+    }));
   // a layer that is there already costs a look at each file's times, and no copy
   const layer = await context.store.fromFiles(files, { scope: root, signal: context.signal });
   const { key, parts } = packageKey("mesh/checkout", { content: hexOf(layer.digest) });
@@ -28,11 +30,13 @@ export async function checkoutWork(inputs: PackageInputs): Promise<CheckoutWork>
     task,
     key,
     parts,
+    isCached: inputs.isCached,
     shared: inputs.shared,
     ttlMs: inputs.ttlMs,
     ask: PACKAGE_ASK,
     stack: used.stack,
     inherited: used.variables,
+    hooks: used.hooks,
     envConfig: task.envConfig,
     warnings: [],
     layer,

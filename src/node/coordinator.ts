@@ -10,9 +10,11 @@ import type { Definition, Task } from "../spec/definition.ts";
 import type { StoredResult } from "../store/io/results.ts";
 import type { TaskResult } from "../store/result.ts";
 import { evaluateAfter } from "./after.ts";
+import { cloneVariables } from "./clone.ts";
 import { type ExecutionMachine, Executor } from "./executor.ts";
 import { Elsewhere } from "./elsewhere.ts";
 import { Foundations } from "./foundations.ts";
+import { joinHooks, NO_HOOKS } from "./hooks.ts";
 import { InputViews } from "./inputs.ts";
 import { neverFits } from "./never-fits.ts";
 import type { RunObserver } from "./observer.ts";
@@ -54,7 +56,7 @@ const CANCEL_POLL_MS = 250;
 const RESERVE_AFTER_MS = 30_000;
 
 const NONE_OFFERED: ReadonlySet<string> = new Set();
-const NOTHING_FINISHED: Finished = { stack: EMPTY_STACK, variables: NO_VARIABLES };
+const NOTHING_FINISHED: Finished = { stack: EMPTY_STACK, variables: NO_VARIABLES, hooks: NO_HOOKS };
 
 export class Coordinator {
   readonly machine = new RunMachine(evaluateAfter);
@@ -71,6 +73,8 @@ export class Coordinator {
   readonly #stop = new AbortController();
   readonly #elsewhere: Elsewhere;
   readonly #foundations: Foundations;
+  /** Tasks without an end, give or take those that lose theirs again. */
+  #unsettled = 0;
   #busy = false;
   /** Set when the machinery has failed: nothing more is begun. */
   #isBroken = false;
@@ -95,6 +99,7 @@ export class Coordinator {
         if (event.kind === "task-finished") this.#placeWanted = true;
         this.#apply(event);
       },
+      upcoming: () => Math.max(0, this.#unsettled - this.#executor.size),
       onFault: (error) => this.#break(error),
     });
     this.#context = {
@@ -103,7 +108,7 @@ export class Coordinator {
       run: { ...options.scope, outputsOf: (task) => this.#outputs.get(task) ?? null },
       baseKey: options.baseKey,
       definitionDirectory,
-      runDirectory: (patterns) => runDirectoryLayer(definitionDirectory, patterns, machine.store),
+      runDirectory: (filter) => runDirectoryLayer(definitionDirectory, filter, machine.store),
       identityOf: options.identityOf,
       views: new InputViews(machine.store),
       cache: options.cache,
@@ -137,6 +142,7 @@ export class Coordinator {
   #apply(event: RunEvent): void {
     try {
       for (const effect of this.machine.step(event)) this.#effects.push(effect);
+      if (event.kind === "run-started" || event.kind === "tasks-added") this.#unsettled += event.tasks.length;
       this.#options.journal.append(event);
       this.#options.observer.event?.(event);
     } catch (error) {
@@ -196,6 +202,7 @@ export class Coordinator {
       case "cancel-task":
         return this.#executor.cancel(effect.key, effect.graceful);
       case "task-settled":
+        this.#unsettled--;
         this.#work.delete(effect.key);
         return;
       case "finish-run":
@@ -229,7 +236,7 @@ export class Coordinator {
       const fresh = this.#executor.fresh(work.key);
       if (fresh !== null) return this.#hit(key, round, work, fresh);
       const { results } = this.#options.machine.store;
-      const hit = results.get(work.key, atMs);
+      const hit = results.get(work.key, atMs, work.ttlMs);
       if (hit !== null) {
         if (results.untrusted(hit).length === 0) return this.#hit(key, round, work, hit.result);
         return this.#hitIfSound(key, round, work, hit);
@@ -386,14 +393,19 @@ export class Coordinator {
 
   /** Takes a result, fresh or from the cache, as what `key` gives to the tasks that build on it. */
   #adopt(key: string, work: TaskWork, result: TaskResult): void {
-    const written: Variables =
-      result.env.length === 0
-        ? NO_VARIABLES
-        : new Map(result.env.map(({ name, value, cacheKey }) => [name, { value, cacheKey }]));
     this.#finished.set(key, {
       stack: pushLayer(work.stack, key, result.layer),
-      variables: exportVariables(work.inherited, written, work.envConfig),
+      variables: exportVariables(work.inherited, writtenVariables(work, result), work.envConfig),
+      hooks: joinHooks([work.hooks, result.hooks ?? NO_HOOKS]),
     });
-    this.#outputs.set(key, { values: result.values, artifacts: result.artifacts, id: `${result.run}.${result.task}` });
+    const { values, artifacts, run, task } = result;
+    this.#outputs.set(key, { values, artifacts, id: `${run}.${task}`, key, url: `mesh:run/${run}/${task}` });
   }
+}
+
+/** What a task gives to those that use it. A clone's say what was asked for this time: they are no part of its key. */
+function writtenVariables(work: TaskWork, { env }: TaskResult): Variables {
+  if (work.kind === "clone") return cloneVariables(work);
+  if (env.length === 0) return NO_VARIABLES;
+  return new Map(env.map(({ name, value, cacheKey }) => [name, { value, cacheKey }]));
 }

@@ -1,6 +1,6 @@
 // One attempt at a command task: its context, its time limit, its end, and all that it left behind.
 
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { hexOf } from "../base/digest.ts";
 import { LIMITS } from "../base/limits.ts";
@@ -10,11 +10,12 @@ import type { LogWriter } from "../store/io/log-writer.ts";
 import type { Store } from "../store/io/store.ts";
 import { isEmptyLayer } from "../store/layer.ts";
 import { WORKSPACE_IN_TREE } from "../store/paths.ts";
-import type { Artifact } from "../store/result.ts";
 import type { FailureReason } from "../sched/run-event.ts";
+import type { ArtifactInput } from "./artifact-input.ts";
 import { freeBytes } from "./capacity.ts";
+import { type GpuDevice, gpuAccess } from "./gpus.ts";
 import { IO_VARIABLES } from "./outputs.ts";
-import { shellOf } from "./shell.ts";
+import { shellCommand } from "./shell.ts";
 import { composeEnvironment } from "./task-environment.ts";
 import type { CommandWork } from "./work.ts";
 
@@ -31,17 +32,18 @@ export interface AttemptOptions {
   readonly backend: Backend;
   readonly scratch: Scratch;
   readonly log: LogWriter;
+  /** The GPUs that the attempt leases. */
+  readonly gpus: readonly GpuDevice[];
   /** Variables that name this very attempt; never part of a key. */
   readonly identity: Readonly<Record<string, string>>;
   readonly onOutput: (stream: "stdout" | "stderr", bytes: Uint8Array) => void;
+  /** The task's process is there. */
+  readonly onBegun: () => void;
   /** Asks the task to end within its grace period. */
   readonly cancel: AbortSignal;
   /** Ends it at once. */
   readonly signal: AbortSignal;
 }
-
-/** Longest script that is handed over as an argument; the kernel takes 128 KiB for one. */
-const INLINE_SCRIPT_BYTES = 96 * 1024;
 
 /** Free bytes under which a failed task is said to have met a full disk. */
 const DISK_FULL_BYTES = 1024 * 1024;
@@ -50,6 +52,7 @@ const DISK_FULL_BYTES = 1024 * 1024;
 export async function executeCommand(work: CommandWork, options: AttemptOptions): Promise<AttemptEnd> {
   const { backend, scratch, cancel, signal } = options;
   const running = await backend.start(await executionOf(work, options));
+  options.onBegun();
   let reason: FailureReason | null = null;
   const end = (why: FailureReason, graceMs: number) => {
     reason ??= why;
@@ -113,11 +116,22 @@ async function executionOf(work: CommandWork, options: AttemptOptions): Promise<
   const { scratch, log } = options;
   const { agent } = work.task;
   const started = performance.now();
+  const layers = await layerDirectories(work, options.store);
+  const environment = composeEnvironment(work.inherited, work.variables);
+  const gpus = gpuAccess(options.gpus);
+  const { script, hooks } = work;
+  const command = shellCommand({
+    script,
+    hooks,
+    layers: options.backend.name === "context" ? layers.toReversed() : [],
+    bashEnv: environment["BASH_ENV"],
+    scratch,
+  });
   return {
     scratch,
-    layers: await layerDirectories(work, options.store),
-    argv: shellCommand(work.script, scratch),
-    env: { ...composeEnvironment(work.inherited, work.variables), ...options.identity },
+    layers,
+    argv: command.argv,
+    env: { ...environment, ...command.env, ...gpus.env, ...options.identity },
     ioVariables: IO_VARIABLES,
     network: agent.network ?? "host",
     binds: [...(await artifactBinds(work, options)), ...runDirectoryBind(work, options)],
@@ -127,6 +141,7 @@ async function executionOf(work: CommandWork, options: AttemptOptions): Promise<
       pids: LIMITS.taskPids,
     },
     tmpfsTmp: agent.tmpfs,
+    devices: gpus.devices,
     output: (stream, bytes) => {
       log.write(stream, performance.now() - started, bytes);
       options.onOutput(stream, bytes);
@@ -146,23 +161,34 @@ async function layerDirectories(work: CommandWork, store: Store): Promise<readon
 
 async function artifactBinds(work: CommandWork, options: AttemptOptions): Promise<readonly Bind[]> {
   const binds: Bind[] = [];
-  for (const artifact of work.artifacts) {
-    const target = join(options.backend.paths.artifactFolder(hexOf(artifact.digest)), artifact.name);
-    if (options.backend.name === "context")
-      binds.push({ source: await artifactSource(artifact, options), target, readonly: true });
-    else if (!existsSync(target)) {
+  for (const input of work.artifacts) {
+    const { path: target, filter } = input;
+    const source = await artifactSource(input, options);
+    if (options.backend.name === "context") binds.push({ source, target, readonly: true });
+    else if (filter !== null || !existsSync(target)) {
       mkdirSync(dirname(target), { recursive: true });
-      await options.store.artifacts.materialize(artifact, target);
+      rmSync(target, { recursive: true, force: true });
+      cpSync(source, target, { recursive: true, verbatimSymlinks: true });
     }
   }
   return binds;
 }
 
 /** Where the artifact lies on this machine. A blob has no permissions of its own, so a program is copied out. */
-async function artifactSource(artifact: Artifact, { store, scratch }: AttemptOptions): Promise<string> {
-  if (artifact.kind === "directory") return store.layers.directory(artifact.digest);
+async function artifactSource({ artifact, identity, filter }: ArtifactInput, options: AttemptOptions): Promise<string> {
+  const { store, scratch, signal } = options;
+  if (artifact.kind === "directory") {
+    const directory =
+      filter === null
+        ? store.layers.directory(artifact.digest)
+        : await store.artifacts.narrow(artifact, filter, signal);
+    if (existsSync(directory)) return directory;
+    const empty = join(scratch.root, "empty");
+    mkdirSync(empty, { recursive: true });
+    return empty;
+  }
   if ((artifact.mode & 0o111) === 0) return store.blobs.path(artifact.digest);
-  const copy = join(scratch.root, `artifact-${hexOf(artifact.digest)}`);
+  const copy = join(scratch.root, `artifact-${hexOf(identity)}`);
   if (!existsSync(copy)) await store.artifacts.materialize(artifact, copy);
   return copy;
 }
@@ -174,14 +200,4 @@ function runDirectoryBind({ runDirectory }: CommandWork, { store, backend, scrat
     : join(store.layers.directory(runDirectory.digest), WORKSPACE_IN_TREE);
   if (isEmptyLayer(runDirectory)) mkdirSync(source, { recursive: true });
   return [{ source, target: backend.paths.runDirectory, readonly: true }];
-}
-
-/** bash with `-e -o pipefail` where there is one, else `sh -e`: what run definitions are written for. */
-function shellCommand(script: string, scratch: Scratch): readonly string[] {
-  const shell = shellOf();
-  if (Buffer.byteLength(script) <= INLINE_SCRIPT_BYTES) return [...shell, "-c", script];
-  const folder = join(scratch.io, "script");
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "run"), script, { mode: 0o600 });
-  return [...shell, "-c", '. "${MESH_VALUES%/values}/script/run"'];
 }

@@ -1,6 +1,7 @@
 // Attempts on this machine: takes room for them, runs them, keeps their results and says how they ended. It never
 // chooses a task; the run machine and the placing do.
 
+import { availableParallelism } from "node:os";
 import { type Digest, hexOf } from "../base/digest.ts";
 import { MeshError } from "../base/errors.ts";
 import type { RunId } from "../base/ids.ts";
@@ -12,6 +13,7 @@ import type { Store } from "../store/io/store.ts";
 import { EMPTY_TREE } from "../store/layer.ts";
 import type { TaskResult } from "../store/result.ts";
 import { type Attempted, attempt } from "./attempt.ts";
+import type { GpuDevice } from "./gpus.ts";
 import { ResultBuffer } from "./result-buffer.ts";
 import type { ScratchPool } from "./scratch.ts";
 import type { TaskWork } from "./work.ts";
@@ -24,6 +26,8 @@ export interface ExecutionMachine {
   readonly backend: Backend;
   readonly scratch: ScratchPool;
   readonly ledger: CapacityLedger;
+  /** All that this machine has; the ledger knows which are free. */
+  readonly gpus: readonly GpuDevice[];
 }
 
 export interface ExecutorOptions {
@@ -36,9 +40,14 @@ export interface ExecutorOptions {
   /** A result is there: called before the event that says so. */
   readonly onResult: (task: string, work: TaskWork, result: TaskResult, succeeded: boolean) => void;
   readonly onEvent: (event: RunEvent) => void;
+  /** Tasks that may still have to be executed, besides those that are. */
+  readonly upcoming: () => number;
   /** Something failed that is no task's fault. */
   readonly onFault: (error: unknown) => void;
 }
+
+/** Contexts that wait for tasks: as many as can begin at once. */
+const MOST_PREPARED = availableParallelism();
 
 /** Room for an attempt, or why there is none at the moment. */
 export type Room =
@@ -60,6 +69,7 @@ interface Running {
   /** Asks to end; `kill` ends. */
   readonly cancel: AbortController;
   readonly kill: AbortController;
+  readonly gpus: readonly GpuDevice[];
 }
 
 export class Executor {
@@ -88,7 +98,8 @@ export class Executor {
 
   /** Takes room for an attempt: this process's share of the machine, and the key among all processes. */
   take(key: string, attemptNumber: number, work: TaskWork): Room {
-    const { store, ledger } = this.#options.machine;
+    const { machine } = this.#options;
+    const { store, ledger } = machine;
     const leaseId = `${this.#options.runId}.${key}`;
     const grant = ledger.grant(leaseId, work.ask);
     if (!grant.granted) return { kind: "full" };
@@ -96,12 +107,13 @@ export class Executor {
     const { cpuMilli, memoryBytes } = work.ask;
     const claim = store.claims.claim({
       key: work.shared ? work.key : null,
+      maxAgeMs: work.ttlMs,
       owner: store.claims.owner(this.#options.runId, key),
       cpuMilli,
       memoryBytes,
-      gpus: 0,
-      gpuMemoryBytes: null,
-      capacity: { ...ledger.capacity().total, gpus: [] },
+      gpus: work.ask.gpus,
+      gpuMemoryBytes: work.ask.gpuMemoryBytes === 0 ? null : work.ask.gpuMemoryBytes,
+      capacity: { ...ledger.capacity().total, gpus: ledger.capacity().gpus },
       nowMs: Date.now(),
       ended: this.#results.ended,
     });
@@ -116,6 +128,7 @@ export class Executor {
       leaseId,
       generation,
       claim: claim.id,
+      gpus: machine.gpus.filter(({ index }) => claim.gpus.some((lease) => lease.index === index)),
       cancel: new AbortController(),
       kill: new AbortController(),
     });
@@ -160,11 +173,13 @@ export class Executor {
         backend: machine.backend,
         scratch,
         log: machine.store.openLog({ run: runId, task: ref.key }),
+        gpus: running.gpus,
         nodeName: machine.name,
         run: runId,
         task: ref.key,
         identity: identityOf(runId, title, ref, work),
         onOutput: (stream, bytes) => onOutput(ref.key, stream, bytes),
+        onBegun: () => this.#prepareNext(),
         cancel: running.cancel.signal,
         signal: running.kill.signal,
       });
@@ -189,11 +204,19 @@ export class Executor {
     onEvent({ kind: "task-finished", ...ref, atMs: Date.now(), outcome });
   }
 
+  /** While a task runs, the contexts of the next ones are made. */
+  #prepareNext(): void {
+    const { machine, upcoming } = this.#options;
+    if (machine.backend.prepare === undefined) return;
+    for (const scratch of machine.scratch.next(Math.min(upcoming(), MOST_PREPARED))) machine.backend.prepare(scratch);
+  }
+
   #keep(running: Running, work: TaskWork, { end, result }: Attempted): void {
     const { holds, onResult } = this.#options;
     if (!holds(running.ref)) return;
-    if (end.succeeded) this.#results.keep(result, work.parts, work.ttlMs === null ? null : Date.now() + work.ttlMs);
-    // a failure is never served, but `mesh why` compares with it
+    if (end.succeeded && work.isCached)
+      this.#results.keep(result, work.parts, work.ttlMs === null ? null : Date.now() + work.ttlMs);
+    // a failure, and what is not cached, is never served, but `mesh why` compares with it
     else if (this.#options.machine.store.results.get(work.key, Date.now()) === null)
       this.#results.keep(result, work.parts, NEVER_SERVED);
     onResult(running.ref.key, work, result, end.succeeded);
@@ -236,7 +259,7 @@ function failureOf(error: MeshError): FailureReason {
   return error.code === "task.failed" ? "output-invalid" : "context-failed";
 }
 
-/** Variables that name the attempt itself, under both families of names. None is part of a cache key. */
+/** Variables that name the attempt itself, under all families of names. None is part of a cache key. */
 function identityOf(runId: RunId, title: string, ref: AttemptRef, work: TaskWork): Readonly<Record<string, string>> {
   const values = {
     RUN_ID: runId,
@@ -252,6 +275,7 @@ function identityOf(runId: RunId, title: string, ref: AttemptRef, work: TaskWork
   for (const [name, value] of Object.entries(values)) {
     variables[`MESH_${name}`] = value;
     variables[`RWX_${name}`] = value;
+    variables[`MINT_${name}`] = value;
   }
   return variables;
 }

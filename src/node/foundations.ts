@@ -25,7 +25,7 @@ export class Foundations {
 
   /** Pins what the task builds on. Keys of the tasks that left what of it is lost; none when all is there. */
   lostBy(work: TaskWork): ReadonlySet<string> {
-    const artifacts = work.kind === "command" ? work.artifacts : [];
+    const artifacts = work.kind === "command" ? work.artifacts.map(({ artifact }) => artifact) : [];
     const needed = [...work.stack.layers, ...artifacts].map(({ digest }) => digest);
     const lost = new Set(this.#journal.pin(needed.filter((digest) => digest !== EMPTY_TREE)));
     for (const artifact of artifacts) if (!this.#isSound(artifact)) lost.add(artifact.digest);

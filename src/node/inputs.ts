@@ -3,8 +3,8 @@
 import type { Digest } from "../base/digest.ts";
 import type { FilterSpec, Outputs } from "../spec/definition.ts";
 import { evaluate, interpolate } from "../spec/expression/evaluate.ts";
-import { type Scope, textOf } from "../spec/expression/value.ts";
-import { type FilterEntry, KEEP_ALL, compileFilter } from "../store/filter.ts";
+import { type Scope, type Value, textOf } from "../spec/expression/value.ts";
+import { type Filter, type FilterEntry, KEEP_ALL, compileFilter } from "../store/filter.ts";
 import type { LayerView } from "../store/io/layers.ts";
 import type { Store } from "../store/io/store.ts";
 import { EMPTY_TREE } from "../store/layer.ts";
@@ -71,26 +71,23 @@ function inputsOf(view: LayerView, stack: Stack): Inputs {
   };
 }
 
-/** Patterns that a filter gives for a folder named by an expression (`${{ run.dir }}`), by the folder's path. */
-export function folderFilters(
-  filters: readonly FilterSpec[],
-  scope: Scope,
-): ReadonlyMap<string, readonly FilterEntry[]> {
-  const folders = new Map<string, readonly FilterEntry[]>();
+/** Filters of what expressions name (an artifact, `${{ run.dir }}`), by its path. */
+export function namedFilters(filters: readonly FilterSpec[], scope: Scope): ReadonlyMap<string, Filter> {
+  const named = new Map<string, readonly FilterEntry[]>();
   for (const filter of filters) {
     if (filter.artifact === null) continue;
-    const folder = interpolate(filter.artifact, scope);
-    folders.set(folder, [...(folders.get(folder) ?? []), ...patternsOf(filter, scope)]);
+    const path = interpolate(filter.artifact, scope);
+    named.set(path, [...(named.get(path) ?? []), ...patternsOf(filter, scope)]);
   }
-  return folders;
+  return new Map([...named].map(([path, entries]) => [path, compileFilter(entries)]));
 }
 
 /** What of a task's changes becomes its layer, as `outputs.filesystem.filter` says; null for all. Paths are tree paths. */
-export function outputFilter(filesystem: Outputs["filesystem"], scope: Scope): ((path: string) => boolean) | null {
+export function outputFilter(filesystem: Outputs["filesystem"], scope: Scope): OutputFilter | null {
   const { workspaceFilter, systemFilter } = filesystem;
-  if (workspaceFilter.length === 0 && systemFilter.length === 0) return null;
-  const compile = (entries: Outputs["filesystem"]["workspaceFilter"]) =>
-    entries.length === 0
+  if (workspaceFilter === null && systemFilter === null) return null;
+  const compile = (entries: typeof workspaceFilter) =>
+    entries === null
       ? KEEP_ALL
       : compileFilter(
           entries.map(({ path, cacheKey }) => ({
@@ -100,18 +97,28 @@ export function outputFilter(filesystem: Outputs["filesystem"], scope: Scope): (
         );
   const workspace = compile(workspaceFilter);
   const system = compile(systemFilter);
-  return (path) => {
-    if (path === WORKSPACE_IN_TREE) return true;
-    if (!inWorkspace(path)) return system.decide(path, false) !== "hidden";
-    return workspace.decide(path.slice(WORKSPACE_IN_TREE.length + 1), false) !== "hidden";
+  const patterns = (filter: Filter) => (filter.kind === "none" ? null : filter.entries.map(({ pattern }) => pattern));
+  return {
+    text: JSON.stringify([patterns(workspace), patterns(system)]),
+    keeps(path) {
+      if (path === WORKSPACE_IN_TREE) return true;
+      if (!inWorkspace(path)) return system.decide(path, false) !== "hidden";
+      return workspace.decide(path.slice(WORKSPACE_IN_TREE.length + 1), false) !== "hidden";
+    },
   };
+}
+
+export interface OutputFilter {
+  /** Its patterns, for the key. */
+  readonly text: string;
+  keeps(path: string): boolean;
 }
 
 function patternsOf(filter: FilterSpec, scope: Scope): readonly FilterEntry[] {
   const { entries } = filter;
   if ("kind" in entries) {
     const value = evaluate(entries, scope);
-    const list = Array.isArray(value) ? value : textOf(value).split("\n");
+    const list: readonly Value[] = Array.isArray(value) ? value : textOf(value).split("\n");
     return list.flatMap((item) => {
       const pattern = textOf(item).trim();
       return pattern === "" ? [] : [{ pattern, cacheKey: "included" as const }];

@@ -9,7 +9,7 @@ import type { Backend } from "../exec/backend.ts";
 import { ContextBackend } from "../exec/io/context-backend.ts";
 import { ProcessBackend } from "../exec/io/process-backend.ts";
 import { subsetFor } from "../sched/graph.ts";
-import { CapacityLedger } from "../sched/ledger.ts";
+import { CapacityLedger, type NodeTotals } from "../sched/ledger.ts";
 import type { RunJson } from "../sched/summary.ts";
 import type { TaskNode } from "../sched/task-node.ts";
 import type { Definition } from "../spec/definition.ts";
@@ -21,6 +21,7 @@ import { type MachineCapacity, readCapacity } from "./capacity.ts";
 import { Coordinator } from "./coordinator.ts";
 import { type DefinitionFile, loadDefinition } from "./definition-file.ts";
 import { findRepository, readHead } from "./git.ts";
+import { type GpuDevice, asksForGpus, findGpus, modelLabels } from "./gpus.ts";
 import type { RunObserver } from "./observer.ts";
 import { initValues } from "./init.ts";
 import { RunJournal } from "./run-journal.ts";
@@ -50,6 +51,7 @@ export class MeshNode implements AsyncDisposable {
   readonly store: Store;
   readonly capacity: MachineCapacity;
   readonly #home: string;
+  readonly #totals: NodeTotals;
   readonly #ledger: CapacityLedger;
   #base: HostBase | null = null;
 
@@ -58,15 +60,8 @@ export class MeshNode implements AsyncDisposable {
     this.store = store;
     this.capacity = readCapacity(home);
     const { name, os, arch, cpuMilli, memoryBytes, diskBytes } = this.capacity;
-    this.#ledger = new CapacityLedger({
-      name,
-      os,
-      arch,
-      labels: [],
-      baseKeys: [],
-      total: { cpuMilli, memoryBytes, diskBytes },
-      gpus: [],
-    });
+    this.#totals = { name, os, arch, labels: [], baseKeys: [], total: { cpuMilli, memoryBytes, diskBytes }, gpus: [] };
+    this.#ledger = new CapacityLedger(this.#totals);
   }
 
   /** Opens the machine's store. Throws `store.*`. Starts nothing. */
@@ -97,13 +92,14 @@ export class MeshNode implements AsyncDisposable {
         backend: machine.backend,
         scratch: machine.scratch,
         ledger: this.#ledger,
+        gpus: this.#findGpus(definition),
       },
       runId,
       title,
       definition,
       definitionDirectory: file.directory,
       identityOf: (task) => taskIdentity(file.absolutePath, task),
-      scope: { runId, init, event },
+      scope: { runId, title, init, event },
       baseKey: this.#baseKey(definition, request.backend),
       cache: request.cache,
       jobs: request.jobs,
@@ -143,6 +139,14 @@ export class MeshNode implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.store.settled();
     this.store[Symbol.dispose]();
+  }
+
+  /** Asks the driver only when a task wants to know. */
+  #findGpus(definition: Definition): readonly GpuDevice[] {
+    if (!asksForGpus(definition)) return [];
+    const gpus = findGpus();
+    this.#ledger.resize({ ...this.#totals, labels: modelLabels(gpus), gpus });
+    return gpus;
   }
 
   #nodesOf(definition: Definition, file: DefinitionFile, targets: readonly string[]): readonly TaskNode[] {

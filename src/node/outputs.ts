@@ -6,10 +6,24 @@ import { basename, join } from "node:path";
 import { MeshError, errnoOf } from "../base/errors.ts";
 import { LIMITS } from "../base/limits.ts";
 import { printable } from "../base/text.ts";
-import { IO_FOLDERS as HANDED_BACK } from "../store/paths.ts";
 
-/** Subfolders of a task's io folder. */
-export const IO_FOLDERS = [...HANDED_BACK, "image/labels"] as const;
+/** Subfolders of a task's io folder, one for each kind of thing that it hands back. */
+const HANDED_BACK = [
+  "values",
+  "env",
+  "cache-key-excluded-env",
+  "artifacts",
+  "links",
+  "errors",
+  "test-results",
+  "dynamic-tasks",
+  "image",
+  "hooks-before",
+  "hooks-after",
+] as const;
+
+const LABELS = "image/labels";
+const IO_FOLDERS = [...HANDED_BACK, LABELS] as const;
 
 export type IoFolder = (typeof IO_FOLDERS)[number];
 
@@ -101,7 +115,6 @@ export class Written {
 }
 
 const NONE: Readonly<Record<string, string>> = Object.freeze({});
-const LABELS: IoFolder = "image/labels";
 const UNREADABLE: ReadonlySet<string> = new Set(["EACCES", "ELOOP", "ENOENT", "ENOTDIR"]);
 
 /** Null when there is no such folder, or it is closed to this process. */

@@ -1,9 +1,10 @@
 // What resolving a task may look at: the run so far, the store, the backend. Types only.
 
 import type { Backend } from "../exec/backend.ts";
-import type { FilterEntry } from "../store/filter.ts";
+import type { Filter } from "../store/filter.ts";
 import type { Store } from "../store/io/store.ts";
 import type { LayerRef } from "../store/layer.ts";
+import type { Hooks } from "./hooks.ts";
 import type { InputViews } from "./inputs.ts";
 import type { RunScope } from "./scope.ts";
 import type { Stack } from "./stack.ts";
@@ -13,6 +14,7 @@ import type { Variables } from "./task-environment.ts";
 export interface Finished {
   readonly stack: Stack;
   readonly variables: Variables;
+  readonly hooks: Hooks;
 }
 
 export interface ResolveContext {
@@ -22,8 +24,8 @@ export interface ResolveContext {
   /** The identity of the base filesystem, as cache keys name it. */
   readonly baseKey: string;
   readonly definitionDirectory: string;
-  /** Copy of the definition's folder, narrowed by filter patterns; for tasks that read `run.dir`. */
-  runDirectory(patterns: readonly FilterEntry[]): Promise<LayerRef>;
+  /** Copy of the definition's folder, narrowed by a filter; for tasks that read `run.dir`. */
+  runDirectory(filter: Filter): Promise<LayerRef>;
   readonly views: InputViews;
   /** What a task is called over time. */
   identityOf(task: string): string;

@@ -1,24 +1,27 @@
 // From a task's definition to the work it means at this moment of the run: conditions and expressions evaluated, files
 // and variables put together, the cache key computed. It reads the store and the disk, and changes neither.
 
-import { type Digest, digestOf, hexOf } from "../base/digest.ts";
+import type { Digest } from "../base/digest.ts";
 import { fail } from "../base/errors.ts";
 import { LIMITS } from "../base/limits.ts";
 import { parseBytes, parseCpus, parseDuration } from "../base/units.ts";
-import type { Backend } from "../exec/backend.ts";
 import { type Ask, makeAsk } from "../sched/ask.ts";
 import { type KeyAgent, type KeyInputs, cacheKey } from "../sched/cache-key.ts";
 import type { Agent, CommandTask, PackageTask, Task, Template } from "../spec/definition.ts";
+import { type Filter, KEEP_ALL } from "../store/filter.ts";
 import type { LayerRef } from "../store/layer.ts";
 import { evaluate, interpolate } from "../spec/expression/evaluate.ts";
 import { type Scope, isTrue } from "../spec/expression/value.ts";
+import { narrowedArtifact } from "./artifact-input.ts";
 import { checkoutWork } from "./checkout.ts";
 import { cloneWork } from "./clone.ts";
-import { folderFilters, outputFilter } from "./inputs.ts";
-import type { ResolveContext } from "./resolve-context.ts";
+import { namedFilters, outputFilter } from "./inputs.ts";
+import { modelLabel } from "./gpus.ts";
+import { hookParts, joinHooks } from "./hooks.ts";
+import type { Finished, ResolveContext } from "./resolve-context.ts";
 import { shellOf } from "./shell.ts";
 import { type ScopeReads, taskScope } from "./scope.ts";
-import { type Stack, joinStacks } from "./stack.ts";
+import { joinStacks } from "./stack.ts";
 import { type Variables, inheritVariables } from "./task-environment.ts";
 import type { CommandWork, Resolution } from "./work.ts";
 
@@ -41,18 +44,28 @@ export function resolveTask(task: Task, attempt: number, context: ResolveContext
   }
 }
 
+/** Parameters that no built-in package reads: git takes credentials from the user's own configuration. */
+const CREDENTIALS: ReadonlySet<string> = new Set([
+  "github-token",
+  "github-access-token",
+  "cursor-origin-token",
+  "ssh-key",
+]);
+
 async function packageWork(task: PackageTask, scope: Scope, context: ResolveContext): Promise<Resolution> {
   const used = usedBy(task, context);
   const parameters: Record<string, string> = {};
   for (const [name, { value }] of Object.entries(task.with)) {
-    if (value !== null) parameters[name] = interpolate(value, scope);
+    if (!CREDENTIALS.has(name)) parameters[name] = interpolate(value, scope);
   }
+  const isCached = cacheEnabled(task, scope);
   const common = {
     task,
     parameters,
     used,
-    shared: cacheEnabled(task, scope) && context.cache,
-    ttlMs: task.cache.ttlMs,
+    isCached,
+    shared: isCached && context.cache,
+    ttlMs: ttlOf(task, scope),
     context,
   };
   if (task.name === "mesh/checkout") return { kind: "work", work: await checkoutWork(common) };
@@ -66,10 +79,51 @@ function commandResolution(
   reads: ScopeReads,
   context: ResolveContext,
 ): Resolution | Promise<Resolution> {
+  const folder = applyNamedFilters(task, scope, reads, context);
   const finish = commandWork(task, scope, reads, context);
   if (!reads.runDirectory) return { kind: "work", work: finish(null) };
-  const patterns = folderFilters(task.filter, scope).get(context.backend.paths.runDirectory) ?? [];
-  return context.runDirectory(patterns).then((layer) => ({ kind: "work", work: finish(layer) }));
+  return context.runDirectory(folder).then((layer) => {
+    const { keyDigest } =
+      folder.kind === "none" ? { keyDigest: layer.workspace } : context.store.layers.view([layer], folder);
+    return { kind: "work", work: finish({ layer, counted: keyDigest }) };
+  });
+}
+
+/** Notes what the filters of artifacts leave, before expressions read their paths; and gives the filter of `run.dir`. */
+function applyNamedFilters(
+  task: CommandTask,
+  scope: Scope,
+  reads: ScopeReads,
+  { backend, store }: ResolveContext,
+): Filter {
+  let folder = KEEP_ALL;
+  for (const [path, filter] of namedFilters(task.filter, scope)) {
+    const whole = reads.artifacts.get(path);
+    if (whole !== undefined) {
+      const narrowed = narrowedArtifact(whole.artifact, filter, backend.paths, store);
+      reads.narrowed.set(path, narrowed);
+      reads.artifacts.delete(path);
+      reads.artifacts.set(narrowed.path, narrowed);
+    } else if (path === backend.paths.runDirectory) {
+      folder = filter;
+    } else {
+      fail(
+        "definition.invalid",
+        `Cannot filter ${JSON.stringify(path)} in task ${task.key}: it is no artifact and not the definition's folder`,
+        {
+          hint: "Name it as `${{ tasks.T.artifacts.K }}` or `${{ run.dir }}`.",
+        },
+      );
+    }
+  }
+  return folder;
+}
+
+/** The definition's folder as a task reads it. */
+interface RunFolder {
+  readonly layer: LayerRef;
+  /** What of it counts. */
+  readonly counted: Digest;
 }
 
 /** Evaluates all of a command; what is left is the digest of the definition's folder, which takes time. */
@@ -78,7 +132,7 @@ function commandWork(
   scope: Scope,
   reads: ScopeReads,
   context: ResolveContext,
-): (runDirectory: LayerRef | null) => CommandWork {
+): (runFolder: RunFolder | null) => CommandWork {
   const used = usedBy(task, context);
   const script = interpolate(task.run, scope);
   const own = ownVariables(task, used.variables, scope);
@@ -93,51 +147,50 @@ function commandWork(
   );
   const inputs = context.views.inputs(task.filter, scope, used.stack);
   const ask = askOf(task.agent, scope);
-  const keyInputs = (runDirectory: LayerRef | null): KeyInputs => ({
+  const keepFiles = outputFilter(task.outputs.filesystem, scope);
+  const keyInputs = (runFolder: RunFolder | null): KeyInputs => ({
     script,
     shell: shellOf().join(" "),
     base: context.baseKey,
     input: { kind: "filtered", workspace: inputs.workspace, system: inputs.system },
     env: includedVariables(used.variables, own),
     secretEnv: [],
-    artifacts: artifactsByPath(reads, context.backend),
-    runDir: runDirectory?.workspace ?? null,
+    artifacts: artifactsByPath(reads),
+    runDir: runFolder?.counted ?? null,
     agent: keyAgent(task.agent, ask),
-    outputs: declaredOutputs(task, { artifactPaths, testResults, problemFiles }),
-    extras: task.agent.tmpfs ? { tmpfs: "true" } : {},
+    outputs: declaredOutputs(task, { artifactPaths, testResults, problemFiles, keepFiles }),
+    extras: { ...(task.agent.tmpfs ? { tmpfs: "true" } : {}), ...hookParts(used.hooks) },
   });
+  const isCached = cacheEnabled(task, scope);
   const rest = {
     kind: "command",
     identity: context.identityOf(task.key),
     task,
-    shared: cacheEnabled(task, scope) && context.cache,
-    ttlMs: task.cache.ttlMs,
+    isCached,
+    shared: isCached && context.cache,
+    ttlMs: ttlOf(task, scope),
     ask,
     stack: used.stack,
     inherited: used.variables,
+    hooks: used.hooks,
     envConfig: task.envConfig,
     warnings: inputs.warnings,
     script,
     variables: own,
     hidden: inputs.hidden,
     maskParents: inputs.maskParents,
-    keepFiles: outputFilter(task.outputs.filesystem, scope),
-    artifacts: [...reads.artifacts.values()],
+    keepFiles,
+    artifacts: [...reads.artifacts.values()].filter(({ isThere }) => isThere),
     timeoutMs: timeoutOf(task, scope),
     graceMs: task.terminateGraceSeconds * 1000,
     artifactPaths,
     testResults,
     problemFiles,
   } as const;
-  return (runDirectory) => ({ ...rest, runDirectory, ...cacheKey(keyInputs(runDirectory)) });
+  return (runFolder) => ({ ...rest, runDirectory: runFolder?.layer ?? null, ...cacheKey(keyInputs(runFolder)) });
 }
 
-interface Used {
-  readonly stack: Stack;
-  readonly variables: Variables;
-}
-
-function usedBy(task: CommandTask | PackageTask, context: ResolveContext): Used {
+function usedBy(task: CommandTask | PackageTask, context: ResolveContext): Finished {
   const used = task.use.map((key) => ({ key, ...context.finished(key) }));
   return {
     stack: joinStacks(used.map(({ stack }) => stack)),
@@ -145,6 +198,7 @@ function usedBy(task: CommandTask | PackageTask, context: ResolveContext): Used 
       used.map(({ key, variables }) => ({ key, variables })),
       task.envConfig,
     ),
+    hooks: joinHooks(used.map(({ hooks }) => hooks)),
   };
 }
 
@@ -178,6 +232,17 @@ function cacheEnabled(task: CommandTask | PackageTask, scope: Scope): boolean {
   return typeof task.cache.enabled === "boolean" ? task.cache.enabled : isTrue(evaluate(task.cache.enabled, scope));
 }
 
+/** Milliseconds for which a result is good; null for ever. */
+function ttlOf({ key, cache }: CommandTask | PackageTask, scope: Scope): number | null {
+  if (cache.ttl === null) return cache.ttlMs;
+  const text = interpolate(cache.ttl, scope);
+  const ms = parseDuration(text);
+  if (ms !== null && ms > 0) return ms;
+  return fail("definition.invalid", `Cannot read cache.ttl ${JSON.stringify(text)} of task ${key}`, {
+    hint: 'Write it like "1 min", "2 hrs" or "1 day".',
+  });
+}
+
 function timeoutOf(task: CommandTask, scope: Scope): number {
   if (task.timeout === null) return LIMITS.taskTimeoutMs;
   const text = interpolate(task.timeout, scope);
@@ -193,6 +258,7 @@ interface Declared {
   readonly artifactPaths: CommandWork["artifactPaths"];
   readonly testResults: CommandWork["testResults"];
   readonly problemFiles: CommandWork["problemFiles"];
+  readonly keepFiles: CommandWork["keepFiles"];
 }
 
 // A hit must bring all that the definition declares, so what it declares is part of the key.
@@ -205,19 +271,14 @@ function declaredOutputs(task: CommandTask, declared: Declared): Readonly<Record
   for (const { path, format } of declared.problemFiles) entries[`problems ${path}`] = format;
   for (const problem of outputs.problems) if (problem.kind === "matcher") entries[`problems ${problem.matcher}`] = "";
   if (outputs.successExitCodes.join() !== "0") entries["success-exit-codes"] = outputs.successExitCodes.join();
-  const { enabled, workspaceFilter, systemFilter } = outputs.filesystem;
-  if (!enabled) entries["filesystem"] = "false";
-  else if (workspaceFilter.length + systemFilter.length > 0)
-    entries["filesystem"] = digestOf(JSON.stringify([workspaceFilter, systemFilter]));
+  if (!outputs.filesystem.enabled) entries["filesystem"] = "false";
+  else if (declared.keepFiles !== null) entries["filesystem"] = declared.keepFiles.text;
   return entries;
 }
 
-function artifactsByPath(reads: ScopeReads, backend: Backend): Readonly<Record<string, Digest>> {
-  if (reads.artifacts.size === 0) return {};
-  const byPath: Record<string, Digest> = {};
-  for (const { digest, name } of reads.artifacts.values())
-    byPath[`${backend.paths.artifactFolder(hexOf(digest))}/${name}`] = digest;
-  return byPath;
+function artifactsByPath({ artifacts }: ScopeReads): Readonly<Record<string, Digest>> {
+  if (artifacts.size === 0) return {};
+  return Object.fromEntries([...artifacts].map(([path, { identity }]) => [path, identity]));
 }
 
 /** What a task asks for when its definition does not say: one CPU, and no memory set aside. */
@@ -244,15 +305,18 @@ function askOf(agent: Agent, scope: Scope): Ask {
       })
     );
   };
+  // a number of GPUs, or the model of the one that is wanted
+  const gpu = agent.gpu === null ? "" : interpolate(agent.gpu, scope).trim();
+  const model = /^\d*$/.test(gpu) ? null : gpu;
   return makeAsk({
     cpuMilli: amount(agent.cpus, "cpus", parseCpus) ?? DEFAULT_ASK.cpuMilli,
     memoryBytes: amount(agent.memory, "memory", parseBytes) ?? 0,
     diskBytes: amount(agent.disk, "disk", parseBytes) ?? 0,
-    gpus: amount(agent.gpu, "gpu", (text) => (/^\d+$/.test(text.trim()) ? Number(text) : null)) ?? 0,
+    gpus: model === null ? (gpu === "" ? 0 : Number(gpu)) : 1,
     gpuMemoryBytes: amount(agent.gpuMemory, "gpu-memory", parseBytes) ?? 0,
     os: agent.os,
     arch: agent.arch,
-    labels: agent.labels,
+    labels: model === null ? agent.labels : [...agent.labels, modelLabel(model)],
     node: agent.node,
   });
 }

@@ -3,9 +3,8 @@
 
 import type { Digest } from "../base/digest.ts";
 import { MeshError } from "../base/errors.ts";
-import type { KeyParts } from "../sched/cache-key.ts";
 import type { Store } from "../store/io/store.ts";
-import type { TaskResult } from "../store/result.ts";
+import type { TaskResult, KeyParts } from "../store/result.ts";
 
 /** How long a result may wait for others. */
 const FLUSH_MS = 10;

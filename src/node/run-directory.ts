@@ -4,28 +4,24 @@
 import { type Dirent, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import { MeshError } from "../base/errors.ts";
-import { type FilterEntry, compileFilter } from "../store/filter.ts";
+import type { Filter } from "../store/filter.ts";
 import type { Store } from "../store/io/store.ts";
 import type { LayerRef } from "../store/layer.ts";
 
 /** Most files of a definition's folder. */
 const MOST_FILES = 100_000;
 
-/** The folder's files that the patterns keep, as a layer's workspace. Throws `io.failed` when there are too many. */
-export async function runDirectoryLayer(
-  directory: string,
-  patterns: readonly FilterEntry[],
-  store: Store,
-): Promise<LayerRef> {
-  const filter = patterns.length === 0 ? null : compileFilter(patterns);
+/** The folder's files that the filter keeps, as a layer's workspace. Throws `io.failed` when there are too many. */
+export async function runDirectoryLayer(directory: string, filter: Filter, store: Store): Promise<LayerRef> {
   const files: { source: string; path: string }[] = [];
   const visit = (folder: string) => {
     for (const entry of readdirSync(folder, { withFileTypes: true }).sort(byName)) {
       const source = join(folder, entry.name);
       const path = relative(directory, source);
       if (entry.isDirectory()) {
-        if (entry.name !== ".git") visit(source);
-      } else if ((entry.isFile() || entry.isSymbolicLink()) && filter?.decide(path, false) !== "hidden")
+        // mesh's own state may lie in the folder: it is no part of it
+        if (entry.name !== ".git" && source !== store.paths.home) visit(source);
+      } else if ((entry.isFile() || entry.isSymbolicLink()) && filter.decide(path, false) !== "hidden")
         files.push({ source, path });
       if (files.length > MOST_FILES) {
         throw new MeshError(

@@ -1,7 +1,8 @@
 // What is kept of a run: its journal while it goes, its summary once it is over; and how either is read back as one thing.
 
+import { checkedEvent, replay } from "../sched/journal.ts";
 import type { RunEvent } from "../sched/run-event.ts";
-import { RunMachine } from "../sched/run-machine.ts";
+import type { RunMachine } from "../sched/run-machine.ts";
 import { type RunJson, type TaskOutputsJson, NO_OUTPUTS, runJson } from "../sched/summary.ts";
 import { evaluateAfter } from "./after.ts";
 import type { RunOptions } from "./run-options.ts";
@@ -58,19 +59,20 @@ export function outputsOf(result: TaskResult): TaskOutputsJson {
 export function readRun(stored: StoredRun, runs: Runs): RunView | null {
   if (stored.state === "finished" && stored.summary !== null)
     return { ...(stored.summary as RunSummary), state: stored.state, machine: null };
-  const machine = new RunMachine(evaluateAfter);
+  const taken: RunEvent[] = [];
   const outputs = new Map<string, TaskOutputsJson>();
   const logs: Record<string, TaskLog> = {};
   let options: RunOptions | null = null;
   for (const { event } of runs.events(stored.id)) {
     const entry = event as JournalEntry;
     if (entry.kind === "options") options = entry.options;
-    else if (entry.kind === "event") machine.step(entry.event);
+    else if (entry.kind === "event") taken.push(checkedEvent(entry.event));
     else {
       outputs.set(entry.task, entry.outputs);
       logs[entry.task] = { log: entry.log, startedAtMs: entry.startedAtMs };
     }
   }
+  const machine = replay(taken, evaluateAfter);
   const run = runJson(machine, (task) => outputs.get(task.key) ?? NO_OUTPUTS);
   if (run === null || options === null) return null;
   return { run: stored.state === "interrupted" ? interrupted(run) : run, options, logs, state: stored.state, machine };

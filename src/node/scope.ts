@@ -1,16 +1,19 @@
 // The contexts that `${{ }}` expressions read: init, tasks, run, task, event, parallel. Values are looked up when they are
 // read, and what a task read of others' artifacts and of the definition's folder is noted, because it enters its key.
 
-import { type Digest, hexOf } from "../base/digest.ts";
 import type { RunId } from "../base/ids.ts";
 import type { Scope, Value } from "../spec/expression/value.ts";
 import type { TaskPaths } from "../exec/backend.ts";
 import type { GitHead } from "./git.ts";
 import type { Artifact } from "../store/result.ts";
+import { type ArtifactInput, wholeArtifact } from "./artifact-input.ts";
 
 /** What a task read beyond its script's text. */
 export interface ScopeReads {
-  readonly artifacts: Map<Digest, Artifact>;
+  /** By the path at which the task finds them. */
+  readonly artifacts: Map<string, ArtifactInput>;
+  /** What filters leave of artifacts, by the path of the whole artifact. */
+  readonly narrowed: Map<string, ArtifactInput>;
   runDirectory: boolean;
 }
 
@@ -18,10 +21,13 @@ export interface FinishedOutputs {
   readonly values: Readonly<Record<string, string>>;
   readonly artifacts: readonly Artifact[];
   readonly id: string;
+  readonly key: string;
+  readonly url: string;
 }
 
 export interface RunScope {
   readonly runId: RunId;
+  readonly title: string;
   readonly init: Readonly<Record<string, Value>>;
   readonly event: Value;
   /** Outputs of a task that has succeeded; null while there are none. */
@@ -34,7 +40,7 @@ export function taskScope(
   task: { key: string; id: string; attempt: number; references: readonly string[] },
   paths: TaskPaths,
 ): { scope: Scope; reads: ScopeReads } {
-  const reads: ScopeReads = { artifacts: new Map(), runDirectory: false };
+  const reads: ScopeReads = { artifacts: new Map(), narrowed: new Map(), runDirectory: false };
   const tasks: Record<string, Value> = {};
   for (const reference of task.references) {
     const outputs = run.outputsOf(reference);
@@ -43,6 +49,7 @@ export function taskScope(
   const runContext = {
     id: run.runId as string,
     url: `mesh:run/${run.runId}`,
+    title: run.title,
     get dir() {
       reads.runDirectory = true;
       return paths.runDirectory;
@@ -52,7 +59,12 @@ export function taskScope(
     init: run.init,
     tasks,
     run: runContext,
-    task: { id: task.id, key: task.key, "attempt-number": task.attempt },
+    task: {
+      id: task.id,
+      key: task.key,
+      url: `mesh:run/${run.runId}/${task.key}`,
+      "attempt-number": task.attempt,
+    },
     event: run.event,
     params: {},
     secrets: {},
@@ -94,10 +106,12 @@ function outputsValue(outputs: FinishedOutputs, reads: ScopeReads, paths: TaskPa
     Object.defineProperty(artifacts, artifact.key, {
       enumerable: true,
       get() {
-        reads.artifacts.set(artifact.digest, artifact);
-        return `${paths.artifactFolder(hexOf(artifact.digest))}/${artifact.name}`;
+        const whole = wholeArtifact(artifact, paths);
+        const input = reads.narrowed.get(whole.path) ?? whole;
+        reads.artifacts.set(input.path, input);
+        return input.path;
       },
     });
   }
-  return { values: outputs.values, artifacts, id: outputs.id };
+  return { values: outputs.values, artifacts, id: outputs.id, key: outputs.key, url: outputs.url };
 }

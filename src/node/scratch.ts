@@ -1,10 +1,9 @@
 // Private folders for task attempts, made ready and used again: a task that changed nothing leaves them as they were.
 
 import { mkdirSync } from "node:fs";
-import { chmod, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { errnoOf } from "../base/errors.ts";
 import type { Scratch } from "../exec/backend.ts";
+import { resetWorkDirectory } from "../exec/io/work-directory.ts";
 import type { Store } from "../store/io/store.ts";
 import { makeIoFolders } from "./outputs.ts";
 
@@ -21,7 +20,13 @@ export class ScratchPool implements AsyncDisposable {
   }
 
   take(): Scratch {
-    return this.#idle.pop() ?? this.#make();
+    return this.#idle.shift() ?? this.#make();
+  }
+
+  /** The folders that will be taken next, in that order. They stay here. */
+  next(count: number): readonly Scratch[] {
+    while (this.#idle.length < count) this.#idle.push(this.#make());
+    return this.#idle.slice(0, count);
   }
 
   /**
@@ -35,7 +40,7 @@ export class ScratchPool implements AsyncDisposable {
   }
 
   async #makeReady(scratch: Scratch, clean: boolean): Promise<void> {
-    if (clean && (await resetWork(scratch.work))) {
+    if (clean && (await resetWorkDirectory(scratch.work))) {
       this.#idle.push(scratch);
       return;
     }
@@ -64,23 +69,5 @@ export class ScratchPool implements AsyncDisposable {
     for (const folder of [root, scratch.upper, scratch.work, scratch.io]) mkdirSync(folder);
     makeIoFolders(scratch.io);
     return scratch;
-  }
-}
-
-// The kernel leaves work/work, closed to all, and in it work/incompat/volatile/dirty, by which a volatile mount refuses to be
-// mounted again. Only that mark goes. Removing directories waits for the disk, so it is done beside the event loop.
-async function resetWork(work: string): Promise<boolean> {
-  const inner = join(work, "work");
-  const incompat = join(inner, "incompat");
-  const mark = join(incompat, "volatile");
-  try {
-    if (process.getuid?.() !== 0) for (const folder of [inner, incompat, mark]) await chmod(folder, 0o700);
-    await unlink(join(mark, "dirty"));
-    await rmdir(mark);
-    await rmdir(incompat);
-    return true;
-  } catch (error) {
-    // a task that never began left nothing to reset
-    return errnoOf(error) === "ENOENT";
   }
 }

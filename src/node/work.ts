@@ -2,11 +2,13 @@
 
 import type { Digest } from "../base/digest.ts";
 import type { Ask } from "../sched/ask.ts";
-import type { KeyParts } from "../sched/cache-key.ts";
 import type { LayerRef } from "../store/layer.ts";
 import type { MaskParent } from "../store/merged.ts";
-import type { Artifact } from "../store/result.ts";
+import type { KeyParts } from "../store/result.ts";
 import type { CommandTask, EnvConfig, PackageTask } from "../spec/definition.ts";
+import type { ArtifactInput } from "./artifact-input.ts";
+import type { Hooks } from "./hooks.ts";
+import type { OutputFilter } from "./inputs.ts";
 import type { Stack } from "./stack.ts";
 import type { Variables } from "./task-environment.ts";
 
@@ -15,13 +17,17 @@ interface WorkCommon {
   readonly identity: string;
   readonly key: Digest;
   readonly parts: KeyParts;
-  /** False for `cache: false`: neither served from the cache nor shared with a task of the same key. */
+  /** Whether what it leaves may be served to later tasks; false for `cache: false`. */
+  readonly isCached: boolean;
+  /** Whether it may be answered by the result of another task of the same key; false under `--no-cache` as well. */
   readonly shared: boolean;
   readonly ttlMs: number | null;
   readonly ask: Ask;
   readonly stack: Stack;
   readonly inherited: Variables;
   readonly envConfig: EnvConfig;
+  /** Hooks of the tasks that it uses. */
+  readonly hooks: Hooks;
   readonly warnings: readonly string[];
 }
 
@@ -35,8 +41,9 @@ export interface CommandWork extends WorkCommon {
   readonly hidden: readonly string[];
   readonly maskParents: readonly MaskParent[];
   /** What of its changes becomes its layer; null for all. Paths are tree paths. */
-  readonly keepFiles: ((path: string) => boolean) | null;
-  readonly artifacts: readonly Artifact[];
+  readonly keepFiles: OutputFilter | null;
+  /** Artifacts of other tasks that it can read. */
+  readonly artifacts: readonly ArtifactInput[];
   /** Copy of the definition's folder, when the task reads `run.dir`. */
   readonly runDirectory: LayerRef | null;
   readonly timeoutMs: number;
@@ -64,10 +71,13 @@ export interface CloneWork extends WorkCommon {
   readonly source: string;
   readonly commit: string;
   readonly ref: string;
+  /** What its users are told: `meta-ref` where it is given. */
+  readonly shownRef: string;
   readonly path: string;
   readonly preserveGitDirectory: boolean;
   readonly fullDepth: boolean;
   readonly submodules: boolean;
+  readonly lfs: boolean;
 }
 
 export type TaskWork = CommandWork | CheckoutWork | CloneWork;

@@ -2,6 +2,7 @@
 // task's key, its timeout, `cache.ttl`, the run, the machine's name. It reads nothing: digests are made by the store.
 
 import { type Digest, digestOf } from "../base/digest.ts";
+import type { KeyParts } from "../store/result.ts";
 
 /** Grows when the same inputs shall no longer give the same key: then nothing that was cached before is a hit. */
 export const KEY_SCHEME = 1;
@@ -51,11 +52,9 @@ export interface KeyAgent {
   readonly network: string | null;
 }
 
-/** The parts of a key by name, in a fixed order: plain JSON, kept beside a result so that two keys can be compared. */
-export type KeyParts = Readonly<Record<string, string>>;
-
 export interface CacheKey {
   readonly key: Digest;
+  /** In a fixed order. */
   readonly parts: KeyParts;
 }
 

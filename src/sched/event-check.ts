@@ -120,7 +120,7 @@ function checkExpression(root: unknown, path: string): string | null {
     if (fault !== null) return fault;
     for (const field of ["of", "index", "left", "right", "test", "then", "otherwise"])
       if (field in value) open.push(value[field]);
-    if (Array.isArray(value["arguments"])) open.push(...value["arguments"]);
+    if (Array.isArray(value["arguments"])) open.push(...(value["arguments"] as readonly unknown[]));
   }
   return null;
 }
@@ -138,6 +138,5 @@ const EXPRESSIONS = kinds({
   call: fields({ name: isText, arguments: listOf(isPresent, LIMITS.expressionChars) }),
   not: fields({ of: isPresent }),
   binary: fields({ operator: isText, left: isPresent, right: isPresent }),
-  // oxlint-disable-next-line unicorn/no-thenable -- a field of the syntax tree
   conditional: fields({ test: isPresent, then: isPresent, otherwise: isPresent }),
 });

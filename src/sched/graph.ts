@@ -129,8 +129,3 @@ export function subsetFor(nodes: readonly TaskNode[], targets: readonly string[]
   }
   return nodes.filter((node) => wanted.has(node.key));
 }
-
-/** Expected milliseconds of the longest chain of the whole graph; 0 for an empty one. */
-export function criticalPathMs(graph: TaskGraph): number {
-  return graph.tasks.reduce((longest, task) => Math.max(longest, task.rankMs), 0);
-}

@@ -1,30 +1,17 @@
-// A run's journal: its events as lines of JSON, and the run rebuilt from them. It neither stores lines nor fetches them.
+// A run's journal: its events checked when they are read back, and the run rebuilt from them. It stores and fetches nothing.
 // A shell writes an event down after step() took it without an error, and before it performs the effects.
 
 import { fail, MeshError } from "../base/errors.ts";
-import { LIMITS } from "../base/limits.ts";
 import type { AfterEvaluator } from "./after.ts";
 import { checkEvent } from "./event-check.ts";
 import type { RunEvent } from "./run-event.ts";
 import { RunMachine } from "./run-machine.ts";
 
-/** One line of a journal, without its newline. */
-export function encodeEvent(event: RunEvent): string {
-  return JSON.stringify(event);
-}
-
-/** Reads a line back. Throws `store.corrupt` when it is too long, no JSON, or no event that this version knows. */
-export function decodeEvent(line: string): RunEvent {
-  if (line.length > LIMITS.journalEventChars) {
-    fail(
-      "store.corrupt",
-      `Cannot read a journal entry of ${line.length} characters; the most is ${LIMITS.journalEventChars}`,
-    );
-  }
-  const value = parseJson(line);
+/** Takes what was kept of an event. Throws `store.corrupt` when it is no event that this version knows. */
+export function checkedEvent(value: unknown): RunEvent {
   const fault = checkEvent(value, "event");
   if (fault !== null)
-    fail("store.corrupt", `Cannot read the journal entry ${JSON.stringify(line.slice(0, 80))}: ${fault}`);
+    fail("store.corrupt", `Cannot read the journal entry ${JSON.stringify(value).slice(0, 80)}: ${fault}`);
   return value as RunEvent;
 }
 
@@ -48,14 +35,4 @@ export function replay(events: Iterable<RunEvent>, evaluateAfter: AfterEvaluator
     }
   }
   return machine;
-}
-
-function parseJson(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch (cause) {
-    return fail("store.corrupt", `Cannot read the journal entry ${JSON.stringify(line.slice(0, 80))} as JSON`, {
-      cause,
-    });
-  }
 }

@@ -5,7 +5,7 @@ import { makeTaskId, type RunId } from "../base/ids.ts";
 import { describeSkip } from "./explain.ts";
 import type { RunStatus } from "./run-event.ts";
 import type { RunMachine } from "./run-machine.ts";
-import { type TaskStatus, type TaskView, unsuccessful } from "./task-state.ts";
+import { type TaskStatus, type TaskView } from "./task-state.ts";
 
 /** The documented `run` object. Times are ISO 8601 in UTC, durations in milliseconds, null where unknown. */
 export interface RunJson {
@@ -146,34 +146,6 @@ export function countTasks(tasks: readonly { readonly status: TaskStatus }[]): R
     if (status.result !== "none") counts[status.result]++;
   }
   return counts;
-}
-
-/** What the journal of a run says whose coordinator died: what was done, what was under way, what never began. */
-export interface Interruption {
-  readonly counts: RunCounts;
-  /** Tasks that ran when the last event was written; nobody knows how far they came. */
-  readonly underWay: readonly {
-    readonly key: string;
-    readonly attempt: number;
-    readonly node: string | null;
-    readonly startedAtMs: number | null;
-  }[];
-  readonly failed: readonly string[];
-  readonly neverBegan: number;
-}
-
-/** Null when the run came to its end. */
-export function interruption(machine: RunMachine): Interruption | null {
-  if (machine.status.execution === "finished" || machine.status.execution === "aborted") return null;
-  const { tasks } = machine;
-  const held = tasks.filter((task) => task.phase === "placed" || task.phase === "running");
-  return {
-    counts: countTasks(tasks),
-    underWay: held.map(({ key, attempt, node, startedAtMs }) => ({ key, attempt, node, startedAtMs })),
-    failed: tasks.filter((task) => task.phase === "final" && unsuccessful(task) === "failed").map((task) => task.key),
-    neverBegan: tasks.filter((task) => task.phase !== "final" && task.startedAtMs === null && !held.includes(task))
-      .length,
-  };
 }
 
 function messagesOf(task: TaskView): readonly MessageJson[] {

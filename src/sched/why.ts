@@ -3,7 +3,7 @@
 import { unreachable } from "../base/assert.ts";
 import { LIMITS } from "../base/limits.ts";
 import { countOf, printable } from "../base/text.ts";
-import type { KeyParts } from "./cache-key.ts";
+import type { KeyParts } from "../store/result.ts";
 
 export type Change = "added" | "removed" | "changed";
 
@@ -67,23 +67,6 @@ export function compareKeys(
   if (filesDiffer) found.push(...(files === null ? [{ kind: "files" } as const] : compareFiles(files)));
   if (found.length <= LIMITS.keyDifferences) return found;
   return [...found.slice(0, LIMITS.keyDifferences), { kind: "more", count: found.length - LIMITS.keyDifferences }];
-}
-
-/** The candidate whose parts differ least, the first of equals; null when there is none. */
-export function nearestKey<T>(
-  parts: KeyParts,
-  candidates: readonly T[],
-  partsOf: (candidate: T) => KeyParts,
-): T | null {
-  let nearest: T | null = null;
-  let least = Infinity;
-  for (const candidate of candidates) {
-    const distance = countDifferences(partsOf(candidate), parts);
-    if (distance >= least) continue;
-    nearest = candidate;
-    least = distance;
-  }
-  return nearest;
 }
 
 /** A difference for people, in one line. */
@@ -162,13 +145,6 @@ function compareFiles(files: KeyFiles): readonly KeyDifference[] {
 function comparePaths(a: KeyDifference, b: KeyDifference): number {
   const [left, right] = [a.kind === "file" ? a.path : "", b.kind === "file" ? b.path : ""];
   return left < right ? -1 : left > right ? 1 : 0;
-}
-
-function countDifferences(before: KeyParts, after: KeyParts): number {
-  let count = 0;
-  for (const name in after) if (before[name] !== after[name]) count++;
-  for (const name in before) if (!(name in after)) count++;
-  return count;
 }
 
 function changeOf(before: string | null, after: string | null): Change {

@@ -39,13 +39,7 @@ export function readBase(reading: Reading, entry: Entry | undefined, notExecuted
 
 function readBaseImage(reading: Reading, entry: Entry, fields: ReadonlyMap<string, Entry>): Base {
   const [image, os, tag, config, arch] = ["image", "os", "tag", "config", "arch"].map((key) => fields.get(key));
-  for (const key of ["init", "target"]) {
-    const extra = fields.get(key);
-    if (extra) fault(reading, "mutually-exclusive", extra.keySpan, `"${key}" belongs to a base with "call"`);
-  }
-  if (image && os) fault(reading, "mutually-exclusive", os.keySpan, 'Give "image" or the old "os", not both');
-  if (!image && !os && entry.value.kind === "map") missing(reading, entry.value, "image", "`base`");
-  if (os) fault(reading, "deprecated", os.keySpan, '"os" and "tag" are old', 'Use "image" and "config".');
+  checkImageKeys(reading, entry, fields);
   const legacyOs = os ? readTemplate(reading, os.value, "`base.os`") : null;
   const legacyTag = tag ? readTag(reading, tag.value) : null;
   const named = image ? readTemplate(reading, image.value, "`base.image`") : null;
@@ -68,6 +62,18 @@ function readBaseImage(reading: Reading, entry: Entry, fields: ReadonlyMap<strin
     arch: arch ? readArch(reading, arch) : null,
     at: placeOf(reading, entry.keySpan),
   };
+}
+
+/** Which keys may stand together in a base that names an image. */
+function checkImageKeys(reading: Reading, entry: Entry, fields: ReadonlyMap<string, Entry>): void {
+  const [image, os] = [fields.get("image"), fields.get("os")];
+  for (const key of ["init", "target"]) {
+    const extra = fields.get(key);
+    if (extra) fault(reading, "mutually-exclusive", extra.keySpan, `"${key}" belongs to a base with "call"`);
+  }
+  if (image && os) fault(reading, "mutually-exclusive", os.keySpan, 'Give "image" or the old "os", not both');
+  if (!image && !os && entry.value.kind === "map") missing(reading, entry.value, "image", "`base`");
+  if (os) fault(reading, "deprecated", os.keySpan, '"os" and "tag" are old', 'Use "image" and "config".');
 }
 
 /** A tag such as 1.0, which YAML reads as the number 1. */

@@ -271,9 +271,9 @@ export interface Outputs {
   readonly filesystem: {
     readonly enabled: boolean;
     readonly deduplicate: boolean;
-    /** Patterns for the workspace and for all else; empty keeps everything. */
-    readonly workspaceFilter: readonly FilterEntry[];
-    readonly systemFilter: readonly FilterEntry[];
+    /** Patterns for the workspace and for all else; null keeps everything, no pattern nothing. */
+    readonly workspaceFilter: readonly FilterEntry[] | null;
+    readonly systemFilter: readonly FilterEntry[] | null;
   };
 }
 

@@ -87,8 +87,3 @@ export const RULES = {
 } as const satisfies Record<string, RuleRow>;
 
 export type RuleName = keyof typeof RULES;
-
-/** True when one of the diagnostics is an error: the definition cannot be used. */
-export function hasErrors(diagnostics: readonly Diagnostic[]): boolean {
-  return diagnostics.some((diagnostic) => diagnostic.severity === "error");
-}

@@ -29,6 +29,15 @@ export const PACKAGE_KEYS = [
   "version",
 ];
 
+interface Form {
+  readonly pattern: RegExp;
+  /** After "is not". */
+  readonly words: string;
+}
+
+const NAME: Form = { pattern: /^\s*[a-z0-9-]+\/[a-z0-9-]+\s*$/, words: 'a package\'s name, such as "git/clone"' };
+const VERSION: Form = { pattern: /^\s*\d+\.\d+\.\d+\s*$/, words: 'an exact version, such as "1.0.2"' };
+
 /** Reads the value of `package`: true, false, or the header's keys. Null when the file is no package. */
 export function readPackage(
   reading: Reading,
@@ -54,21 +63,15 @@ export function readHeader(reading: Reading, fields: ReadonlyMap<string, Entry>,
   const name = text("name");
   const version = text("version");
   for (const key of ["description", "source_code_url", "issue_tracker_url"]) text(key);
-  checkForm(
-    reading,
-    fields.get("name"),
-    name,
-    /^\s*[a-z0-9-]+\/[a-z0-9-]+\s*$/,
-    'a package\'s name, such as "git/clone"',
-  );
-  checkForm(reading, fields.get("version"), version, /^\s*\d+\.\d+\.\d+\s*$/, 'an exact version, such as "1.0.2"');
+  checkForm(reading, fields.get("name"), name, NAME);
+  checkForm(reading, fields.get("version"), version, VERSION);
   const { values, valuesFrom } = readOutputs(reading, fields.get("outputs"), links);
   return { name, version, parameters: readParameters(reading, fields.get("parameters")), values, valuesFrom };
 }
 
-function checkForm(reading: Reading, entry: Entry | undefined, text: string | null, form: RegExp, what: string): void {
-  if (!entry || text === null || form.test(text)) return;
-  fault(reading, "invalid-value", entry.value, `${JSON.stringify(text.slice(0, 80))} is not ${what}`);
+function checkForm(reading: Reading, entry: Entry | undefined, text: string | null, form: Form): void {
+  if (!entry || text === null || form.pattern.test(text)) return;
+  fault(reading, "invalid-value", entry.value, `${JSON.stringify(text.slice(0, 80))} is not ${form.words}`);
 }
 
 function readParameters(reading: Reading, entry: Entry | undefined): PackageHeader["parameters"] {

@@ -39,6 +39,7 @@ export function startReading(source: Source): Reading {
   return { source, report: new Report(source), met: [], includes: [], broken: new Set(), place: "task", task: null };
 }
 
+// oxlint-disable-next-line eslint/max-params -- one sentence, said in two hundred places: who, which rule, where, what, how to mend
 export function fault(reading: Reading, rule: RuleName, at: Span, message: string, advice = ""): void {
   reading.report.add({ rule, at, message, advice });
 }

@@ -1,6 +1,6 @@
 // Diagnostics as text for people: place, message, the line itself, carets under the fault, advice. Pure; colour is a flag.
 
-import { countOf, printable } from "../base/text.ts";
+import { printable } from "../base/text.ts";
 import type { Diagnostic, Severity } from "./diagnostic.ts";
 import { lineAt, makeSource, type Source } from "./source.ts";
 
@@ -65,14 +65,4 @@ function excerpt(
 
 function width(text: string): number {
   return Bun.stringWidth(text);
-}
-
-/** "2 errors and 1 warning in tasks.yml"; "No faults in tasks.yml". Tips are counted as well. */
-export function renderSummary(diagnostics: readonly Diagnostic[], file: string): string {
-  const count = (severity: Severity, noun: string): string[] => {
-    const found = diagnostics.filter((diagnostic) => diagnostic.severity === severity).length;
-    return found === 0 ? [] : [countOf(found, noun)];
-  };
-  const counts = [...count("error", "error"), ...count("warning", "warning"), ...count("tip", "tip")];
-  return `${counts.length === 0 ? "No faults" : counts.join(", ")} in ${printable(file)}`;
 }

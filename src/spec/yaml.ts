@@ -3,7 +3,7 @@
 
 import {
   Composer,
-  CST,
+  type CST,
   isAlias,
   isMap,
   isScalar,
@@ -89,7 +89,7 @@ export function readYaml(source: Source, report: Report): Node | null {
   if (document.errors.length > 0) return null;
   if (!document.contents) return null;
   const converter = new Converter(source, report);
-  return converter.convert(document.contents as YamlNode);
+  return converter.convert(document.contents);
 }
 
 /** The items of a list with lists inside it spliced in; at most `definitionNodes` of them, as the tree is bounded. */

@@ -1,4 +1,6 @@
-// What one machine can give and what is taken of it: the arithmetic of the claims ledger, as a pure decision.
+// What one machine can give and what is taken of it: the arithmetic of the claims ledger, as a pure decision. Two amounts and
+// GPUs only: the scheduler (src/sched/fit.ts, a floor above) has already judged what kind of machine a task needs and keeps this
+// process's own leases; claims hold back what the other processes of the machine use, inside one transaction of the index.
 
 /** What this machine gives to tasks. CPU in thousandths, memory in bytes. */
 export interface Capacity {

@@ -18,24 +18,6 @@ export const CONTEXT = {
   run: "/mesh/run",
 } as const;
 
-/** Folders of `CONTEXT.io`, one for each kind of thing a task hands back. */
-export const IO_FOLDERS = [
-  "values",
-  "env",
-  "cache-key-excluded-env",
-  "artifacts",
-  "links",
-  "errors",
-  "test-results",
-  "dynamic-tasks",
-  "image",
-  "hooks-before",
-  "hooks-after",
-] as const;
-
-/** Top-level directories of a context that are mounts, so that no layer ever holds anything below them. */
-export const MOUNTED_ROOTS: ReadonlySet<string> = new Set(["mesh", "run", "dev", "proc", "sys"]);
-
 /** The workspace's path inside a tree: trees name paths from the context's root, without a leading slash. */
 export const WORKSPACE_IN_TREE = "workspace";
 

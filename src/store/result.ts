@@ -20,6 +20,8 @@ export interface TaskResult {
   readonly testResults: readonly TestResultFile[];
   readonly problems: readonly Problem[];
   readonly image: ImageSettings | null;
+  /** Shell files to run around the scripts of tasks that use this one; absent when there are none. */
+  readonly hooks?: readonly Hook[];
   readonly log: LogRef;
   /** Unix time; for showing only. */
   readonly startedAtMs: number;
@@ -30,6 +32,12 @@ export interface TaskResult {
   /** Run and task key that made it. */
   readonly run: string;
   readonly task: string;
+}
+
+export interface Hook {
+  readonly when: "before" | "after";
+  readonly name: string;
+  readonly script: string;
 }
 
 export interface EnvValue {
@@ -96,3 +104,6 @@ export function needsOf(result: TaskResult): { readonly layers: readonly Digest[
   if (result.log.kind === "blob") blobs.push(result.log.digest);
   return { layers: [...new Set(layers)], blobs: [...new Set(blobs)] };
 }
+
+/** What a cache key is made of, by name; kept beside the result so that two keys can be compared. The names are the caller's. */
+export type KeyParts = Readonly<Record<string, string>>;

@@ -8,6 +8,7 @@ import { helpText } from "../../src/cli/grammar/help.ts";
 import { parseInvocation } from "../../src/cli/grammar/parse.ts";
 import { PROGRAM } from "../../src/cli/program/program.ts";
 import { PLAIN_STYLE } from "../../src/cli/text/style.ts";
+import { testIf } from "../support/require.ts";
 
 const COMMANDS = commandsOf(PROGRAM);
 
@@ -81,10 +82,9 @@ describe("completionScript()", () => {
   });
 
   for (const shell of ["zsh", "fish"] as const) {
-    const program = Bun.which(shell);
-    test.skipIf(program === null)(`${shell} reads its script without a fault (needs ${shell})`, () => {
+    testIf(shell, `${shell} reads its script without a fault`, () => {
       const script = completionScript(PROGRAM, shell);
-      expect(Bun.spawnSync([program ?? "", "-n", "/dev/stdin"], { stdin: Buffer.from(script) }).exitCode).toBe(0);
+      expect(Bun.spawnSync([shell, "-n", "/dev/stdin"], { stdin: Buffer.from(script) }).exitCode).toBe(0);
     });
   }
 });

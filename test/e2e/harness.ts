@@ -113,7 +113,7 @@ export class Project implements Disposable {
   async run(
     definition: string,
     args: readonly string[] = [],
-  ): Promise<Ended & { readonly run: RunJson; task(key: string): TaskJson }> {
+  ): Promise<Ended & { readonly run: RunJson; readonly task: (key: string) => TaskJson }> {
     this.write("tasks.yml", definition);
     const ended = await this.mesh(["run", "tasks.yml", "--json", ...args]);
     const run = finalRun(ended);

@@ -97,7 +97,7 @@ testIf(
     const { code } = await project.run(`
 tasks:
   - key: bomb
-    timeout: 4s
+    timeout: 2s
     run: |
       bomb() { bomb | bomb & }
       bomb
@@ -294,7 +294,9 @@ testIf(NEEDS, "the same key in two runs at once runs once", async () => {
         tasks?: { status: { finished: string } }[];
       },
   );
-  expect(finished.map((run) => (run.run ?? run).tasks?.[0]?.status.finished).sort()).toEqual(["cacheHit", "executed"]);
+  expect(
+    finished.map((run) => (run.run ?? run).tasks?.[0]?.status.finished ?? "").toSorted((a, b) => a.localeCompare(b)),
+  ).toEqual(["cacheHit", "executed"]);
 });
 
 testIf(NEEDS, "the same key twice in one run runs once", async () => {
@@ -361,7 +363,7 @@ testIf(
     expect(refused.out + refused.err).toContain("--isolation process");
     const plain = await run("--isolation", "process");
     expect(plain.code).toBe(0);
-    expect(plain.out + plain.err).toMatch(/not isolated|no isolation/i);
+    expect(plain.out + plain.err).toMatch(/nothing is isolated/i);
   },
 );
 

@@ -70,6 +70,7 @@ export class BackendFixture implements AsyncDisposable {
       binds: [],
       limits: { memoryBytes: null, cpuMilli: null, pids: 256 },
       tmpfsTmp: false,
+      devices: [],
       output: () => {},
       ...more,
     };

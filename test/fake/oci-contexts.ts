@@ -113,21 +113,8 @@ export class Collector {
   }
 }
 
-async function refusal(): Promise<string | null> {
-  await using contexts = new TestContexts();
-  try {
-    await contexts.run("exit 0");
-    return null;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
-}
-
 /** Overlay's work directory has a child that even its owner may not enter. */
 function removeTree(path: string): void {
   Bun.spawnSync(["chmod", "-R", "u+rwx", path], { stderr: "ignore" });
   Bun.spawnSync(["rm", "-rf", path], { stderr: "ignore" });
 }
-
-/** Why no context can be made here, or null: inside a context of mesh, for one, there are none. Tests skip by it. */
-export const contextsRefused: string | null = await refusal();

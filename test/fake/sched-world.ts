@@ -146,7 +146,9 @@ export class SchedWorld {
 
   /** Few keys for many tasks: many of them are equal. */
   #hash(key: string): number {
-    return [...key].reduce((sum, char) => (sum * 31 + char.charCodeAt(0)) % 17, 7);
+    let sum = 7;
+    for (let at = 0; at < key.length; at++) sum = (sum * 31 + key.charCodeAt(at)) % 17;
+    return sum;
   }
 
   #end(running: Running, outcome: TaskOutcome): void {

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { digestOf } from "../../src/base/digest.ts";
+import type { KeyParts } from "../../src/store/result.ts";
 import { cacheKey, type KeyInputs, keyOf, looksSecret } from "../../src/sched/cache-key.ts";
 import { A, B, BASE, C } from "../fake/sched-key.ts";
 
@@ -27,7 +28,7 @@ test("cacheKey() gives a stable digest: what was cached stays cached", () => {
 test("cacheKey() does not depend on the order in which variables are given, and survives JSON", () => {
   const { key, parts } = cacheKey({ ...BASE, env: { API_TOKEN: "hush", FOO: "1" } });
   expect(key).toBe(cacheKey(BASE).key);
-  expect(keyOf(JSON.parse(JSON.stringify(parts)))).toBe(key);
+  expect(keyOf(JSON.parse(JSON.stringify(parts)) as KeyParts)).toBe(key);
 });
 
 test("cacheKey() differs for every input that counts", () => {

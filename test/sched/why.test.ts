@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { cacheKey, type KeyInputs } from "../../src/sched/cache-key.ts";
-import { compareKeys, describeDifference, nearestKey } from "../../src/sched/why.ts";
+import { compareKeys, describeDifference } from "../../src/sched/why.ts";
 import { A, BASE, C } from "../fake/sched-key.ts";
 
 function words(change: Partial<KeyInputs>, files?: Parameters<typeof compareKeys>[2]): readonly string[] {
@@ -57,14 +57,4 @@ test("compareKeys() lists a bounded number of differences", () => {
   const found = words({ env: { ...BASE.env, ...env } });
   expect(found).toHaveLength(201);
   expect(found.at(-1)).toBe("and 300 differences more");
-});
-
-test("nearestKey() finds the candidate with the fewest differences", () => {
-  const candidates = [
-    { script: "x", base: "b", "env A": "1" },
-    { script: "x", base: "c" },
-    { script: "y", base: "c" },
-  ];
-  expect(nearestKey({ script: "x", base: "b" }, candidates, (parts) => parts)).toBe(candidates[0] as never);
-  expect(nearestKey({ script: "x" }, [], (parts) => parts)).toBeNull();
 });

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import type { Diagnostic } from "../../src/spec/diagnostic.ts";
 import { parseDefinition } from "../../src/spec/parse.ts";
-import { renderDiagnostics, renderSummary } from "../../src/spec/render.ts";
+import { renderDiagnostics } from "../../src/spec/render.ts";
 import { task } from "./marked.ts";
 
 function render(text: string, colour = false): string {
@@ -50,21 +49,5 @@ describe("renderDiagnostics()", () => {
 
   test("gives nothing for no diagnostics", () => {
     expect(render(task("run: x"))).toBe("");
-  });
-});
-
-describe("renderSummary()", () => {
-  const one = (severity: Diagnostic["severity"]): Diagnostic => ({
-    severity,
-    rule: "cycle",
-    message: "",
-    advice: "",
-    at: { line: 1, column: 1 },
-    endColumn: 2,
-  });
-
-  test("counts by severity", () => {
-    expect(renderSummary([], "a.yml")).toBe("No faults in a.yml");
-    expect(renderSummary([one("error"), one("error"), one("tip")], "a.yml")).toBe("2 errors, 1 tip in a.yml");
   });
 });

@@ -7,8 +7,6 @@ import { type Digest, digestOf } from "../../src/base/digest.ts";
 import { EMPTY_LOG, type TaskResult } from "../../src/store/result.ts";
 import { comparePaths, type EntryKind, type Tree, type TreeEntry } from "../../src/store/tree.ts";
 
-export const isRoot = process.geteuid?.() === 0;
-
 /** A directory that is removed when the scope ends. */
 export class TemporaryDirectory implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), "mesh-store-"));

@@ -1,7 +1,8 @@
 // What a test may need of a machine, how to find out, and who could provide it. Probes only look; they change nothing.
 
-import { accessSync, constants, existsSync, readFileSync } from "node:fs";
-import { userInfo } from "node:os";
+import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { availableParallelism, tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
 import { meshBinary } from "./binary.ts";
 
 export interface Ability {
@@ -22,6 +23,12 @@ export const ABILITIES = {
   "ordinary-user": { from: "package", lacks: () => (process.getuid?.() === 0 ? lacksProgram("setpriv") : null) },
   "user-namespaces": { from: "machine", lacks: lacksUserNamespaces },
   "overlay-in-user-namespace": { from: "machine", lacks: lacksOverlay },
+  /** Root that may mount: not so inside a context. */
+  mount: { from: "machine", lacks: lacksMount },
+  /** Overlay whiteouts can be made in the temporary folder: not so where that lies on an overlay itself, as in a context. */
+  whiteouts: { from: "machine", lacks: lacksWhiteouts },
+  "two-cpus": { from: "machine", lacks: () => (availableParallelism() < 2 ? "this machine has one CPU" : null) },
+  tun: { from: "machine", lacks: () => lacksWritable("/dev/net/tun", "/dev/net/tun cannot be opened") },
   "cgroup-v2": {
     from: "machine",
     lacks: () => lacksWritable("/sys/fs/cgroup/cgroup.subtree_control", "no writable cgroup v2 hierarchy"),
@@ -35,6 +42,11 @@ export const ABILITIES = {
   bwrap: { from: "package", lacks: () => lacksProgram("bwrap") },
   crun: { from: "package", lacks: () => lacksProgram("crun") },
   runc: { from: "package", lacks: () => lacksProgram("runc") },
+  "nat-helper": { from: "package", lacks: () => lacksProgram("pasta") && lacksProgram("slirp4netns") },
+  "arm64-emulator": { from: "package", lacks: () => lacksProgram("qemu-aarch64-static") },
+  zsh: { from: "package", lacks: () => lacksProgram("zsh") },
+  fish: { from: "package", lacks: () => lacksProgram("fish") },
+  perl: { from: "package", lacks: () => lacksProgram("perl") },
   pasta: { from: "package", lacks: () => lacksProgram("pasta") },
   slirp4netns: { from: "package", lacks: () => lacksProgram("slirp4netns") },
   getfattr: { from: "package", lacks: () => lacksProgram("getfattr") },
@@ -45,6 +57,9 @@ export const ABILITIES = {
 } as const satisfies Record<string, Ability>;
 
 export type AbilityName = keyof typeof ABILITIES;
+
+/** What every test needs that starts a context. */
+export const CONTEXTS = ["user-namespaces", "overlay-in-user-namespace"] as const;
 
 function lacksProgram(name: string): string | null {
   return Bun.which(name) === null ? `${name} is not installed` : null;
@@ -71,6 +86,22 @@ function lacksOverlay(): string | null {
   return succeeds(["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script])
     ? null
     : "the kernel mounts no overlay in a user namespace";
+}
+
+function lacksMount(): string | null {
+  if (process.getuid?.() !== 0) return "this is an ordinary user";
+  return succeeds(["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/tmp"]) ? null : "this root may not mount";
+}
+
+function lacksWhiteouts(): string | null {
+  const folder = mkdtempSync(join(tmpdir(), "mesh-test-"));
+  try {
+    return succeeds(["mknod", join(folder, "whiteout"), "c", "0", "0"])
+      ? null
+      : `no whiteout can be made in ${tmpdir()}`;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 function lacksSubordinateIds(): string | null {

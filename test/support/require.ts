@@ -1,7 +1,7 @@
-// Tests that need something of the machine: `testIf` runs them where it is there, and else skips them with the reason
-// in their name. Under MESH_TEST_REQUIRE=1 they fail instead, unless nobody could provide what is missing.
+// Tests that need something of the machine: `testIf` and `describeIf` run them where it is there, and else skip them with
+// the reason in their name. Under MESH_TEST_REQUIRE=1 they fail instead, unless nobody could provide what is missing.
 
-import { test } from "bun:test";
+import { describe, test } from "bun:test";
 import { skipSuffix } from "../../scripts/support/junit.ts";
 import { ABILITIES, type Ability, type AbilityName } from "./abilities.ts";
 
@@ -17,8 +17,7 @@ export function testIf(
   body: TestBody,
   timeoutMs?: number,
 ): void {
-  const names = typeof needs === "string" ? [needs] : needs;
-  const verdict = judge(names, names.map(known), process.env["MESH_TEST_REQUIRE"] === "1");
+  const verdict = verdictOn(needs);
   switch (verdict.kind) {
     case "run":
       test(name, body, timeoutMs);
@@ -27,10 +26,32 @@ export function testIf(
       test.skip(name + skipSuffix(verdict.reason), body);
       return;
     case "fail":
-      test(name, () => {
-        throw new Error(`This machine could run the test but lacks something: ${verdict.reason}`);
-      });
+      test(name, () => failFor(verdict.reason));
   }
+}
+
+/** Declares a group of tests all of which need the same. */
+export function describeIf(needs: AbilityName | readonly AbilityName[], name: string, body: () => void): void {
+  const verdict = verdictOn(needs);
+  switch (verdict.kind) {
+    case "run":
+      describe(name, body);
+      return;
+    case "skip":
+      describe.skip(name + skipSuffix(verdict.reason), body);
+      return;
+    case "fail":
+      test(name, () => failFor(verdict.reason));
+  }
+}
+
+function verdictOn(needs: AbilityName | readonly AbilityName[]): Verdict {
+  const names = typeof needs === "string" ? [needs] : needs;
+  return judge(names, names.map(known), process.env["MESH_TEST_REQUIRE"] === "1");
+}
+
+function failFor(reason: string): never {
+  throw new Error(`This machine could run the test but lacks something: ${reason}`);
 }
 
 interface Probed {

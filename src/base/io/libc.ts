@@ -1,4 +1,6 @@
-// The one door to bun:ffi: the few C library calls that Bun has no name for. Loaded on first use.
+// The few C library calls that Bun has no name for, one at a time and by path. Loaded on first use. What has to be done to
+// thousands of files, by descriptor and by names that are no UTF-8, is src/store/io/raw-files.ts: it shares buffers, which
+// makes a call five times cheaper and its code harder to read.
 // Failures are `Error`s with a `code` ("ENOENT"), like those of node:fs.
 
 import { constants } from "node:os";
@@ -39,11 +41,6 @@ export function makeWhiteout(path: string): void {
   check("mknod", library().mknod(cString(path), 0o020000, 0n), path);
 }
 
-/** Makes a named pipe. */
-export function makeFifo(path: string, mode: number): void {
-  check("mknod", library().mknod(cString(path), 0o010000 | mode, 0n), path);
-}
-
 /** Sets an extended attribute of the file itself, not of what it links to. */
 export function setXattr(path: string, name: string, content: Uint8Array): void {
   const bytes = content.length === 0 ? new Uint8Array(1) : content;
@@ -55,35 +52,6 @@ export function getXattr(path: string, name: string): Uint8Array | null {
   return readGrowing("lgetxattr", path, (bytes) =>
     library().lgetxattr(cString(path), cString(name), bytes, BigInt(bytes.length)),
   );
-}
-
-/** Names of all extended attributes of the file itself. */
-export function listXattrs(path: string): readonly string[] {
-  const names = readGrowing("llistxattr", path, (bytes) =>
-    library().llistxattr(cString(path), bytes, BigInt(bytes.length)),
-  );
-  if (names === null || names.length === 0) return [];
-  return new TextDecoder().decode(names).replace(/\0$/, "").split("\0");
-}
-
-/** Removes an extended attribute of the file itself; none of that name is fine. */
-export function removeXattr(path: string, name: string): void {
-  if (library().lremovexattr(cString(path), cString(name)) < 0 && errno() !== "ENODATA")
-    check("lremovexattr", -1, path);
-}
-
-/** Takes an advisory lock on the open file (flock(2)) without waiting; false when somebody else holds it. */
-export function tryLock(fd: number, kind: "shared" | "exclusive"): boolean {
-  const LOCK_NONBLOCKING = 4;
-  if (library().flock(fd, (kind === "shared" ? 1 : 2) | LOCK_NONBLOCKING) >= 0) return true;
-  if (errno() === "EAGAIN") return false;
-  check("flock", -1);
-  return false;
-}
-
-/** Gives up a lock taken by `tryLock`. */
-export function unlock(fd: number): void {
-  check("flock", library().flock(fd, 8));
 }
 
 const CLOSE_ON_EXEC = 0o2000000;
@@ -98,9 +66,6 @@ const SYMBOLS = {
   mknod: { args: ["ptr", "u32", "u64"], returns: "i32" },
   lsetxattr: { args: ["ptr", "ptr", "ptr", "u64", "i32"], returns: "i32" },
   lgetxattr: { args: ["ptr", "ptr", "ptr", "u64"], returns: "i64" },
-  llistxattr: { args: ["ptr", "ptr", "u64"], returns: "i64" },
-  lremovexattr: { args: ["ptr", "ptr"], returns: "i32" },
-  flock: { args: ["i32", "i32"], returns: "i32" },
 } as const;
 
 type Library = ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"];

@@ -1,11 +1,6 @@
-// The real clock and randomness.
+// The real randomness.
 
-import type { Clock, Random } from "../ports.ts";
-
-export const systemClock: Clock = {
-  nowMs: () => Date.now(),
-  monotonicMs: () => performance.now(),
-};
+import type { Random } from "../ports.ts";
 
 export const systemRandom: Random = {
   bytes: (length) => crypto.getRandomValues(new Uint8Array(length)),

@@ -12,7 +12,9 @@ export const execute: Execute = async (context, args) => {
   if (args.on("json")) printJson(context, { limitBytes, isSet: isLimitSet });
   else {
     const size = limitBytes === null ? "no limit" : formatBytes(limitBytes);
-    printLines(context, [isLimitSet ? size : `${size} ${context.style.dim("(a tenth of the disk; nobody has set another)")}`]);
+    printLines(context, [
+      isLimitSet ? size : `${size} ${context.style.dim("(a tenth of the disk; nobody has set another)")}`,
+    ]);
   }
   return 0;
 };
@@ -21,5 +23,7 @@ function sizeOf(text: string): number | null {
   if (text === "none") return null;
   const bytes = parseBytes(text);
   if (bytes !== null) return bytes;
-  throw new MeshError("usage.invalid", `Cannot read the size ${JSON.stringify(text)}`, { hint: "Write it like 500mb or 20gb, or `none`." });
+  throw new MeshError("usage.invalid", `Cannot read the size ${JSON.stringify(text)}`, {
+    hint: "Write it like 500mb or 20gb, or `none`.",
+  });
 }

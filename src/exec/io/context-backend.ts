@@ -1,13 +1,28 @@
 // The backend that isolates: a rootless OCI context over this machine's own root filesystem.
 
+import { keepingIdMap } from "../../oci/io/id-map.ts";
 import { ContextRuntime } from "../../oci/io/launch.ts";
+import type { PreparedContext } from "../../oci/io/prepared-context.ts";
+import type { ContextCommand, ContextSetup } from "../../oci/runtime/context-spec.ts";
 import { CONTEXT } from "../../store/paths.ts";
-import type { Backend, Execution, RunningExecution } from "../backend.ts";
+import type { Backend, Execution, RunningExecution, Scratch } from "../backend.ts";
+import { resetWorkDirectory } from "./work-directory.ts";
 
 interface ContextBackendOptions {
   readonly home: string;
   readonly hostname: string;
 }
+
+/** What contexts without layers and binds of their own differ in, besides their scratch. */
+type Shape = Pick<Execution, "network" | "limits" | "tmpfsTmp">;
+
+/** A context that waits in a scratch, and the shape it has. */
+interface Waiting {
+  readonly shape: string;
+  readonly context: Promise<PreparedContext | null>;
+}
+
+const NOTHING_OF_ITS_OWN = { layers: [], binds: [], devices: [] } as const;
 
 /** Runs each task in fresh namespaces, over an overlay of its layers on the host's root. */
 export class ContextBackend implements Backend {
@@ -19,6 +34,10 @@ export class ContextBackend implements Backend {
   readonly #runtime: ContextRuntime;
   readonly #hostname: string;
   readonly #hidden: readonly string[];
+  readonly #idMap = keepingIdMap();
+  /** By the root of their scratch. */
+  readonly #waiting = new Map<string, Waiting>();
+  #lastShape: Shape | null = null;
 
   constructor(options: ContextBackendOptions) {
     this.#runtime = ContextRuntime.open({ home: options.home });
@@ -26,29 +45,64 @@ export class ContextBackend implements Backend {
     this.#hidden = [options.home];
   }
 
+  /** Contexts are prepared as long as executions need nothing of their own, like the last one. */
+  prepare(scratch: Scratch): void {
+    const shape = this.#lastShape;
+    if (shape === null || this.#waiting.has(scratch.root)) return;
+    const setup = this.#setupOf({ ...shape, ...NOTHING_OF_ITS_OWN, scratch });
+    // What goes wrong is said by the execution that starts there from nothing.
+    const context = this.#runtime.prepare(setup).catch(() => null);
+    this.#waiting.set(scratch.root, { shape: keyOf(shape), context });
+  }
+
   async start(execution: Execution): Promise<RunningExecution> {
+    const isPlain = execution.layers.length + execution.binds.length + execution.devices.length === 0;
+    const { network, limits, tmpfsTmp } = execution;
+    this.#lastShape = isPlain ? { network, limits, tmpfsTmp } : null;
+    const context =
+      (await this.#takeWaiting(execution, isPlain)) ?? (await this.#runtime.prepare(this.#setupOf(execution)));
+    return await context.begin(commandOf(execution), { stdin: "null", output: execution.output });
+  }
+
+  /** The context that waits in the execution's scratch, if it fits; one that does not is ended. */
+  async #takeWaiting(execution: Execution, isPlain: boolean): Promise<PreparedContext | null> {
     const { scratch } = execution;
-    const env: Record<string, string> = { HOME: CONTEXT.home, ...execution.env, PWD: CONTEXT.workspace };
-    for (const { name, folder } of execution.ioVariables) env[name] = `${CONTEXT.io}/${folder}`;
-    return await this.#runtime.start(
-      {
-        root: { kind: "host", lowers: execution.layers.toReversed(), upper: scratch.upper, work: scratch.work },
-        argv: execution.argv,
-        env,
-        cwd: CONTEXT.workspace,
-        hostname: this.#hostname,
-        network: execution.network,
-        binds: [{ source: scratch.io, target: CONTEXT.io, readonly: false }, ...execution.binds],
-        hidden: this.#hidden,
-        limits: execution.limits,
-        idMap: process.getuid?.() === 0 ? "identity" : "single",
-        tmpfsTmp: execution.tmpfsTmp,
-      },
-      { stdin: "null", output: execution.output },
-    );
+    const waiting = this.#waiting.get(scratch.root);
+    this.#waiting.delete(scratch.root);
+    const context = await waiting?.context;
+    if (!waiting || !context) return null;
+    if (isPlain && waiting.shape === keyOf(execution) && context.isWaiting) return context;
+    await context.discard();
+    await resetWorkDirectory(scratch.work);
+    return null;
+  }
+
+  #setupOf(execution: Shape & Pick<Execution, "scratch" | "layers" | "binds" | "devices">): ContextSetup {
+    const { scratch, layers, binds, devices, network, limits, tmpfsTmp } = execution;
+    return {
+      root: { kind: "host", lowers: layers.toReversed(), upper: scratch.upper, work: scratch.work },
+      hostname: this.#hostname,
+      network,
+      binds: [{ source: scratch.io, target: CONTEXT.io, readonly: false }, ...binds],
+      hidden: this.#hidden,
+      limits,
+      idMap: this.#idMap,
+      tmpfsTmp,
+      devices,
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#runtime[Symbol.asyncDispose]();
   }
+}
+
+function commandOf({ argv, env, ioVariables }: Execution): ContextCommand {
+  const variables: Record<string, string> = { HOME: CONTEXT.home, ...env, PWD: CONTEXT.workspace };
+  for (const { name, folder } of ioVariables) variables[name] = `${CONTEXT.io}/${folder}`;
+  return { argv, env: variables, cwd: CONTEXT.workspace };
+}
+
+function keyOf({ network, limits, tmpfsTmp }: Shape): string {
+  return JSON.stringify([network, limits.memoryBytes, limits.cpuMilli, limits.pids, tmpfsTmp]);
 }

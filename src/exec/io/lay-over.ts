@@ -13,7 +13,8 @@ import {
   utimesSync,
 } from "node:fs";
 import { join } from "node:path";
-import { makeFifo } from "../../base/io/libc.ts";
+import { check } from "../../store/io/errno.ts";
+import { HERE, makeFifoAt } from "../../store/io/raw-files.ts";
 import { isOpaque } from "../../store/io/stack-path.ts";
 
 /** Lays what is at `source` over `target`, whose parent is there. Whiteouts remove; opaque directories replace. */
@@ -36,7 +37,7 @@ export function layOver(source: string, target: string): void {
 
 function copyOne(source: string, target: string, stat: Stats): void {
   if (stat.isSymbolicLink()) symlinkSync(readlinkSync(source), target);
-  else if (stat.isFIFO()) makeFifo(target, stat.mode & 0o7777);
+  else if (stat.isFIFO()) check(makeFifoAt(HERE, target, stat.mode & 0o7777), "make a fifo", target);
   else if (stat.isFile()) {
     copyFileSync(source, target);
     chmodSync(target, stat.mode & 0o7777);

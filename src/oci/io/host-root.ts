@@ -33,6 +33,7 @@ import {
   skeletonEntries,
   type SkeletonFacts,
 } from "../runtime/skeleton.ts";
+import { CAP_SYS_ADMIN, hasCapability, isInInitialUserNamespace } from "./privilege.ts";
 
 export interface HostRoot {
   readonly kind: HostRootKind;
@@ -95,10 +96,12 @@ export function inspectHostRoot(home: string, facts: SkeletonFacts): HostRoot {
   return { kind, mounts: visibleHostMounts(mounts, hidden), hidden, parts: [] };
 }
 
-/** Whether this process may unshare its mount namespace without a user namespace: CAP_SYS_ADMIN, bit 21. */
+/**
+ * Whether this process may unshare its mount namespace without a user namespace, and bind "/" out of it: the mounts that a
+ * user namespace has inherited are locked to "/".
+ */
 function mayBindRoot(): boolean {
-  const match = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"));
-  return ((BigInt(`0x${match?.[1] ?? "0"}`) >> 21n) & 1n) === 1n;
+  return hasCapability(CAP_SYS_ADMIN) && isInInitialUserNamespace();
 }
 
 function topOfHost(): HostTop {

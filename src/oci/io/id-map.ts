@@ -7,7 +7,8 @@ import type { IdMapKind } from "../runtime/context-spec.ts";
 import { PID_RECORD, REPORT_FD } from "../runtime/emit.ts";
 import type { IdMap } from "../runtime/plan-input.ts";
 import { address, bytes, call, type SetupProgram, words } from "../runtime/setup-op.ts";
-import { findRange, type IdRange, RANGE_COUNT, sameIds } from "../runtime/sub-ids.ts";
+import { findRange, type IdRange, mapsManyIds, RANGE_COUNT, sameIds } from "../runtime/sub-ids.ts";
+import { CAP_SETGID, CAP_SETUID, hasCapability } from "./privilege.ts";
 import { spawnImage } from "./spawn-image.ts";
 
 /** A map, and the descriptor of the user namespace to enter first, if any. */
@@ -19,10 +20,22 @@ export interface PreparedIdMap {
 /** Where root's contexts take subordinate ids from when /etc/subuid gives root none. */
 const ROOT_RANGE: IdRange = { start: 1_000_000_000, count: RANGE_COUNT };
 
-/** The best map this user can have. Root's contexts keep the machine's ids, so that what lies in the store has the owners it shows. */
+/** The best map this user can have. */
 export function bestIdMap(): IdMapKind {
-  if (process.getuid?.() === 0) return "identity";
-  return subordinateRanges() !== null && newIdMapPrograms() !== null ? "range" : "single";
+  const kept = keepingIdMap();
+  const hasRange = process.getuid?.() !== 0 && subordinateRanges() !== null && newIdMapPrograms() !== null;
+  return kept === "single" && hasRange ? "range" : kept;
+}
+
+/**
+ * The map for a task whose files stay: its changes have owners that this user can read back. With "identity" the machine's own
+ * ids are kept, which takes the right to map them (root of a user namespace that has one id has none to keep). Never "range":
+ * what a task leaves under subordinate ids, nobody outside its namespace may open.
+ */
+export function keepingIdMap(): "identity" | "single" {
+  const mayMap = hasCapability(CAP_SETUID) && hasCapability(CAP_SETGID);
+  const isRootOfMany = process.getuid?.() === 0 && mapsManyIds(readIfThere("/proc/self/uid_map"));
+  return mayMap && isRootOfMany ? "identity" : "single";
 }
 
 /** Ranges of this user in /etc/subuid and /etc/subgid, or null when one is missing. */

@@ -1,24 +1,23 @@
 // Starts contexts, delivers their output and says how they ended. What a context is, is decided by runtime/plan.ts.
 
-import { closeSync, rmdirSync, statSync } from "node:fs";
-import { dirname } from "node:path";
-import { assert } from "../../base/assert.ts";
-import { type ErrorCode, fail, MeshError } from "../../base/errors.ts";
-import { LIMITS } from "../../base/limits.ts";
+import { closeSync, statSync } from "node:fs";
+import { fail, MeshError } from "../../base/errors.ts";
 import { makePipe, type Pipe } from "../../base/io/libc.ts";
-import type { ContextExit, ContextSpec, RunningContext } from "../runtime/context-spec.ts";
-import { PID_RECORD } from "../runtime/emit.ts";
+import type { ContextSetup, ContextSpec, RunningContext } from "../runtime/context-spec.ts";
+import { checkSetup } from "../runtime/spec-checks.ts";
 import { plan } from "../runtime/plan.ts";
-import type { Allotment, HostPart } from "../runtime/plan-input.ts";
+import type { Allotment } from "../runtime/plan-input.ts";
+import { needsHostMounts } from "../runtime/plan-root.ts";
 import { taskFilter } from "../runtime/profile.ts";
 import { type CgroupLease, CgroupPool, type LimitMechanisms } from "./cgroup.ts";
+import { HostMounts } from "./host-mounts.ts";
 import { IdMaps, type PreparedIdMap } from "./id-map.ts";
 import { Machine } from "./machine.ts";
-import { type AttachedNetwork, attachNetwork, resolverFile } from "./network.ts";
-import { descendants, isAlive, signalQuietly } from "./processes.ts";
-import { type ReportRecord, type SpawnedImage, spawnImage } from "./spawn-image.ts";
+import { resolverFile } from "./network.ts";
+import { type ContextIo, PreparedContext } from "./prepared-context.ts";
+import { ImageCache, type SpawnedImage, spawnImage } from "./spawn-image.ts";
 import { type NamespaceRun, runInUserNamespace } from "./user-namespace.ts";
-import { CpuRotation, type Watch, watch } from "./watchdog.ts";
+import { CpuRotation } from "./watchdog.ts";
 
 export interface ContextRuntimeOptions {
   /** MESH_HOME; must exist, on a filesystem that an overlay may write to. */
@@ -27,20 +26,14 @@ export interface ContextRuntimeOptions {
   readonly limits?: "best" | "fallback";
 }
 
-export interface ContextIo {
-  readonly stdin: "null";
-  /** Called with what the task wrote, in order per stream. The bytes are the callee's. */
-  readonly output: (stream: "stdout" | "stderr", bytes: Uint8Array) => void;
-  /** Aborting ends the context at once. */
-  readonly signal?: AbortSignal;
-}
-
 /** Starts contexts for one mesh process. Contexts die with the thread that made this object. */
 export class ContextRuntime implements AsyncDisposable {
   readonly #machine: Machine;
   readonly #limits: "best" | "fallback";
   readonly #idMaps = new IdMaps();
-  readonly #running = new Set<RunningContext>();
+  readonly #hostMounts = new HostMounts();
+  readonly #images = new ImageCache();
+  readonly #alive = new Set<PreparedContext>();
   #cgroups: CgroupPool | null = null;
   #cpus: CpuRotation | null = null;
 
@@ -66,27 +59,34 @@ export class ContextRuntime implements AsyncDisposable {
    */
   async start(spec: ContextSpec, io: ContextIo): Promise<RunningContext> {
     io.signal?.throwIfAborted();
-    checkSpec(spec);
-    const idMap = await this.#idMaps.prepare(spec.idMap);
-    const cgroups = this.#acquire(spec);
-    let attempt: Attempt | null = null;
+    return (await this.prepare(spec)).begin(spec, io);
+  }
+
+  /**
+   * Spawns a context that waits for its command when it has set itself up; resolves at once. What goes wrong with it is thrown
+   * when it begins. One that never begins ends with this runtime, or with mesh.
+   */
+  async prepare(setup: ContextSetup): Promise<PreparedContext> {
+    checkSetup(setup);
+    const idMap = await this.#idMaps.prepare(setup.idMap);
+    const facts = this.#machine.facts(setup);
+    const hostMountsFd = needsHostMounts(setup, facts) ? await this.#hostMounts.open(facts.hostBind) : null;
+    const cgroups = this.#acquire(setup);
+    let context: PreparedContext;
     try {
-      const allotment = this.#allot(spec, idMap, cgroups);
-      const program = plan(spec, this.#machine.facts(spec), allotment);
-      const spawned = spawnWithOutput((output) =>
-        spawnImage(program, { name: "mesh-context", output, extraFd: idMap.namespaceFd }),
+      const allotment = this.#allot(setup, idMap, cgroups);
+      const image = this.#images.get(keyOf(setup, allotment), () => plan(setup, this.#machine.facts(setup), allotment));
+      const output = spawnWithOutput((fds) =>
+        spawnImage(image, { name: "mesh-context", output: fds, extraFds: [idMap.namespaceFd, hostMountsFd] }),
       );
-      attempt = new Attempt(spec, allotment, io, spawned);
-      await attempt.begun();
+      const { mechanisms } = this;
+      context = new PreparedContext({ setup, hostParts: allotment.hostParts, cgroups, mechanisms, ...output });
     } catch (error) {
-      await attempt?.abandon();
       cgroups.release();
       throw error;
     }
-    const context = attempt.running(cgroups, this.mechanisms);
-    this.#running.add(context);
-    const forget = () => void this.#running.delete(context);
-    void context.exited.then(forget, forget);
+    this.#alive.add(context);
+    void context.ended.then(() => this.#alive.delete(context));
     return context;
   }
 
@@ -103,10 +103,9 @@ export class ContextRuntime implements AsyncDisposable {
 
   /** Ends every context and gives all cgroups back. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const running = [...this.#running];
-    for (const context of running) context.kill();
-    await Promise.allSettled(running.map((context) => context.exited));
+    await Promise.allSettled([...this.#alive].map((context) => context.discard()));
     await this.#idMaps.close();
+    await this.#hostMounts.close();
     this.#cgroups?.close();
     this.#cgroups = null;
   }
@@ -115,46 +114,52 @@ export class ContextRuntime implements AsyncDisposable {
     return (this.#cgroups ??= this.#limits === "best" ? CgroupPool.open() : CgroupPool.none());
   }
 
-  #acquire(spec: ContextSpec): CgroupLease {
+  #acquire(setup: ContextSetup): CgroupLease {
     try {
-      return this.#pool().acquire(spec.limits);
+      return this.#pool().acquire(setup.limits);
     } catch (error) {
       return fail("context.failed", "Cannot prepare the context's control groups", { cause: error });
     }
   }
 
-  #allot(spec: ContextSpec, idMap: PreparedIdMap, cgroups: CgroupLease): Allotment {
+  #allot(setup: ContextSetup, idMap: PreparedIdMap, cgroups: CgroupLease): Allotment {
     const { mechanisms } = this;
-    const { cpuMilli, pids } = spec.limits;
-    const hostParts = this.#machine.hostParts(spec);
+    const { cpuMilli, pids } = setup.limits;
+    const hostParts = this.#machine.hostParts(setup);
     return {
-      skeleton: this.#machine.skeleton(spec),
+      skeleton: this.#machine.skeleton(setup),
       idMap: idMap.map,
       cgroupTaskFiles: cgroups.taskFiles,
       cgroupDirectory: cgroups.directory,
       processLimit: mechanisms.pids === "fallback" ? pids : null,
       cpuMask: mechanisms.cpu === "fallback" ? (this.#cpus ??= new CpuRotation()).take(cpuMilli) : null,
-      resolvConf: resolverFile(spec.network),
-      bindKinds: spec.binds.map(({ source }) => kindOf(source)),
+      resolvConf: resolverFile(setup.network),
+      bindKinds: setup.binds.map(({ source }) => kindOf(source)),
       hostParts,
-      hidden: this.#machine.toHide(spec, hostParts),
-      filter: taskFilter(this.#machine.architecture, spec.idMap === "single"),
+      hidden: this.#machine.toHide(setup, hostParts),
+      filter: taskFilter(this.#machine.architecture, setup.idMap === "single"),
     };
   }
 }
 
-/** Output pipes of a context: real pipes, so that a task may open /dev/stderr. */
-interface Output {
+interface WithOutput {
+  readonly image: SpawnedImage;
   readonly stdoutFd: number;
   readonly stderrFd: number;
 }
 
-interface Spawned {
-  readonly image: SpawnedImage;
-  readonly output: Output;
+/** All that a program depends on and that differs between the contexts of one runtime. */
+function keyOf(setup: ContextSetup, allotment: Allotment): string {
+  const { root, hostname, network, binds, devices, limits, idMap, tmpfsTmp } = setup;
+  const { cgroupTaskFiles, cgroupDirectory, cpuMask, processLimit, resolvConf, bindKinds, hidden, hostParts } =
+    allotment;
+  return JSON.stringify([
+    [root.kind, root.lowers, root.upper, root.work, hostname, network, binds, devices, limits, idMap, tmpfsTmp],
+    [cgroupTaskFiles, cgroupDirectory, cpuMask, processLimit, resolvConf, bindKinds, hidden, hostParts],
+  ]);
 }
 
-function spawnWithOutput(spawn: (output: readonly [number, number]) => SpawnedImage): Spawned {
+function spawnWithOutput(spawn: (output: readonly [number, number]) => SpawnedImage): WithOutput {
   const pipes: Pipe[] = [];
   try {
     const stdout = makePipe();
@@ -162,7 +167,7 @@ function spawnWithOutput(spawn: (output: readonly [number, number]) => SpawnedIm
     const stderr = makePipe();
     pipes.push(stderr);
     const image = spawn([stdout.writeFd, stderr.writeFd]);
-    return { image, output: { stdoutFd: stdout.readFd, stderrFd: stderr.readFd } };
+    return { image, stdoutFd: stdout.readFd, stderrFd: stderr.readFd };
   } catch (error) {
     for (const { readFd } of pipes) closeSync(readFd);
     throw new MeshError("context.failed", "Cannot spawn the context", { cause: error });
@@ -171,192 +176,10 @@ function spawnWithOutput(spawn: (output: readonly [number, number]) => SpawnedIm
   }
 }
 
-/** One start, from the spawn to the end. */
-class Attempt {
-  readonly #spec: ContextSpec;
-  readonly #allotment: Allotment;
-  readonly #io: ContextIo;
-  readonly #image: SpawnedImage;
-  readonly #drained: Promise<unknown>;
-  #pid: number | null = null;
-  #network: AttachedNetwork | null = null;
-  #over = false;
-
-  constructor(spec: ContextSpec, allotment: Allotment, io: ContextIo, { image, output }: Spawned) {
-    this.#spec = spec;
-    this.#allotment = allotment;
-    this.#io = io;
-    this.#image = image;
-    this.#drained = Promise.all([
-      deliver(output.stdoutFd, (bytes) => io.output("stdout", bytes)),
-      deliver(output.stderrFd, (bytes) => io.output("stderr", bytes)),
-    ]);
-    io.signal?.addEventListener("abort", this.#abort, { once: true });
-  }
-
-  readonly #abort = (): void => this.kill();
-
-  /** Resolves when the task began. Throws what went wrong. */
-  async begun(): Promise<void> {
-    let isLate = false;
-    const timer = setTimeout(() => {
-      isLate = true;
-      this.kill();
-    }, LIMITS.contextStartMs);
-    let failure: ReportRecord | null = null;
-    try {
-      for await (const record of this.#image.records()) {
-        if (record.word === PID_RECORD) {
-          this.#pid = Number(record.value);
-          if (this.#io.signal?.aborted) this.kill();
-          if (this.#spec.network === "nat") await this.#attachNetwork(this.#pid);
-        } else failure ??= record;
-      }
-    } finally {
-      clearTimeout(timer);
-    }
-    this.#io.signal?.throwIfAborted();
-    if (isLate) fail("context.failed", `Cannot start the context: it took longer than ${LIMITS.contextStartMs} ms`);
-    if (failure !== null) {
-      fail(codeFor(this.#image.failureOf(failure)), `Cannot start the context: ${this.#image.describe(failure)}`);
-    }
-    if (this.#pid === null) {
-      fail(
-        "context.failed",
-        `Cannot start the context: its monitor ended (${this.#image.process.signalCode ?? this.#image.process.exitCode})`,
-      );
-    }
-  }
-
-  /** Ends whatever was started of a context that did not begin. */
-  async abandon(): Promise<void> {
-    this.kill();
-    await this.#finish();
-  }
-
-  running(cgroups: CgroupLease, mechanisms: LimitMechanisms): RunningContext {
-    const pid = this.#pid;
-    assert(pid !== null, "a context that began has a pid");
-    const { memoryBytes } = this.#spec.limits;
-    const needsWatch = (mechanisms.memory === "fallback" && memoryBytes !== null) || mechanisms.pids === "fallback";
-    const watching = needsWatch ? watch(pid, this.#spec.limits, () => this.kill()) : null;
-    return {
-      pid,
-      exited: this.#exit(cgroups, watching),
-      kill: () => this.kill(),
-      terminate: () => this.#terminate(pid),
-    };
-  }
-
-  /** Pid 1's death is everybody's; before it is known, the monitor's. */
-  kill(): void {
-    if (this.#over) return;
-    if (this.#pid === null) this.#image.process.kill("SIGKILL");
-    else signalQuietly(this.#pid, "SIGKILL");
-  }
-
-  #terminate(pid: number): void {
-    if (this.#over) return;
-    for (const inside of descendants(pid)) signalQuietly(inside, "SIGTERM");
-  }
-
-  async #attachNetwork(pid: number): Promise<void> {
-    this.#network = await attachNetwork(pid);
-    this.#image.answer();
-  }
-
-  async #exit(cgroups: CgroupLease, watching: Watch | null): Promise<ContextExit> {
-    await this.#finish();
-    watching?.stop();
-    const child = this.#image.process;
-    const failed = child.exitCode !== 0;
-    const exit: ContextExit = {
-      exitCode: child.signalCode === null ? child.exitCode : null,
-      signal: child.signalCode === null ? null : String(child.signalCode),
-      outOfMemory: failed && (watching?.outOfMemory === true || cgroups.outOfMemoryKills() > 0),
-      used: {
-        cpuMs: Math.round(Number(child.resourceUsage()?.cpuTime.total ?? 0) / 1000),
-        memoryBytesMax: cgroups.peakMemoryBytes() ?? watching?.peakMemoryBytes ?? null,
-      },
-    };
-    cgroups.release();
-    return exit;
-  }
-
-  /** Resolves when everything inside is dead and the output is delivered. */
-  async #finish(): Promise<void> {
-    await this.#image.process.exited;
-    // The monitor outlives pid 1, unless somebody killed the monitor; then the kernel kills pid 1, which takes a moment.
-    if (this.#pid !== null && this.#image.process.signalCode === "SIGKILL") await untilDead(this.#pid);
-    this.#over = true;
-    this.#image.closeReport();
-    await this.#drained;
-    await this.#network?.detach();
-    removeEmptyParts(this.#spec.root.upper, this.#allotment.hostParts);
-    this.#io.signal?.removeEventListener("abort", this.#abort);
-  }
-}
-
-async function deliver(fd: number, output: (bytes: Uint8Array) => void): Promise<void> {
-  try {
-    for await (const bytes of Bun.file(fd).stream()) output(bytes);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** The host's root in parts needs its directories in the upper one; those that stay empty are no change of the task's. */
-function removeEmptyParts(upper: string, parts: readonly HostPart[]): void {
-  const made = parts.filter((part) => part.lowers !== null).map((part) => part.path);
-  const withParents = made.flatMap((path) => [path, dirname(path)]).filter((path) => path !== "/");
-  for (const path of withParents) {
-    try {
-      rmdirSync(upper + path);
-    } catch {
-      // It holds something, or is gone.
-    }
-  }
-}
-
-async function untilDead(pid: number): Promise<void> {
-  const deadline = performance.now() + LIMITS.contextStartMs;
-  while (isAlive(pid) && performance.now() < deadline) await Bun.sleep(1);
-}
-
-const POLICY_ERRORS = new Set(["EPERM", "ENOSYS", "EACCES", "ENODEV"]);
-
-/** A refusal by the kernel's policy will be the same next time; anything else may be this one context's trouble. */
-function codeFor({ operation, errno }: { readonly operation: string; readonly errno: string }): ErrorCode {
-  // Beyond user.max_user_namespaces clone(2) says ENOSPC; from all else it means a full disk.
-  if (errno === "ENOSPC") return operation === "make the namespaces" ? "context.unavailable" : "store.full";
-  // What the task names is the task's matter.
-  if (operation.startsWith("exec ") || operation.startsWith("chdir ")) return "context.failed";
-  return POLICY_ERRORS.has(errno) ? "context.unavailable" : "context.failed";
-}
-
 function kindOf(path: string): "file" | "directory" {
   try {
     return statSync(path).isDirectory() ? "directory" : "file";
   } catch (error) {
     return fail("context.failed", `Cannot bind ${path} into the context`, { cause: error });
   }
-}
-
-function checkSpec(spec: ContextSpec): void {
-  const paths = [
-    spec.cwd,
-    spec.root.upper,
-    spec.root.work,
-    ...spec.root.lowers,
-    ...spec.binds.flatMap(({ source, target }) => [source, target]),
-  ];
-  for (const path of paths) {
-    if (!path.startsWith("/"))
-      fail("context.failed", `Cannot use ${JSON.stringify(path)} in a context: it is not an absolute path`);
-  }
-  const texts = [...paths, spec.hostname, ...spec.argv, ...Object.entries(spec.env).flat()];
-  const broken = texts.find((text) => text.includes("\0"));
-  if (broken !== undefined)
-    fail("context.failed", `Cannot pass ${JSON.stringify(broken.slice(0, 80))} to a context: it holds a NUL character`);
-  if (spec.argv.length === 0) fail("context.failed", "Cannot start a context without a command");
 }

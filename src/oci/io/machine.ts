@@ -1,9 +1,10 @@
 // What one mesh process knows of its machine for contexts, found out once: masks, device nodes, mounts, skeletons.
 
 import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
+import { release } from "node:os";
 import { join } from "node:path";
 import { fail } from "../../base/errors.ts";
-import type { ContextSpec } from "../runtime/context-spec.ts";
+import type { ContextSetup } from "../runtime/context-spec.ts";
 import { isWithin, sysMounts } from "../runtime/mount-info.ts";
 import type { HostPart, MachineFacts } from "../runtime/plan-input.ts";
 import { DEVICE_NODES } from "../runtime/plan-mounts.ts";
@@ -45,20 +46,20 @@ export class Machine {
   }
 
   /** Facts for a plan: one object for each kind of root. Throws `store.unwritable` when the folder of contexts can't be made. */
-  facts(spec: ContextSpec): MachineFacts {
+  facts(setup: ContextSetup): MachineFacts {
     const facts = (this.#facts ??= this.#inspect());
-    if (spec.root.kind === "layers") return facts;
+    if (setup.root.kind === "layers") return facts;
     const { kind, mounts } = this.#inspectHost();
     return (this.#hostFacts ??= { ...facts, hostRoot: kind, hostMounts: mounts });
   }
 
   /** Path of the skeleton that a context needs, written on first use. */
-  skeleton(spec: ContextSpec): string {
-    const singleId = spec.idMap === "single";
-    const key = `${spec.root.kind} ${singleId}`;
+  skeleton(setup: ContextSetup): string {
+    const singleId = setup.idMap === "single";
+    const key = `${setup.root.kind} ${singleId}`;
     let path = this.#skeletons.get(key);
     if (path === undefined) {
-      const facts = skeletonFacts({ root: spec.root.kind, singleId, home: this.#home });
+      const facts = skeletonFacts({ root: setup.root.kind, singleId, home: this.#home });
       path = ensureSkeleton(this.#makeDirectory("."), facts);
       this.#skeletons.set(key, path);
     }
@@ -66,9 +67,9 @@ export class Machine {
   }
 
   /** The host's root in parts, with the spec's layers over each; empty where it is shown as a whole. */
-  hostParts(spec: ContextSpec): readonly HostPart[] {
-    if (spec.root.kind !== "host") return [];
-    const above = [...spec.root.lowers, this.skeleton(spec)];
+  hostParts(setup: ContextSetup): readonly HostPart[] {
+    if (setup.root.kind !== "host") return [];
+    const above = [...setup.root.lowers, this.skeleton(setup)];
     const parts: HostPart[] = [];
     for (const { path, kind } of this.#inspectHost().parts) {
       if (parts.some((outer) => outer.lowers !== null && isWithin(path, outer.path))) continue;
@@ -80,12 +81,12 @@ export class Machine {
   }
 
   /** Host directories to hide by a mount: of these paths, and of what skeletons hide, whatever would be seen otherwise. */
-  toHide(spec: ContextSpec, parts: readonly HostPart[]): readonly string[] {
-    if (spec.root.kind !== "host") return [];
+  toHide(setup: ContextSetup, parts: readonly HostPart[]): readonly string[] {
+    if (setup.root.kind !== "host") return [];
     const { hidden } = this.#inspectHost();
     const bound = parts.filter((part) => part.lowers === null);
     const bare = hidden.filter((path) => bound.some((part) => isWithin(path, part.path)));
-    const more = spec.hidden
+    const more = setup.hidden
       .flatMap(realDirectory)
       .filter((path) => !hidden.some((directory) => isWithin(path, directory)));
     return [...new Set([...bare, ...more])].sort();
@@ -95,6 +96,7 @@ export class Machine {
     return {
       architecture: this.architecture,
       parentPid: process.pid,
+      hasOwnPidMax: Bun.semver.satisfies(release().replace(/[-+].*$/, ""), ">=6.14.0"),
       stage: this.#makeDirectory("stage"),
       maskedFiles: MASKED_FILES.filter((path) => existsSync(path)),
       maskedDirectories: MASKED_DIRECTORIES.filter((path) => existsSync(path)),

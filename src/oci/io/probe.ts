@@ -1,17 +1,7 @@
 // Finds out what this machine can do for contexts, one ability at a time, with the reason and the remedy where it can't.
 // Each probe tries the thing itself; sysctls are read only to explain a refusal. It changes nothing that lasts.
 
-import {
-  accessSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statfsSync,
-} from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import { getXattr, makeWhiteout, setXattr } from "../../base/io/libc.ts";
@@ -23,6 +13,7 @@ import { address, call, type SetupProgram, value, variable } from "../runtime/se
 import { readMounts } from "./host-root.ts";
 import { bestIdMap, newIdMapPrograms, subordinateRanges } from "./id-map.ts";
 import { ContextRuntime } from "./launch.ts";
+import { gpuNames } from "./gpus.ts";
 import { networkHelpers } from "./network.ts";
 import { spawnImage } from "./spawn-image.ts";
 
@@ -298,34 +289,8 @@ function probeTun(): Ability {
 
 async function probeGpu(): Promise<Ability> {
   const base = { id: "gpu", title: "GPUs", remedy: null };
-  const names = [...(await nvidiaNames()), ...amdNames()];
+  const names = await gpuNames();
   return { ...base, ok: names.length > 0, detail: names.length > 0 ? names.join(", ") : "none found" };
-}
-
-async function nvidiaNames(): Promise<readonly string[]> {
-  const program = Bun.which("nvidia-smi");
-  if (program === null) return [];
-  const child = Bun.spawn([program, "--query-gpu=index,name,memory.total", "--format=csv,noheader"], {
-    stdio: ["ignore", "pipe", "ignore"],
-    timeout: 10_000,
-  });
-  const [text, code] = await Promise.all([child.stdout.text(), child.exited]);
-  return code === 0
-    ? text
-        .trim()
-        .split("\n")
-        .filter(Boolean)
-        .map((line) => `NVIDIA ${line}`)
-    : [];
-}
-
-function amdNames(): readonly string[] {
-  if (!existsSync("/dev/kfd")) return [];
-  const nodes = listDirectory("/sys/class/kfd/kfd/topology/nodes");
-  return nodes.flatMap((node) => {
-    const simds = /^simd_count (\d+)$/m.exec(readText(`/sys/class/kfd/kfd/topology/nodes/${node}/properties`));
-    return Number(simds?.[1] ?? 0) > 0 ? [`AMD node ${node}`] : [];
-  });
 }
 
 /** A layer needs user extended attributes and whiteouts on the filesystem of MESH_HOME. */
@@ -389,14 +354,6 @@ function isWritable(path: string): boolean {
     return true;
   } catch {
     return false;
-  }
-}
-
-function listDirectory(path: string): readonly string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    return [];
   }
 }
 

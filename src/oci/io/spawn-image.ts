@@ -1,11 +1,17 @@
 // Spawns a set-up program and reads what it reports. Knows nothing of what the program does.
 
-import { chmodSync, closeSync, unlinkSync, writeFileSync, writeSync } from "node:fs";
+import { chmodSync, closeSync, unlinkSync, write, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { errnoOf } from "../../base/errors.ts";
 import { errnoName, makeMemoryFile, makeSocketPair } from "../../base/io/libc.ts";
 import { type ContextImage, emitImage } from "../runtime/emit.ts";
 import type { SetupProgram } from "../runtime/setup-op.ts";
+
+/** Compiled programs that are kept: a few shapes of context in a few folders. */
+const KEPT_IMAGES = 64;
+/** Always fits into a socket's buffer. */
+const SHORT_BYTES = 64 * 1024;
 
 /** Two words that a program wrote on its report socket. */
 export interface ReportRecord {
@@ -24,6 +30,8 @@ export interface SpawnedImage {
   describe(record: ReportRecord): string;
   /** Sends one byte, for which a program may wait. */
   answer(): void;
+  /** Sends bytes that the program reads at its own pace; false when it has ended before. */
+  send(bytes: Uint8Array): Promise<boolean>;
   /** Closes mesh's end of the report socket. */
   closeReport(): void;
   /** Kills the program, waits for it and closes the socket. */
@@ -35,19 +43,38 @@ export interface SpawnOptions {
   readonly name: string;
   /** Descriptors for the program's standard output and error; default nothing. They stay open here. */
   readonly output?: readonly [stdout: number, stderr: number];
-  /** Descriptor that the program gets as number 4. */
-  readonly extraFd?: number | null;
+  /** Descriptors that the program gets as number 4 and so on. */
+  readonly extraFds?: readonly (number | null)[];
+}
+
+/** Programs that were compiled lately. */
+export class ImageCache {
+  readonly #kept = new Map<string, ContextImage>();
+
+  /** The program of that key; `make` is asked when it is not kept. */
+  get(key: string, make: () => SetupProgram): ContextImage {
+    const image = this.#kept.get(key) ?? compile(make());
+    this.#kept.delete(key);
+    this.#kept.set(key, image);
+    const oldest = this.#kept.keys().next();
+    if (this.#kept.size > KEPT_IMAGES && oldest.done !== true) this.#kept.delete(oldest.value);
+    return image;
+  }
+}
+
+function compile(program: SetupProgram): ContextImage {
+  return emitImage(program, process.arch === "arm64" ? "arm64" : "x64");
 }
 
 /** Starts the program. Throws system errors when it can't be spawned. */
-export function spawnImage(program: SetupProgram, options: SpawnOptions): SpawnedImage {
-  const compiled = emitImage(program, process.arch === "arm64" ? "arm64" : "x64");
+export function spawnImage(program: SetupProgram | ContextImage, options: SpawnOptions): SpawnedImage {
+  const compiled = "image" in program ? program : compile(program);
   const [ours, theirs] = makeSocketPair();
   let child: Bun.Subprocess;
   try {
     child = withExecutable(compiled, (path) => {
       const [stdout, stderr]: readonly [number | "ignore", number | "ignore"] = options.output ?? ["ignore", "ignore"];
-      const extra = options.extraFd === undefined || options.extraFd === null ? [] : [options.extraFd];
+      const extra = options.extraFds?.map((fd) => fd ?? "ignore") ?? [];
       return Bun.spawn([path], { argv0: options.name, env: {}, stdio: ["ignore", stdout, stderr, theirs, ...extra] });
     });
   } catch (error) {
@@ -77,11 +104,16 @@ class Spawned implements SpawnedImage {
   async *records(): AsyncGenerator<ReportRecord, void> {
     if (this.#reportFd === null) return;
     let pending = Buffer.alloc(0);
-    for await (const chunk of Bun.file(this.#reportFd).stream()) {
-      pending = pending.length === 0 ? Buffer.from(chunk) : Buffer.concat([pending, chunk]);
-      for (; pending.length >= 16; pending = pending.subarray(16)) {
-        yield { word: Number(pending.readBigUInt64LE(0)), value: pending.readBigInt64LE(8) };
+    try {
+      for await (const chunk of Bun.file(this.#reportFd).stream()) {
+        pending = pending.length === 0 ? Buffer.from(chunk) : Buffer.concat([pending, chunk]);
+        for (; pending.length >= 16; pending = pending.subarray(16)) {
+          yield { word: Number(pending.readBigUInt64LE(0)), value: pending.readBigInt64LE(8) };
+        }
       }
+    } catch (error) {
+      // It ended without reading all that was sent.
+      if (errnoOf(error) !== "ECONNRESET") throw error;
     }
   }
 
@@ -96,6 +128,17 @@ class Spawned implements SpawnedImage {
 
   answer(): void {
     if (this.#reportFd !== null) writeSync(this.#reportFd, "1");
+  }
+
+  async send(bytes: Uint8Array): Promise<boolean> {
+    if (this.#reportFd === null) return false;
+    try {
+      await writeAll(this.#reportFd, bytes);
+      return true;
+    } catch (error) {
+      if (errnoOf(error) === "EPIPE" || errnoOf(error) === "ECONNRESET") return false;
+      throw error;
+    }
   }
 
   closeReport(): void {
@@ -139,4 +182,21 @@ function withMemoryFile<T>(compiled: ContextImage, use: (path: string) => T): T 
   } finally {
     closeSync(fd);
   }
+}
+
+/** A write may wait for the program to read; so a long one is made beside the event loop. */
+async function writeAll(fd: number, bytes: Uint8Array): Promise<void> {
+  if (bytes.length <= SHORT_BYTES) {
+    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
+    return;
+  }
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const more = (at: number) =>
+    write(fd, bytes, at, bytes.length - at, null, (error, written) => {
+      if (error) reject(error);
+      else if (at + written < bytes.length) more(at + written);
+      else resolve();
+    });
+  more(0);
+  await promise;
 }

@@ -1,12 +1,20 @@
 // What a context is asked to be, and what became of it. Types only.
 
-export interface ContextSpec {
-  readonly root: ContextRoot;
+/** A context and its command. */
+export interface ContextSpec extends ContextSetup, ContextCommand {}
+
+/** What runs in a context. */
+export interface ContextCommand {
   readonly argv: readonly string[];
   /** The whole environment: nothing of mesh's own is added. */
   readonly env: Readonly<Record<string, string>>;
   /** Absolute path inside the context. */
   readonly cwd: string;
+}
+
+/** What a command finds in its context, and what it may use. */
+export interface ContextSetup {
+  readonly root: ContextRoot;
   readonly hostname: string;
   readonly network: ContextNetwork;
   readonly binds: readonly ContextBind[];

@@ -10,6 +10,8 @@ export interface MachineFacts {
   readonly parentPid: number;
   /** Existing host directory that each context mounts its own scratch filesystem over. */
   readonly stage: string;
+  /** Whether each PID namespace has a pid_max of its own (Linux 6.14); before, the file is the whole machine's. */
+  readonly hasOwnPidMax: boolean;
   /** Files below /proc and directories below /proc and /sys, of those that exist, to be hidden. */
   readonly maskedFiles: readonly string[];
   readonly maskedDirectories: readonly string[];
@@ -79,3 +81,5 @@ export interface IdMap {
 
 /** Descriptor of a user namespace that holds the subordinate ids. */
 export const USER_NAMESPACE_FD = 4;
+/** Descriptor of the mount namespace with the host's root; see plan-root.ts. */
+export const HOST_MOUNTS_FD = 5;

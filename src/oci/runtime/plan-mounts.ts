@@ -1,7 +1,7 @@
 // What is mounted into a context's root: /proc, /dev, /sys, /run, /mesh, binds, and what is masked. Pure.
 // All of it happens after pivot_root: absolute paths are the context's, relative ones the host's (see plan-root.ts).
 
-import type { ContextSpec } from "./context-spec.ts";
+import type { ContextSetup } from "./context-spec.ts";
 import type { Allotment, HostPart, MachineFacts } from "./plan-input.ts";
 import { MOUNT, mountOverlay, stagePath } from "./plan-root.ts";
 import { ANYWAY, AT_FDCWD, bytes, call, O_CLOEXEC, type SetupOp, value, variable, words } from "./setup-op.ts";
@@ -13,22 +13,23 @@ const AT_RECURSIVE = 0x8000;
 const REGULAR_FILE = 0o100644;
 
 /** Everything between pivot_root and letting the host go. */
-export function mountOperations(spec: ContextSpec, machine: MachineFacts, allotment: Allotment): readonly SetupOp[] {
+export function mountOperations(setup: ContextSetup, machine: MachineFacts, allotment: Allotment): readonly SetupOp[] {
   const kernelFlags = MOUNT.NO_SUID | MOUNT.NO_DEV | MOUNT.NO_EXEC;
   return [
     ...makeEmpty(machine),
-    ...allotment.hostParts.flatMap((part) => mountPart(spec, part)),
-    ...(spec.root.kind === "host" ? machine.hostMounts.flatMap(bindReadOnly) : []),
+    ...allotment.hostParts.flatMap((part) => mountPart(setup, part)),
+    ...(setup.root.kind === "host" ? machine.hostMounts.flatMap(bindReadOnly) : []),
     call("mount /proc", "mount", ["proc", "/proc", "proc", kernelFlags, 0]),
-    ...mountSys(spec, machine, allotment, kernelFlags),
+    ...limitPidNumbers(machine, allotment),
+    ...mountSys(setup, machine, allotment, kernelFlags),
     ...deviceOperations(machine),
     ...mountPts(allotment),
     bind("mount /run", stagePath(machine, "run"), "/run"),
     bind("mount /mesh", stagePath(machine, "mesh"), "/mesh"),
-    ...(spec.tmpfsTmp ? temporaryDirectories(machine) : []),
+    ...(setup.tmpfsTmp ? temporaryDirectories(machine) : []),
     ...allotment.hidden.flatMap((path) => hide(machine, path)),
-    ...(spec.devices ?? []).flatMap((path) => bindDevice(path)),
-    ...bindAll(spec, allotment),
+    ...(setup.devices ?? []).flatMap((path) => bindDevice(path)),
+    ...bindAll(setup, allotment),
     ...resolvConf(machine, allotment.resolvConf),
     ...maskOperations(machine),
   ];
@@ -50,9 +51,9 @@ function perMachine(
 }
 
 /** Host name, and the loopback device of a network namespace of its own. */
-export function namespaceOperations(spec: ContextSpec): readonly SetupOp[] {
-  const name = call("set the host name", "sethostname", [spec.hostname, byteLength(spec.hostname)]);
-  return spec.network === "host" ? [name] : [name, ...loopbackUp()];
+export function namespaceOperations(setup: ContextSetup): readonly SetupOp[] {
+  const name = call("set the host name", "sethostname", [setup.hostname, byteLength(setup.hostname)]);
+  return setup.network === "host" ? [name] : [name, ...loopbackUp()];
 }
 
 function loopbackUp(): readonly SetupOp[] {
@@ -82,13 +83,13 @@ function restrict(name: string, target: string, flags: number): SetupOp {
  * A directory of the host's root by itself: an overlay whose changes go to the same place of the layer as they would with the
  * whole root below, or a read-only bind.
  */
-function mountPart(spec: ContextSpec, { path, lowers }: HostPart): readonly SetupOp[] {
+function mountPart(setup: ContextSetup, { path, lowers }: HostPart): readonly SetupOp[] {
   if (lowers === null) return bindReadOnly(path);
-  const upper = `${spec.root.upper}${path}`.slice(1);
-  const work = `${spec.root.work}/part-${path.slice(1).replaceAll("/", "-")}`.slice(1);
+  const upper = `${setup.root.upper}${path}`.slice(1);
+  const work = `${setup.root.work}/part-${path.slice(1).replaceAll("/", "-")}`.slice(1);
   const host = path.slice(1);
   return [
-    ...ancestorsOf(path).map((parent) => makeDirectory(`${spec.root.upper}${parent}`.slice(1))),
+    ...ancestorsOf(path).map((parent) => makeDirectory(`${setup.root.upper}${parent}`.slice(1))),
     makeDirectory(upper),
     makeDirectory(work),
     ...mountOverlay({
@@ -110,16 +111,35 @@ function bindReadOnly(path: string): readonly SetupOp[] {
 }
 
 /**
+ * RLIMIT_NPROC does not bind root, and counts each user apart; the range of process ids binds everybody. Once the numbers have
+ * wrapped around, those below 300 are not given again, so that the range is larger by as many.
+ */
+function limitPidNumbers(machine: MachineFacts, { processLimit }: Allotment): readonly SetupOp[] {
+  if (processLimit === null || !machine.hasOwnPidMax) return [];
+  const RESERVED_PIDS = 300;
+  const text = String(RESERVED_PIDS + 2 + processLimit);
+  const name = "limit process ids";
+  return [
+    call(name, "openat", [AT_FDCWD, "/proc/sys/kernel/pid_max", O_CLOEXEC | 1, 0], {
+      result: variable("descriptor"),
+      ...ANYWAY,
+    }),
+    call(name, "write", [value("descriptor"), text, text.length], ANYWAY),
+    call(name, "close", [value("descriptor")], ANYWAY),
+  ];
+}
+
+/**
  * A new network namespace may have its own /sys; with the host's network the host's is bound, without debugfs and the like.
  * Never writable.
  */
 function mountSys(
-  spec: ContextSpec,
+  setup: ContextSetup,
   machine: MachineFacts,
   allotment: Allotment,
   kernelFlags: number,
 ): readonly SetupOp[] {
-  if (spec.network === "host") {
+  if (setup.network === "host") {
     return [
       bind("bind /sys", "sys", "/sys"),
       restrict("make /sys read-only", "/sys", kernelFlags | MOUNT.READ_ONLY),
@@ -179,8 +199,8 @@ function hide(machine: MachineFacts, path: string): readonly SetupOp[] {
   return [bind(`hide ${path}`, stagePath(machine, "empty"), path)];
 }
 
-function bindAll(spec: ContextSpec, allotment: Allotment): readonly SetupOp[] {
-  return spec.binds.flatMap(({ source, target, readonly }, index) => [
+function bindAll(setup: ContextSetup, allotment: Allotment): readonly SetupOp[] {
+  return setup.binds.flatMap(({ source, target, readonly }, index) => [
     ...makeParents(target),
     allotment.bindKinds[index] === "file" ? makeFile(target) : makeDirectory(target),
     bind(`bind ${target}`, source.slice(1), target),

@@ -7,9 +7,9 @@
 // Each dies with the one above it (PR_SET_PDEATHSIG, and the kernel's rule for pid 1 of a PID namespace).
 
 import { PID_RECORD, REPORT_FD, SETUP_FAILED_EXIT } from "./emit.ts";
-import type { ContextSpec } from "./context-spec.ts";
-import { type Allotment, type MachineFacts, USER_NAMESPACE_FD } from "./plan-input.ts";
-import { bindHostRoot } from "./plan-root.ts";
+import type { ContextSetup } from "./context-spec.ts";
+import { type Allotment, HOST_MOUNTS_FD, type MachineFacts, USER_NAMESPACE_FD } from "./plan-input.ts";
+import { enterHostMounts } from "./plan-root.ts";
 import {
   address,
   ANYWAY,
@@ -28,6 +28,7 @@ import {
 const O_WRONLY_CLOEXEC = 0x80001;
 const PR_SET_PDEATHSIG = 1;
 const PR_SET_DUMPABLE = 4;
+const PR_SET_NAME = 15;
 const SIGKILL = 9;
 const SIGCHLD = 17;
 const EVERY_FD = 0xffffffff;
@@ -62,15 +63,16 @@ export const PROCESS_VARIABLES: Readonly<Record<string, Uint8Array>> = {
 };
 
 /** The monitor up to the birth of pid 1; pid 1 continues behind the label "pid 1". */
-export function monitorOperations(spec: ContextSpec, machine: MachineFacts, allotment: Allotment): readonly SetupOp[] {
+export function monitorOperations(
+  setup: ContextSetup,
+  machine: MachineFacts,
+  allotment: Allotment,
+): readonly SetupOp[] {
   const { idMap } = allotment;
   return [
     call("leave the terminal's session", "setsid", [], ANYWAY),
-    call("close inherited descriptors", "close_range", [
-      idMap.insideNamespace ? USER_NAMESPACE_FD + 1 : REPORT_FD + 1,
-      EVERY_FD,
-      0,
-    ]),
+    call("close inherited descriptors", "close_range", [HOST_MOUNTS_FD + 1, EVERY_FD, 0]),
+    call("take a name that people know", "prctl", [PR_SET_NAME, "mesh-context", 0, 0, 0]),
     call("clear the file mode mask", "umask", [0]),
     ...joinCgroups(allotment.cgroupTaskFiles),
     ...writeFile(
@@ -79,7 +81,7 @@ export function monitorOperations(spec: ContextSpec, machine: MachineFacts, allo
       OOM_SCORE,
       true,
     ),
-    ...bindHostRoot(spec, machine),
+    ...enterHostMounts(setup, machine),
     ...(idMap.insideNamespace ? enterUserNamespace() : []),
     dieWithParent(),
     call("check that mesh is still there", "getppid", [], {
@@ -96,7 +98,7 @@ export function monitorOperations(spec: ContextSpec, machine: MachineFacts, allo
       0,
     ]),
     ...eventDescriptor("make the event of the finished map", MAPPED_FD),
-    ...birth(spec, allotment),
+    ...birth(setup, allotment),
     ...writeIdMap(allotment),
     call("tell pid 1 that its ids are mapped", "write", [MAPPED_FD, bytes(words(1)), 8]),
     call("report the process id", "write", [REPORT_FD, address("pidRecord"), 16]),
@@ -219,11 +221,11 @@ function waitForEvent(name: string, fd: number): readonly SetupOp[] {
 
 const PID: Place = variable("pidRecord", 8);
 
-function birth(spec: ContextSpec, allotment: Allotment): readonly SetupOp[] {
+function birth(setup: ContextSetup, allotment: Allotment): readonly SetupOp[] {
   const born = { result: PID, onResult: { is: 0, goTo: { label: "pid 1" } } } as const;
   const name = "make the namespaces";
   if (allotment.cgroupDirectory === null) {
-    return [call(name, "clone", [birthFlags(spec) | SIGCHLD, 0, 0, 0, 0], born)];
+    return [call(name, "clone", [birthFlags(setup) | SIGCHLD, 0, 0, 0, 0], born)];
   }
   return [
     call("open the cgroup", "openat", [AT_FDCWD, allotment.cgroupDirectory, O_PATH_CLOEXEC, 0], {
@@ -234,13 +236,13 @@ function birth(spec: ContextSpec, allotment: Allotment): readonly SetupOp[] {
 }
 
 /** `struct clone_args` (clone(2)) for a birth inside a cgroup; its last word is filled with the directory's descriptor. */
-export function cloneArguments(spec: ContextSpec): Uint8Array {
-  return words(BigInt(birthFlags(spec)) | CLONE_INTO_CGROUP, 0, 0, 0, SIGCHLD, 0, 0, 0, 0, 0, 0);
+export function cloneArguments(setup: ContextSetup): Uint8Array {
+  return words(BigInt(birthFlags(setup)) | CLONE_INTO_CGROUP, 0, 0, 0, SIGCHLD, 0, 0, 0, 0, 0, 0);
 }
 
 /** All namespaces, and shared descriptors. */
-function birthFlags(spec: ContextSpec): number {
-  const network = spec.network === "host" ? 0 : CLONE.NEWNET;
+function birthFlags(setup: ContextSetup): number {
+  const network = setup.network === "host" ? 0 : CLONE.NEWNET;
   return CLONE.NEWUSER | CLONE.NEWNS | CLONE.NEWPID | CLONE.NEWIPC | CLONE.NEWUTS | CLONE.NEWCGROUP | network;
 }
 

@@ -2,15 +2,27 @@
 //
 // With the host's root below the layers, two rules of the kernel decide how:
 //   - A mount that a user namespace inherits is locked to what is mounted on it, and a directory with such mounts below it can be
-//     no overlay layer (clone_private_mount, EINVAL). "/" always has some. So the monitor, where it is privileged, binds "/"
+//     no overlay layer (clone_private_mount, EINVAL). "/" always has some. So mesh, where it is privileged, binds "/"
 //     without them first; where it is not, every directory of "/" is shown by an overlay or a read-only bind of its own ("parts").
 //   - A lower directory may not lie inside another one of the same filesystem (ELOOP), and layers usually lie inside "/". So the
 //     bound root is wrapped in a read-only overlay, which is a filesystem of its own ("stacked"), unless mesh's directory is on
 //     another filesystem anyway ("direct").
 
-import type { ContextSpec } from "./context-spec.ts";
-import type { Allotment, MachineFacts } from "./plan-input.ts";
-import { AT_FDCWD, call, O_PATH_CLOEXEC, type SetupOp, value, variable } from "./setup-op.ts";
+import type { ContextSetup } from "./context-spec.ts";
+import { PID_RECORD, REPORT_FD } from "./emit.ts";
+import { type Allotment, HOST_MOUNTS_FD, type MachineFacts } from "./plan-input.ts";
+import {
+  address,
+  AT_FDCWD,
+  bytes,
+  call,
+  O_PATH_CLOEXEC,
+  type SetupOp,
+  type SetupProgram,
+  value,
+  variable,
+  words,
+} from "./setup-op.ts";
 
 export const MOUNT = {
   READ_ONLY: 0x1,
@@ -40,21 +52,41 @@ export const STAGE = {
   tmp: "tmp",
 } as const;
 
-/** The monitor's part: "/" without the mounts on it, in a mount namespace that the context's is made from. */
-export function bindHostRoot(spec: ContextSpec, machine: MachineFacts): readonly SetupOp[] {
-  if (spec.root.kind !== "host" || machine.hostRoot === "parts") return [];
-  return [
-    call("make a mount namespace", "unshare", [CLONE_NEWNS]),
-    cutPropagation(),
-    call("bind the host's root", "mount", ["/", machine.hostBind, 0, MOUNT.BIND, 0]),
-  ];
+/**
+ * Makes the mount namespace that all contexts of one mesh process are made from: "/" without the mounts on it lies ready there.
+ * It lives while mesh holds a descriptor of it, since making one costs a tenth of a context.
+ */
+export function hostMountsProgram(hostBind: string): SetupProgram {
+  return {
+    variables: {},
+    operations: [
+      call("die with the parent", "prctl", [1, 9, 0, 0, 0]),
+      call("make a mount namespace", "unshare", [CLONE_NEWNS]),
+      cutPropagation(),
+      call("bind the host's root", "mount", ["/", hostBind, 0, MOUNT.BIND, 0]),
+      call("report that it is made", "write", [REPORT_FD, bytes(words(PID_RECORD, 0)), 16]),
+      call("wait", "read", [REPORT_FD, address("byte"), 1]),
+      call("end", "exit_group", [0]),
+    ],
+  };
+}
+
+/** Whether contexts with this root are made from that namespace. */
+export function needsHostMounts(setup: ContextSetup, machine: MachineFacts): boolean {
+  return setup.root.kind === "host" && machine.hostRoot !== "parts";
+}
+
+/** The monitor's part. */
+export function enterHostMounts(setup: ContextSetup, machine: MachineFacts): readonly SetupOp[] {
+  if (!needsHostMounts(setup, machine)) return [];
+  return [call("enter the namespace of the host's mounts", "setns", [HOST_MOUNTS_FD, CLONE_NEWNS])];
 }
 
 /**
  * Afterwards "/" is the context's root and the working directory is the host's root: relative paths name host files, absolute
  * ones the context's. So a hostile symlink in a layer can't lead a later mount to a host path.
  */
-export function rootOperations(spec: ContextSpec, machine: MachineFacts, allotment: Allotment): readonly SetupOp[] {
+export function rootOperations(setup: ContextSetup, machine: MachineFacts, allotment: Allotment): readonly SetupOp[] {
   const stage = (directory: keyof typeof STAGE) => `${machine.stage}/${STAGE[directory]}`;
   return [
     cutPropagation(),
@@ -63,7 +95,7 @@ export function rootOperations(spec: ContextSpec, machine: MachineFacts, allotme
       machine.stage,
       "tmpfs",
       MOUNT.NO_SUID | MOUNT.NO_DEV,
-      stageOptions(spec),
+      stageOptions(setup),
     ]),
     call("enter the scratch filesystem", "chdir", [machine.stage]),
     ...Object.values(STAGE).map((directory) =>
@@ -73,10 +105,10 @@ export function rootOperations(spec: ContextSpec, machine: MachineFacts, allotme
         directory === "tmp" || directory === "shm" ? 0o1777 : 0o755,
       ]),
     ),
-    ...(spec.root.kind === "host" && machine.hostRoot === "stacked"
+    ...(setup.root.kind === "host" && machine.hostRoot === "stacked"
       ? [mountHostRoot(stage("empty"), machine.hostBind, stage("host"))]
       : []),
-    ...mountRoot(spec, machine, allotment, stage("root")),
+    ...mountRoot(setup, machine, allotment, stage("root")),
     call("open the host's root", "openat", [AT_FDCWD, "/", O_PATH_CLOEXEC, 0], { result: variable("hostRoot") }),
     call("enter the root", "chdir", [stage("root")]),
     call("pivot_root", "pivot_root", [".", "."]),
@@ -95,8 +127,8 @@ export function stagePath(machine: MachineFacts, directory: keyof typeof STAGE):
   return `${machine.stage.slice(1)}/${STAGE[directory]}`;
 }
 
-function stageOptions(spec: ContextSpec): string {
-  return spec.limits.memoryBytes === null ? "mode=755" : `mode=755,size=${spec.limits.memoryBytes}`;
+function stageOptions(setup: ContextSetup): string {
+  return setup.limits.memoryBytes === null ? "mode=755" : `mode=755,size=${setup.limits.memoryBytes}`;
 }
 
 function cutPropagation(): SetupOp {
@@ -109,12 +141,17 @@ function mountHostRoot(empty: string, hostBind: string, target: string): SetupOp
   return call("mount overlay of the host's root", "mount", ["overlay", target, "overlay", MOUNT.READ_ONLY, options]);
 }
 
-function mountRoot(spec: ContextSpec, machine: MachineFacts, allotment: Allotment, target: string): readonly SetupOp[] {
+function mountRoot(
+  setup: ContextSetup,
+  machine: MachineFacts,
+  allotment: Allotment,
+  target: string,
+): readonly SetupOp[] {
   const bottom = { stacked: [`${machine.stage}/${STAGE.host}`], direct: [machine.hostBind], parts: [] }[
     machine.hostRoot
   ];
-  const lowers = [...spec.root.lowers, allotment.skeleton, ...(spec.root.kind === "host" ? bottom : [])];
-  return mountOverlay({ name: "mount overlay", lowers, upper: spec.root.upper, work: spec.root.work, target });
+  const lowers = [...setup.root.lowers, allotment.skeleton, ...(setup.root.kind === "host" ? bottom : [])];
+  return mountOverlay({ name: "mount overlay", lowers, upper: setup.root.upper, work: setup.root.work, target });
 }
 
 export interface Overlay {

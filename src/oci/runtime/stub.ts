@@ -69,17 +69,23 @@ function elfHeader({ codeBytes, dataOffset, dataBytes, architecture }: Segments)
   view.setUint16(54, 56, true);
   view.setUint16(56, 3, true);
   view.setUint16(58, 64, true);
-  const segment = (index: number, type: number, flags: number, offset: number, at: number, size: number) => {
+  /** Writes an Elf64_Phdr; of `kind`, p_type and p_flags (elf(5)). */
+  const segment = (
+    index: number,
+    kind: readonly [number, number],
+    offset: number,
+    [at, size]: readonly [number, number],
+  ) => {
     const start = 64 + 56 * index;
-    view.setUint32(start, type, true);
-    view.setUint32(start + 4, flags, true);
+    view.setUint32(start, kind[0], true);
+    view.setUint32(start + 4, kind[1], true);
     for (const [position, word] of [offset, at, at, size, size, ALIGNMENT[architecture]].entries()) {
       view.setBigUint64(start + 8 + 8 * position, BigInt(word), true);
     }
   };
-  segment(0, 1, 5, 0, TEXT_ADDRESS, HEADER_BYTES + codeBytes);
-  segment(1, 1, 6, dataOffset, DATA_ADDRESS, dataBytes);
-  segment(2, 0x6474e551, 6, 0, 0, 0); // PT_GNU_STACK
+  segment(0, [1, 5], 0, [TEXT_ADDRESS, HEADER_BYTES + codeBytes]);
+  segment(1, [1, 6], dataOffset, [DATA_ADDRESS, dataBytes]);
+  segment(2, [0x6474e551, 6], 0, [0, 0]); // PT_GNU_STACK
   return header;
 }
 

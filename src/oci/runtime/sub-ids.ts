@@ -30,3 +30,15 @@ export function sameIds(parentMap: string): string {
   });
   return lines.join("\n");
 }
+
+/** Whether a map (/proc/self/uid_map) has more ids than one. */
+export function mapsManyIds(map: string): boolean {
+  const counts = map.split("\n").map((line) => Number(line.trim().split(/\s+/)[2] ?? 0));
+  return counts.reduce((sum, count) => sum + count, 0) > 1;
+}
+
+/** Whether a map is that of the machine's own user namespace, in which every id is itself. */
+export function isInitialMap(map: string): boolean {
+  const [inside, outside, count] = map.trim().split(/\s+/).map(Number);
+  return inside === 0 && outside === 0 && count === 0xffffffff;
+}

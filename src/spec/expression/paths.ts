@@ -63,9 +63,8 @@ function walk(
       walk(expression.left, named);
       walk(expression.right, named);
       const { operator, right } = expression;
-      const isPattern =
-        (operator === "=~" || operator === "!~") && right.kind === "literal" && typeof right.value === "string";
-      if (isPattern) named.patterns.push({ source: String(right.value), at: right.at });
+      if ((operator === "=~" || operator === "!~") && right.kind === "literal" && typeof right.value === "string")
+        named.patterns.push({ source: right.value, at: right.at });
       return;
     }
     case "conditional":

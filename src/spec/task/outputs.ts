@@ -1,7 +1,7 @@
 // `outputs`: what a task leaves besides its files: artifacts, test results, problems, its exit status.
 
 import { nearest, printable } from "../../base/text.ts";
-import type { FilterEntry, Outputs, ProblemSpec } from "../definition.ts";
+import type { Outputs, ProblemSpec } from "../definition.ts";
 import {
   fault,
   isEmptyEntry,
@@ -23,7 +23,7 @@ import { readOutputFilter } from "./filter.ts";
 
 const KEYS = ["artifacts", "execution-status", "filesystem", "logs", "problems", "test-results", "values"];
 const FORMATS = ["auto", "problem-json", "github-annotation-json", "github-annotations-action-json"] as const;
-const KEPT: Outputs["filesystem"] = { enabled: true, deduplicate: false, workspaceFilter: [], systemFilter: [] };
+const KEPT: Outputs["filesystem"] = { enabled: true, deduplicate: false, workspaceFilter: null, systemFilter: null };
 
 export const NO_OUTPUTS: Outputs = {
   artifacts: [],
@@ -170,14 +170,14 @@ function readFilesystem(reading: Reading, entry: Entry | undefined): Outputs["fi
 function readFilesystemFilter(
   reading: Reading,
   entry: Entry | undefined,
-): { readonly workspaceFilter: readonly FilterEntry[]; readonly systemFilter: readonly FilterEntry[] } {
-  if (!entry || isNull(entry.value)) return { workspaceFilter: [], systemFilter: [] };
+): Pick<Outputs["filesystem"], "workspaceFilter" | "systemFilter"> {
+  if (!entry || isNull(entry.value)) return { workspaceFilter: null, systemFilter: null };
   if (entry.value.kind === "list")
-    return { workspaceFilter: readOutputFilter(reading, entry.value, "workspace"), systemFilter: [] };
+    return { workspaceFilter: readOutputFilter(reading, entry.value, "workspace"), systemFilter: null };
   const fields = readFields(reading, entry.value, ["system", "workspace"], "the filesystem's `filter`");
   const [workspace, system] = [fields.get("workspace"), fields.get("system")];
   return {
-    workspaceFilter: workspace ? readOutputFilter(reading, workspace.value, "workspace") : [],
-    systemFilter: system ? readOutputFilter(reading, system.value, "system") : [],
+    workspaceFilter: workspace ? readOutputFilter(reading, workspace.value, "workspace") : null,
+    systemFilter: system ? readOutputFilter(reading, system.value, "system") : null,
   };
 }

@@ -5,9 +5,12 @@ import { shortDigest } from "../../base/digest.ts";
 import { MeshError } from "../../base/errors.ts";
 import type { IdMaps } from "../ids.ts";
 import { EMPTY_TREE } from "../layer.ts";
-import { mergeWithSources } from "../merged.ts";
+import type { Filter } from "../filter.ts";
+import { applyFilter, type FilteredView, mergeTrees, mergeWithSources } from "../merged.ts";
+import { WORKSPACE_IN_TREE } from "../paths.ts";
 import type { Artifact } from "../result.ts";
-import { contentBytes, type Tree } from "../tree.ts";
+import { contentBytes, isBelow, type Tree } from "../tree.ts";
+import { encodeParts } from "../tree-codec.ts";
 import type { Blobs } from "./blobs.ts";
 import { buildTree, linksPointingOut } from "./build-tree.ts";
 import { copyFile } from "./copy-file.ts";
@@ -110,6 +113,33 @@ export class Artifacts {
     }
   }
 
+  /** What a filter leaves of an artifact's directory, and the digest of what of that counts. */
+  view(artifact: Artifact, filter: Filter): Pick<FilteredView, "keyDigest" | "keptCount"> {
+    return applyFilter(underWorkspace(this.#layers.tree(artifact.digest)), filter);
+  }
+
+  /** Directory of the store that holds what a filter leaves of an artifact's directory. Throws `blob.missing`, `store.full`. */
+  async narrow(artifact: Artifact, filter: Filter, signal?: AbortSignal): Promise<string> {
+    const whole = this.#layers.tree(artifact.digest);
+    const { hidden } = applyFilter(underWorkspace(whole), filter);
+    if (hidden.length === 0) return this.#layers.directory(artifact.digest);
+    const tree = mergeTrees([withoutHidden(whole, new Set(hidden))]);
+    const { digest } = encodeParts(tree);
+    const ids = defaultIds();
+    if (digest !== EMPTY_TREE && !this.#layers.has(digest)) {
+      const temporary = this.#home.temporary();
+      try {
+        const sources = [this.#layers.directory(artifact.digest)];
+        await buildTree(temporary, { tree, sources, below: "", how: "link", ids, signal });
+        this.#layers.publish(temporary, { tree: () => tree, sizeBytes: contentBytes(tree) }, ids);
+      } catch (error) {
+        this.#home.discard(temporary);
+        throw storeFailure(error, `narrow artifact ${JSON.stringify(artifact.key)}`);
+      }
+    }
+    return this.#layers.directory(digest);
+  }
+
   /**
    * Copies an artifact out to `target`, which must not exist; files belong to this process. Answers the symlinks that lead out of
    * the directory: they are made as they are, and never followed. Throws `blob.missing`, `blob.corrupt`, `store.full`.
@@ -144,4 +174,19 @@ export class Artifacts {
       throw storeFailure(error, `copy artifact ${JSON.stringify(artifact.key)} to ${target}`);
     }
   }
+}
+
+/** The tree of a directory as that of a workspace: filters are relative to one. */
+function underWorkspace(tree: Tree): Tree {
+  return tree.map((entry) => ({ ...entry, path: `${WORKSPACE_IN_TREE}/${entry.path}` }));
+}
+
+/** `hidden` are the topmost paths that go, as a workspace's. */
+function withoutHidden(tree: Tree, hidden: ReadonlySet<string>): Tree {
+  let gone: string | null = null;
+  return tree.filter(({ path }) => {
+    if (gone !== null && isBelow(path, gone)) return false;
+    gone = hidden.has(`${WORKSPACE_IN_TREE}/${path}`) ? path : null;
+    return gone === null;
+  });
 }

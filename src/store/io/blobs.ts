@@ -74,7 +74,10 @@ export class Blobs {
       if (existsSync(this.path(digest))) return true;
       this.#known.delete(digest);
     }
-    const row = this.#index.get<{ boot: string; size: number }>("SELECT boot, size FROM blobs WHERE digest = ?", digest);
+    const row = this.#index.get<{ boot: string; size: number }>(
+      "SELECT boot, size FROM blobs WHERE digest = ?",
+      digest,
+    );
     if (!row) return false;
     if (row.boot === this.#boot || row.boot === "synced") {
       if (sizeOf(this.path(digest)) !== row.size) return false;

@@ -17,6 +17,8 @@ export interface ClaimOwner extends Owner {
 export interface ClaimOptions extends Demand {
   /** null for a task that is not cached. */
   readonly key: Digest | null;
+  /** Age at which the result of the key is too old for this task; null for none. */
+  readonly maxAgeMs?: number | null | undefined;
   readonly owner: ClaimOwner;
   /** All that this machine gives; the same in every process, or the smallest counts for who says it. */
   readonly capacity: Capacity;
@@ -58,7 +60,7 @@ export class Claims {
   claim(options: ClaimOptions): Claim {
     return this.#index.transaction((): Claim => {
       if (options.key !== null) {
-        const result = this.#results.get(options.key, options.nowMs);
+        const result = this.#results.get(options.key, options.nowMs, options.maxAgeMs);
         if (result) return { kind: "hit", result };
       }
       const held = this.#living();

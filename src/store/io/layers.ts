@@ -29,8 +29,9 @@ import type { Home } from "./home.ts";
 import type { Index } from "./index-db.ts";
 import { pruneUnkept } from "./output-filter.ts";
 import * as raw from "./raw-files.ts";
-import { OPAQUE, type Scan, scanDirectory } from "./scan.ts";
+import { type Scan, scanDirectory } from "./scan.ts";
 import { Skeletons, underlayOf } from "./skeletons.ts";
+import { keepWorkspace } from "./workspace.ts";
 
 /** Trees up to this size live in the index, larger ones in a blob. */
 const INLINE_TREE_BYTES = 16_384;
@@ -387,19 +388,4 @@ export class Layers {
 
 function refOf(encoded: EncodedTree, sizeBytes: number, entries: number): LayerRef {
   return { digest: encoded.digest, workspace: encoded.workspace, system: encoded.system, sizeBytes, entries };
-}
-
-/** A task that removed the workspace itself has emptied it: every task finds one. */
-function keepWorkspace(upper: string): void {
-  const path = `${upper}/${WORKSPACE_IN_TREE}`;
-  const stat = raw.statAt(raw.HERE, path);
-  if (typeof stat === "number" || (stat.mode & raw.TYPE_MASK) === raw.TYPE_DIRECTORY) return;
-  check(raw.unlinkAt(raw.HERE, path), "remove", path);
-  check(raw.makeDirectoryAt(raw.HERE, path, 0o755), "make", path);
-  const fd = check(raw.openAt(raw.HERE, path, raw.READ_DIRECTORY), "open", path);
-  try {
-    check(raw.setXattr(fd, OPAQUE, Buffer.from("y")), "mark", path);
-  } finally {
-    raw.closeFd(fd);
-  }
 }

@@ -2,8 +2,7 @@
 // `touch` records uses in one statement at the end. Each row carries a checksum, so that a damaged one is no result.
 
 import type { Digest } from "../../base/digest.ts";
-import type { KeyParts } from "../key-parts.ts";
-import { needsOf, type TaskResult } from "../result.ts";
+import { needsOf, type TaskResult, type KeyParts } from "../result.ts";
 import type { Blobs } from "./blobs.ts";
 import type { Index } from "./index-db.ts";
 import type { Layers } from "./layers.ts";
@@ -71,11 +70,11 @@ export class Results {
 
   /**
    * The result of a key, or null: also when it has expired, is damaged, or something it needs is missing (and then it is
-   * dropped). Layers from an earlier boot are another matter: ask `untrusted`.
+   * dropped). `maxAgeMs` is the reader's own bound, beside that of who stored it. Layers from an earlier boot are another matter: ask `untrusted`.
    */
-  get(key: Digest, nowMs: number): StoredResult | null {
+  get(key: Digest, nowMs: number, maxAgeMs: number | null = null): StoredResult | null {
     const row = this.#index.get<ResultRow>(`SELECT ${COLUMNS} FROM results WHERE key = ?`, key);
-    if (!row || !isFresh(row, nowMs)) return null;
+    if (!row || !isFresh(row, nowMs) || (maxAgeMs !== null && nowMs - row.created_at >= maxAgeMs)) return null;
     if (!this.#isSound(row)) return this.#dropDamaged(key, "its row is damaged");
     if (row.needs !== "" && !this.#hasAll(row.needs)) return this.#dropDamaged(key, "content it needs is missing");
     return this.#stored(row);

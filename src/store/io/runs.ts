@@ -123,7 +123,9 @@ export class Runs {
   /** Runs whose id starts with `prefix`, newest first. */
   startingWith(prefix: string, limit: number): readonly RunRecord[] {
     // "~" comes after every character of an id
-    return this.#index.all<RunRow>("SELECT * FROM runs WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?", prefix, `${prefix}~`, limit).map(recordOf);
+    return this.#index
+      .all<RunRow>("SELECT * FROM runs WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?", prefix, `${prefix}~`, limit)
+      .map(recordOf);
   }
 
   /** Protects layers and blobs from pruning while the run lives. Answers those that are in neither table: they are gone. */

@@ -12,6 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CgroupPool } from "../../../src/oci/io/cgroup.ts";
+import { testIf } from "../../support/require.ts";
 
 // Directories of ordinary files stand for the hierarchies: what is written is seen; the kernel's part is in limits.test.ts.
 
@@ -105,7 +106,7 @@ describe("version 1", () => {
     ]);
   });
 
-  test.skipIf(process.getuid?.() === 0)("is left alone where it is not writable", () => {
+  testIf("not-root", "is left alone where it is not writable", () => {
     const place = legacy();
     chmodSync(join(root, "memory"), 0o555);
     chmodSync(join(root, "pids"), 0o555);

@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,11 +6,12 @@ import { CgroupPool } from "../../../src/oci/io/cgroup.ts";
 import { readMounts } from "../../../src/oci/io/host-root.ts";
 import { descendants, isAlive } from "../../../src/oci/io/processes.ts";
 import { findCgroups } from "../../../src/oci/runtime/cgroup-paths.ts";
-import { contextsRefused } from "../../fake/oci-contexts.ts";
+import { CONTEXTS } from "../../support/abilities.ts";
+import { testIf } from "../../support/require.ts";
 
 const FIXTURE = join(import.meta.dir, "../fixtures/doomed-mesh.ts");
 
-test.skipIf(contextsRefused !== null)("kill -9 of mesh leaves no process, mount or cgroup behind", async () => {
+testIf(CONTEXTS, "kill -9 of mesh leaves no process, mount or cgroup behind", async () => {
   const home = realpathSync(mkdtempSync(join(tmpdir(), "mesh-doomed-")));
   const mesh = Bun.spawn([process.execPath, FIXTURE, home], { stdio: ["ignore", "pipe", "inherit"] });
   const pids = await readUntilReady(mesh.stdout);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import {
   existsSync,
   lstatSync,
@@ -10,11 +10,12 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { MeshError } from "../../../src/base/errors.ts";
 import { getXattr } from "../../../src/base/io/libc.ts";
-import { newIdMapPrograms, subordinateRanges } from "../../../src/oci/io/id-map.ts";
-import { networkHelpers } from "../../../src/oci/io/network.ts";
 import { isAlive } from "../../../src/oci/io/processes.ts";
-import { contextsRefused, TestContexts } from "../../fake/oci-contexts.ts";
+import { TestContexts } from "../../fake/oci-contexts.ts";
+import { CONTEXTS } from "../../support/abilities.ts";
+import { describeIf, testIf } from "../../support/require.ts";
 
 let contexts: TestContexts;
 beforeAll(() => {
@@ -22,9 +23,7 @@ beforeAll(() => {
 });
 afterAll(() => contexts[Symbol.asyncDispose]());
 
-const isRoot = process.getuid?.() === 0;
-
-describe.skipIf(contextsRefused !== null)("start() gives back how the task ended", () => {
+describeIf(CONTEXTS, "start() gives back how the task ended", () => {
   test("exit code, and both streams apart", async () => {
     const { exit, stdout, stderr } = await contexts.run("echo out; echo err >&2; exit 7");
     expect({ ...exit, used: null, stdout, stderr }).toEqual({
@@ -53,7 +52,7 @@ describe.skipIf(contextsRefused !== null)("start() gives back how the task ended
   });
 });
 
-describe.skipIf(contextsRefused !== null)("start() delivers output", () => {
+describeIf(CONTEXTS, "start() delivers output", () => {
   test("of 100 MB, whole", async () => {
     let sizeBytes = 0;
     const spec = contexts.spec(["/usr/bin/head", "-c", "100000000", "/dev/zero"]);
@@ -75,15 +74,7 @@ describe.skipIf(contextsRefused !== null)("start() delivers output", () => {
   });
 });
 
-describe.skipIf(contextsRefused !== null)("start() refuses, naming the operation and the error", () => {
-  const failure = async (act: Promise<unknown>) => {
-    const error = await act.then(
-      () => null,
-      (reason: unknown) => reason,
-    );
-    return error instanceof Error && "code" in error ? `${String(error.code)} ${error.message}` : String(error);
-  };
-
+describeIf(CONTEXTS, "start() refuses, naming the operation and the error", () => {
   test("a command that does not exist", async () => {
     const spec = contexts.spec(["no-such-command"], { env: { PATH: "/usr/bin:/bin" } });
     expect(await failure(contexts.runSpec(spec))).toBe(
@@ -126,8 +117,7 @@ describe.skipIf(contextsRefused !== null)("start() refuses, naming the operation
     });
     await Promise.resolve();
     controller.abort(new Error("changed my mind"));
-    expect(starting).rejects.toThrow("changed my mind");
-    await starting.catch(() => undefined);
+    expect(await failure(starting)).toBe("changed my mind");
   });
 
   test("and leaves no process and no descriptor behind", async () => {
@@ -135,11 +125,13 @@ describe.skipIf(contextsRefused !== null)("start() refuses, naming the operation
     const before = readdirSync("/proc/self/fd").length;
     for (let round = 0; round < 5; round++) await failure(contexts.run("true", { cwd: "/no/where" }));
     for (let round = 0; round < 5; round++) await contexts.run("true");
-    expect(readdirSync("/proc/self/fd").length).toBe(before);
+    // Bun reads through a duplicate, which it closes on another thread.
+    for (let round = 0; round < 200 && readdirSync("/proc/self/fd").length > before; round++) await Bun.sleep(5);
+    expect(readdirSync("/proc/self/fd").length).toBeLessThanOrEqual(before);
   });
 });
 
-describe.skipIf(contextsRefused !== null)("a context's root over the host", () => {
+describeIf(CONTEXTS, "a context's root over the host", () => {
   test("hides the person and shows the system", async () => {
     const { stdout } = await contexts.run(
       "for d in /home /root /run /tmp /var/tmp /mnt /media /srv /workspace; do echo $d $(stat -c %a $d) $(ls -A $d | wc -l); done; ls /usr/bin/env",
@@ -198,7 +190,7 @@ describe.skipIf(contextsRefused !== null)("a context's root over the host", () =
     expect(listTree((await contexts.run("true")).upper)).toEqual([]);
   });
 
-  test.skipIf(!isRoot)("takes changes to the system's own files, as root", async () => {
+  testIf("root", "takes changes to the system's own files, as root", async () => {
     const { exit, upper } = await contexts.run(
       "rm -r /usr/share/misc && mkdir /usr/share/misc && echo x >> /etc/passwd && chown 7:8 /etc/passwd",
     );
@@ -208,7 +200,7 @@ describe.skipIf(contextsRefused !== null)("a context's root over the host", () =
   });
 });
 
-describe.skipIf(contextsRefused !== null)("a context's layers", () => {
+describeIf(CONTEXTS, "a context's layers", () => {
   test("stack top first, and whiteouts hide", async () => {
     const first = await contexts.run(
       "mkdir /workspace/d; echo 1 > /workspace/d/a; echo 1 > /workspace/d/b; echo 1 > /workspace/c",
@@ -265,7 +257,7 @@ describe.skipIf(contextsRefused !== null)("a context's layers", () => {
   }
 });
 
-describe.skipIf(contextsRefused !== null)("a context's binds", () => {
+describeIf(CONTEXTS, "a context's binds", () => {
   test("show files and directories, and hold read-only ones", async () => {
     const source = contexts.directory("source");
     writeFileSync(join(source, "file"), "content\n");
@@ -301,11 +293,11 @@ describe.skipIf(contextsRefused !== null)("a context's binds", () => {
 
   test("refuse a source that does not exist", async () => {
     const act = contexts.run("true", { binds: [{ source: "/no/such/file", target: "/mesh/x", readonly: true }] });
-    expect(act).rejects.toThrow("Cannot bind /no/such/file into the context");
+    expect(await failure(act)).toBe("context.failed Cannot bind /no/such/file into the context");
   });
 });
 
-describe.skipIf(contextsRefused !== null)("a context is closed", () => {
+describeIf(CONTEXTS, "a context is closed", () => {
   test.each([
     ["mount", "mount -t tmpfs none /mnt"],
     ["a user namespace", "unshare -U true"],
@@ -375,7 +367,7 @@ describe.skipIf(contextsRefused !== null)("a context is closed", () => {
   });
 });
 
-describe.skipIf(contextsRefused !== null)("nothing survives its task", () => {
+describeIf(CONTEXTS, "nothing survives its task", () => {
   test("not a setsid child, nor what it holds open", async () => {
     const startedAt = performance.now();
     const { exit } = await contexts.run(
@@ -413,19 +405,16 @@ describe.skipIf(contextsRefused !== null)("nothing survives its task", () => {
 
   test("an aborted signal ends it, and refuses a start", async () => {
     const controller = new AbortController();
-    const output = () => controller.abort(new Error("enough"));
-    const spec = contexts.spec(["/bin/sh", "-c", "echo go; sleep 1000"]);
-    const context = await contexts.runtime.start(spec, { stdin: "null", output, signal: controller.signal });
+    const spec = contexts.spec(["/bin/sleep", "1000"]);
+    const io = { stdin: "null", output: () => undefined, signal: controller.signal } as const;
+    const context = await contexts.runtime.start(spec, io);
+    controller.abort(new Error("enough"));
     expect((await context.exited).signal).toBe("SIGKILL");
-    expect(contexts.runtime.start(spec, { stdin: "null", output, signal: controller.signal })).rejects.toThrow(
-      "enough",
-    );
+    expect(await failure(contexts.runtime.start(spec, io))).toBe("enough");
   });
 });
 
-const hasRange = isRoot || (subordinateRanges() !== null && newIdMapPrograms() !== null);
-
-describe.skipIf(!hasRange || contextsRefused !== null)("subordinate ids", () => {
+describeIf([...CONTEXTS, "subordinate-ids"], "subordinate ids", () => {
   const script =
     "mkdir d && echo secret > d/file && chown -R 33:34 d && chmod 700 d && chmod 600 d/file && stat -c %u:%g d/file && su -s /bin/sh nobody -c 'id -u'";
 
@@ -446,7 +435,7 @@ describe.skipIf(!hasRange || contextsRefused !== null)("subordinate ids", () => 
   });
 });
 
-describe.skipIf(contextsRefused !== null)("a context's network", () => {
+describeIf(CONTEXTS, "a context's network", () => {
   test("none has a loopback of its own and nothing else", async () => {
     const { stdout } = await contexts.run(
       "cat /proc/net/dev | tail -n +3 | cut -d: -f1 | tr -d ' '; ls /sys/class/net",
@@ -459,27 +448,30 @@ describe.skipIf(contextsRefused !== null)("a context's network", () => {
     expect(stdout).toBe(`${readFileSync("/etc/resolv.conf", "utf8")}${readlinkSync("/proc/self/ns/net")}\n`);
   });
 
-  test.skipIf(networkHelpers().length === 0 || !mayUse("/dev/net/tun"))(
-    "nat has a way out and a resolver",
-    async () => {
-      const { stdout } = await contexts.run("cat /proc/net/route | tail -n +2 | cut -f2 | sort; cat /etc/resolv.conf", {
-        network: "nat",
-      });
-      expect(stdout).toContain("00000000\n");
-      expect(stdout).toEndWith("nameserver 10.0.2.3\n");
-    },
-  );
-
-  function mayUse(path: string): boolean {
-    return Bun.spawnSync(["sh", "-c", `: <> ${path}`], { stderr: "ignore" }).exitCode === 0;
-  }
+  testIf(["nat-helper", "tun"], "nat has a way out and a resolver", async () => {
+    const { stdout } = await contexts.run("cat /proc/net/route | tail -n +2 | cut -f2 | sort; cat /etc/resolv.conf", {
+      network: "nat",
+    });
+    expect(stdout).toContain("00000000\n");
+    expect(stdout).toEndWith("nameserver 10.0.2.3\n");
+  });
 });
 
-test.skipIf(contextsRefused !== null)("tmpfsTmp keeps /tmp out of the layer", async () => {
+testIf(CONTEXTS, "tmpfsTmp keeps /tmp out of the layer", async () => {
   const { exit, upper } = await contexts.run("echo x > /tmp/a && echo y > /var/tmp/b", { tmpfsTmp: true });
   expect(exit.exitCode).toBe(0);
   expect(listTree(upper)).toEqual([]);
 });
+
+/** Code and message of what a promise is rejected with. */
+async function failure(act: Promise<unknown>): Promise<string> {
+  const error = await act.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
+  if (error instanceof MeshError) return `${error.code} ${error.message}`;
+  return error instanceof Error ? error.message : "it did not fail";
+}
 
 /** Paths below a directory, sorted; directories end in a slash. */
 function listTree(root: string): readonly string[] {

@@ -3,9 +3,11 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { probeAbilities } from "../../../src/oci/io/probe.ts";
-import { contextsRefused } from "../../fake/oci-contexts.ts";
+import { CONTEXTS } from "../../support/abilities.ts";
+import { testIf } from "../../support/require.ts";
 
-test.skipIf(contextsRefused !== null)(
+testIf(
+  CONTEXTS,
   "probeAbilities() tells each ability once, with a remedy for what is missing, and leaves nothing",
   async () => {
     const home = mkdtempSync(join(tmpdir(), "mesh-probe-"));
@@ -13,7 +15,7 @@ test.skipIf(contextsRefused !== null)(
     const ids = abilities.map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
     expect(abilities.filter(({ ok }) => ok).map(({ id }) => id)).toEqual(
-      expect.arrayContaining(["user-namespaces", "store-filesystem", "context", "seccomp"]),
+      expect.arrayContaining(["user-namespaces", "store-filesystem", "context", "seccomp"]) as string[],
     );
     expect(abilities.filter(({ ok, remedy, id }) => !ok && remedy === null && id !== "gpu")).toEqual([]);
     expect(readdirSync(home)).toEqual([]);
@@ -24,5 +26,5 @@ test.skipIf(contextsRefused !== null)(
 test("probeAbilities() explains a home that can't be used", async () => {
   const abilities = await probeAbilities({ home: "/proc/no-home" });
   const failed = abilities.filter(({ ok }) => !ok).map(({ id }) => id);
-  expect(failed).toEqual(expect.arrayContaining(["store-filesystem", "context", "free-space"]));
+  expect(failed).toEqual(expect.arrayContaining(["store-filesystem", "context", "free-space"]) as string[]);
 });

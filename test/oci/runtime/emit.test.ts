@@ -17,6 +17,7 @@ import { machineCode } from "../../../src/oci/runtime/stub.ts";
 import { syscallNumber } from "../../../src/oci/runtime/syscalls.ts";
 import { spawnImage } from "../../../src/oci/io/spawn-image.ts";
 import { ENDS, FakeMachine, type SeenCall } from "../../fake/oci-machine.ts";
+import { testIf } from "../../support/require.ts";
 
 const EMULATOR = "qemu-aarch64-static";
 const EXIT = syscallNumber("exit_group", "x64");
@@ -185,7 +186,7 @@ describe("the machine code does what the twin does", () => {
     expect([described, spawned.process.exitCode]).toEqual([["enter nowhere: ENOENT"], 125]);
   });
 
-  test.skipIf(Bun.which(EMULATOR) === null)("arm64 too, emulated", async () => {
+  testIf("arm64-emulator", "arm64 too, emulated", async () => {
     const made = program(
       call("fails", "chdir", ["/no/where"], { onError: { label: "on" } }),
       exit(1),

@@ -8,7 +8,7 @@ import {
   visibleHostMounts,
 } from "../../../src/oci/runtime/mount-info.ts";
 import { hiddenDirectories, homesOf, skeletonEntries, type SkeletonFacts } from "../../../src/oci/runtime/skeleton.ts";
-import { findRange, sameIds } from "../../../src/oci/runtime/sub-ids.ts";
+import { findRange, isInitialMap, mapsManyIds, sameIds } from "../../../src/oci/runtime/sub-ids.ts";
 
 const MOUNTS = parseMountInfo(`22 27 0:21 / /proc rw,relatime - proc proc rw
 27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard
@@ -197,4 +197,23 @@ describe("sameIds()", () => {
     expect(sameIds("0 1000 1\n1 100000 65536\n")).toBe("0 0 1\n1 1 65535");
     expect(sameIds("0 1000 1\n")).toBe("0 0 1");
   });
+});
+
+test("mapsManyIds() and isInitialMap() tell the machine's map, a container's and one single id apart", () => {
+  const maps = [
+    "         0          0 4294967295\n",
+    "0 100000 65536\n",
+    "0 1000 1\n",
+    "0 0 1\n",
+    "0 0 1\n1 100000 65536\n",
+    "",
+  ];
+  expect(maps.map((map) => [mapsManyIds(map), isInitialMap(map)])).toEqual([
+    [true, true],
+    [true, false],
+    [false, false],
+    [false, false],
+    [true, false],
+    [false, false],
+  ]);
 });

@@ -31,6 +31,12 @@ test("parseReport() reads the reason that skipSuffix() wrote, through XML escape
   ]);
 });
 
+test("parseReport() reads the reason of the group that a skipped test is in", () => {
+  const groups = `inner &gt; outer${skipSuffix("crun: crun is not installed")} &gt; whole`;
+  const xml = `<testcase name="x" classname="${groups}" file="a.test.ts"><skipped /></testcase>`;
+  expect(parseReport(xml).skipped).toEqual([{ file: "a.test.ts", name: "x", reason: "crun: crun is not installed" }]);
+});
+
 test("parseReport() finds nothing in an empty or foreign text", () => {
   for (const text of ["", "<testsuites />", "not xml"]) {
     expect(parseReport(text)).toEqual({ passed: 0, failed: 0, skipped: [] });

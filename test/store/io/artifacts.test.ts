@@ -16,6 +16,7 @@ import { check } from "../../../src/store/io/errno.ts";
 import * as raw from "../../../src/store/io/raw-files.ts";
 import { Store } from "../../../src/store/io/store.ts";
 import { TemporaryDirectory, writeFiles } from "../support.ts";
+import { testIf } from "../../support/require.ts";
 
 class Fixture implements Disposable {
   readonly directory = new TemporaryDirectory();
@@ -41,7 +42,7 @@ class Fixture implements Disposable {
 }
 
 describe("Artifacts.capture()", () => {
-  test("capture() finds files and directories over a stack, deletions honoured", async () => {
+  testIf("whiteouts", "capture() finds files and directories over a stack, deletions honoured", async () => {
     using fixture = new Fixture({
       "lower/out/a": "old",
       "lower/out/gone": "x",

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Digest } from "../../../src/base/digest.ts";
@@ -9,9 +9,8 @@ import { mergeTrees, showsWhiteouts, underlayDirectories } from "../../../src/st
 import type { Tree } from "../../../src/store/tree.ts";
 import { treeDigest } from "../../../src/store/tree-codec.ts";
 import { randomLayer } from "../random-layer.ts";
-import { entry, isRoot, SeededRandom, TemporaryDirectory, testSeed } from "../support.ts";
-
-const canMount = isRoot && Bun.spawnSync(["unshare", "-m", "true"]).exitCode === 0;
+import { entry, SeededRandom, TemporaryDirectory, testSeed } from "../support.ts";
+import { describeIf } from "../../support/require.ts";
 
 /** Contents whose digests are those that random layers name. */
 async function writeLayer(directory: string, tree: Tree): Promise<Tree> {
@@ -52,7 +51,7 @@ function mountedDigests(target: string, stacks: readonly (readonly string[])[]):
   return child.stdout.toString().trim().split("\n");
 }
 
-describe.skipIf(!canMount)("mergeTrees() against the kernel (needs root and mount namespaces)", () => {
+describeIf("mount", "mergeTrees() against the kernel", () => {
   test("mergeTrees() shows what a mounted overlay shows", async () => {
     using directory = new TemporaryDirectory();
     const seed = testSeed();
@@ -91,7 +90,7 @@ function runTask(root: string, lowers: readonly string[], upper: string, script:
   if (child.exitCode !== 0) throw new Error(`task failed: ${child.stderr.toString()}`);
 }
 
-describe.skipIf(!canMount)("Layers on a real overlay (needs root and mount namespaces)", () => {
+describeIf("mount", "Layers on a real overlay", () => {
   test("commit() keeps all that a task did to lower layers", async () => {
     using directory = new TemporaryDirectory();
     using store = Store.open(`${directory.path}/home`);

@@ -21,6 +21,7 @@ import { check } from "../../../src/store/io/errno.ts";
 import * as raw from "../../../src/store/io/raw-files.ts";
 import { Store } from "../../../src/store/io/store.ts";
 import { TemporaryDirectory, writeFiles } from "../support.ts";
+import { testIf } from "../../support/require.ts";
 
 const NONE: ReadonlySet<string> = new Set();
 
@@ -189,7 +190,7 @@ describe("Layers.commit() of what a layer does not hold", () => {
     expect(await fixture.store.layers.verify(layer.digest)).toBe(true);
   });
 
-  test("commit() keeps only what the output filter keeps, and the directories above it", async () => {
+  testIf("whiteouts", "commit() keeps only what the output filter keeps, and the directories above it", async () => {
     await using fixture = new Fixture();
     const upper = fixture.upper({
       "workspace/dist/a/x": "x",
@@ -360,7 +361,7 @@ describe("Layers.view()", () => {
 });
 
 describe("Layers.mask()", () => {
-  test("mask() makes whiteouts under directories with the attributes they have below", async () => {
+  testIf("whiteouts", "mask() makes whiteouts under directories with the attributes they have below", async () => {
     await using fixture = new Fixture();
     const parents = [{ path: "workspace", mode: 0o711, uid: 0, gid: 0 }];
     const directory = fixture.store.layers.mask(["workspace/a", "workspace/b"], parents);

@@ -13,10 +13,10 @@ describe("Results.get()", () => {
     using directory = new TemporaryDirectory();
     using store = Store.open(directory.path);
     const result = resultOf(KEY, { values: { a: "ünï\n" }, links: { l: "http://x" } });
-    store.results.put(result, { script: "make", env: ["A=1"] }, null);
+    store.results.put(result, { script: "make", "env A": "1" }, null);
     const stored = store.results.get(KEY, Date.now());
     expect(stored?.result).toEqual(result);
-    expect(stored?.parts).toEqual({ script: "make", env: ["A=1"] });
+    expect(stored?.parts).toEqual({ script: "make", "env A": "1" });
     expect(store.results.get(digestOf("other"), Date.now())).toBeNull();
   });
 

@@ -13,7 +13,8 @@ import {
 import { Database } from "bun:sqlite";
 import { digestOf } from "../../../src/base/digest.ts";
 import { Store } from "../../../src/store/io/store.ts";
-import { isRoot, resultOf, TemporaryDirectory, writeFiles } from "../support.ts";
+import { resultOf, TemporaryDirectory, writeFiles } from "../support.ts";
+import { describeIf, testIf } from "../../support/require.ts";
 
 const NONE: ReadonlySet<string> = new Set();
 
@@ -39,7 +40,7 @@ describe("Store.open()", () => {
     );
   });
 
-  test.skipIf(isRoot)("Store.open() refuses a read-only home (needs an ordinary user)", () => {
+  testIf("not-root", "Store.open() refuses a read-only home", () => {
     using directory = new TemporaryDirectory();
     chmodSync(directory.path, 0o500);
     expect(() => Store.open(`${directory.path}/home`)).toThrow(expect.objectContaining({ code: "store.unwritable" }));
@@ -173,7 +174,7 @@ describe("content of an earlier boot", () => {
   });
 });
 
-describe.skipIf(!isRoot)("a full disk (needs root for a small tmpfs)", () => {
+describeIf("mount", "a full disk", () => {
   test("every write fails with store.full and leaves the store sound", async () => {
     using directory = new TemporaryDirectory();
     mkdirSync(`${directory.path}/small`);

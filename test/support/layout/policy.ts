@@ -17,14 +17,28 @@ export const POLICY: Policy = {
   floors: [["base"], ["store", "spec"], ["oci", "sched"], ["mesh"], ["exec"], ["node"], ["web", "cli"]],
   shells: ["node", "web", "cli"],
   doors: {
+    // Calls by path, one at a time; and calls by descriptor, for thousands of files.
     "bun:ffi": ["src/base/io/libc.ts", "src/store/io/raw-files.ts"],
     "bun:sqlite": ["src/store/io/"],
     cborg: ["src/base/canonical.ts"],
     ignore: ["src/node/working-tree.ts"],
     yaml: ["src/spec/yaml.ts"],
   },
-  longFiles: {},
-  storyTests: {},
+  longFiles: {
+    "src/sched/run-machine.ts": "one machine: its transitions call each other, and all of its state is private",
+    "src/spec/references.ts": "one visitor: what each kind of reference may name",
+  },
+  storyTests: {
+    "test/oci/io/death.test.ts": "what is left when the process that holds contexts is killed",
+    "test/oci/io/limits.test.ts": "limits, whichever mechanism holds them",
+    "test/oci/runtime/host-view.test.ts": "what the plans make of one machine's mounts, homes and id ranges",
+    "test/sched/run-world.test.ts": "whole runs on simulated machines, from a seed",
+    "test/spec/docs.test.ts": "the reference names every key, function, package and rule",
+    "test/spec/fuzz.test.ts": "definitions damaged by chance",
+    "test/spec/parse-accepts.test.ts": "definitions that hold, and what they mean",
+    "test/spec/parse-faults.test.ts": "definitions that don't, and the words for it",
+    "test/spec/schema.test.ts": "the JSON schema and the parser know the same keys",
+  },
 };
 
 export const MAX_LINES = 400;
