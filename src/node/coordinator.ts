@@ -10,21 +10,18 @@ import type { Definition, Task } from "../spec/definition.ts";
 import type { StoredResult } from "../store/io/results.ts";
 import type { TaskResult } from "../store/result.ts";
 import { evaluateAfter } from "./after.ts";
-import { cloneVariables } from "./clone.ts";
 import { type ExecutionMachine, Executor } from "./executor.ts";
 import { Elsewhere } from "./elsewhere.ts";
 import { Foundations } from "./foundations.ts";
-import { joinHooks, NO_HOOKS } from "./hooks.ts";
+import { Handover } from "./handover.ts";
 import { InputViews } from "./inputs.ts";
 import { neverFits } from "./never-fits.ts";
 import type { RunObserver } from "./observer.ts";
 import { resolveTask } from "./resolve.ts";
-import type { Finished, ResolveContext } from "./resolve-context.ts";
+import type { ResolveContext } from "./resolve-context.ts";
 import { runDirectoryLayer } from "./run-directory.ts";
 import type { RunJournal } from "./run-journal.ts";
-import type { FinishedOutputs, RunScope } from "./scope.ts";
-import { EMPTY_STACK, pushLayer } from "./stack.ts";
-import { NO_VARIABLES, type Variables, exportVariables } from "./task-environment.ts";
+import type { RunScope } from "./scope.ts";
 import { Timers } from "./timers.ts";
 import type { Resolution, TaskWork } from "./work.ts";
 import { faultText } from "./fault-text.ts";
@@ -56,7 +53,6 @@ const CANCEL_POLL_MS = 250;
 const RESERVE_AFTER_MS = 30_000;
 
 const NONE_OFFERED: ReadonlySet<string> = new Set();
-const NOTHING_FINISHED: Finished = { stack: EMPTY_STACK, variables: NO_VARIABLES, hooks: NO_HOOKS };
 
 export class Coordinator {
   readonly machine = new RunMachine(evaluateAfter);
@@ -64,8 +60,7 @@ export class Coordinator {
   readonly #executor: Executor;
   readonly #tasks: ReadonlyMap<string, Task>;
   readonly #context: ResolveContext;
-  readonly #finished = new Map<string, Finished>();
-  readonly #outputs = new Map<string, FinishedOutputs>();
+  readonly #handover = new Handover();
   readonly #work = new Map<string, TaskWork>();
   readonly #effects: Effect[] = [];
   readonly #end = Promise.withResolvers<RunStatus>();
@@ -93,7 +88,7 @@ export class Coordinator {
       onOutput: (task, stream, bytes) => observer.output?.(task, stream, bytes),
       onResult: (key, work, result, succeeded) => {
         options.journal.keep(key, result, "executed");
-        if (succeeded) this.#adopt(key, work, result);
+        if (succeeded) this.#handover.take(key, work, result);
       },
       onEvent: (event) => {
         if (event.kind === "task-finished") this.#placeWanted = true;
@@ -105,17 +100,17 @@ export class Coordinator {
     this.#context = {
       store: machine.store,
       backend: machine.backend,
-      run: { ...options.scope, outputsOf: (task) => this.#outputs.get(task) ?? null },
+      run: { ...options.scope, outputsOf: (task) => this.#handover.outputs.get(task) ?? null },
       baseKey: options.baseKey,
       definitionDirectory,
       runDirectory: (filter) => runDirectoryLayer(definitionDirectory, filter, machine.store),
       identityOf: options.identityOf,
       views: new InputViews(machine.store),
       cache: options.cache,
-      finished: (task) => this.#finished.get(task) ?? NOTHING_FINISHED,
+      finished: (task) => this.#handover.finished(task),
       signal: this.#stop.signal,
     };
-    this.#foundations = new Foundations(machine.store, options.journal, this.#outputs);
+    this.#foundations = new Foundations(machine.store, options.journal, this.#handover.outputs);
     this.#elsewhere = new Elsewhere(machine.store.claims, this.#timers, (key, round) =>
       this.#apply({ kind: "task-undeferred", key, round, atMs: Date.now() }),
     );
@@ -247,7 +242,7 @@ export class Coordinator {
 
   #hit(key: string, round: number, work: TaskWork, result: TaskResult): void {
     this.#options.journal.keep(key, result, "hit");
-    this.#adopt(key, work, result);
+    this.#handover.take(key, work, result);
     this.#apply({
       kind: "task-resolved",
       key,
@@ -390,22 +385,4 @@ export class Coordinator {
       throw error;
     }
   }
-
-  /** Takes a result, fresh or from the cache, as what `key` gives to the tasks that build on it. */
-  #adopt(key: string, work: TaskWork, result: TaskResult): void {
-    this.#finished.set(key, {
-      stack: pushLayer(work.stack, key, result.layer),
-      variables: exportVariables(work.inherited, writtenVariables(work, result), work.envConfig),
-      hooks: joinHooks([work.hooks, result.hooks ?? NO_HOOKS]),
-    });
-    const { values, artifacts, run, task } = result;
-    this.#outputs.set(key, { values, artifacts, id: `${run}.${task}`, key, url: `mesh:run/${run}/${task}` });
-  }
-}
-
-/** What a task gives to those that use it. A clone's say what was asked for this time: they are no part of its key. */
-function writtenVariables(work: TaskWork, { env }: TaskResult): Variables {
-  if (work.kind === "clone") return cloneVariables(work);
-  if (env.length === 0) return NO_VARIABLES;
-  return new Map(env.map(({ name, value, cacheKey }) => [name, { value, cacheKey }]));
 }

@@ -56,8 +56,8 @@ export class RunJournal {
   /** Makes the run known to other processes. */
   open(): void {
     if (this.#created) return;
-    this.#created = true;
     this.#store.runs.create({ id: this.#runId, title: this.#title, definition: this.#options.path }, this.#createdAtMs);
+    this.#created = true;
     this.#flush();
   }
 

@@ -63,13 +63,13 @@ export class NodeFixture implements AsyncDisposable {
     this.#pools.push(scratch);
     const events: RunEvent[] = [];
     const coordinator = new Coordinator({
-      machine: { name: "here", store, backend, scratch, ledger: ledgerOf(options.cpuMilli ?? 4_000) },
+      machine: { name: "here", store, backend, scratch, ledger: ledgerOf(options.cpuMilli ?? 4_000), gpus: [] },
       runId,
       title: "test",
       definition,
       definitionDirectory: this.folder.join("project"),
       identityOf: (task) => `tasks.yml#${task}`,
-      scope: { runId, init: {}, event: {} },
+      scope: { runId, title: "test", init: {}, event: {} },
       baseKey: "host:test",
       cache: options.cache ?? true,
       jobs: options.jobs ?? null,

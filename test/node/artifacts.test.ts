@@ -2,11 +2,12 @@ import { describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { LIMITS } from "../../src/base/limits.ts";
-import { makeFifo, makeWhiteout } from "../../src/base/io/libc.ts";
+import { makeWhiteout } from "../../src/base/io/libc.ts";
 import { type LeftBehind, collectArtifacts, collectTestResults, findFile } from "../../src/node/artifacts.ts";
 import { Written, makeIoFolders } from "../../src/node/outputs.ts";
 import type { CommandWork } from "../../src/node/work.ts";
 import { Store } from "../../src/store/io/store.ts";
+import { HERE, makeFifoAt } from "../../src/store/io/raw-files.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 /** A task's filesystem, topmost first: what it changed, and one layer below. */
@@ -102,7 +103,7 @@ describe("collectArtifacts()", () => {
   test("collectArtifacts() says what cannot be an artifact", async () => {
     using fixture = new Fixture();
     symlinkSync("loop", fixture.upper("workspace/loop"));
-    makeFifo(fixture.upper("workspace/fifo"), 0o600);
+    makeFifoAt(HERE, fixture.upper("workspace/fifo"), 0o600);
     expect(collectArtifacts(fixture.left(declared("loop")), true)).rejects.toThrow("symlinks go in a circle");
     expect(collectArtifacts(fixture.left(declared("fifo")), true)).rejects.toThrow("neither a file nor a directory");
     expect(collectArtifacts(fixture.left(declared("none")), true)).rejects.toThrow("left nothing at none");
@@ -126,7 +127,7 @@ describe("collectArtifacts()", () => {
     symlinkSync(out.outside, join(out.io, "artifacts/out"));
     expect(collectArtifacts(out.left({}), true)).rejects.toThrow("links to what is no file of the task");
     using fifo = new Fixture();
-    makeFifo(join(fifo.io, "artifacts/fifo"), 0o600);
+    makeFifoAt(HERE, join(fifo.io, "artifacts/fifo"), 0o600);
     expect(collectArtifacts(fifo.left({}), true)).rejects.toThrow("neither a file nor a directory");
     using twice = new Fixture();
     writeFileSync(twice.upper("workspace/a"), "");
