@@ -15,7 +15,7 @@ const PACKAGE_DATABASES = [
 ];
 
 export interface HostBase {
-  /** What goes into cache keys: "host:debian-12:x86_64:<12 digits>". */
+  /** What goes into cache keys: "host:debian-12:x86_64:<16 digits>". */
   readonly key: string;
   /** The same without the packages, for `base.config: release`. */
   readonly releaseKey: string;

@@ -64,7 +64,7 @@ export class FakeBackend implements Backend {
       // as long as a process takes: never in the same turn
       await new Promise((resolve) => setImmediate(resolve));
       const end = await Promise.race([this.#scripts[script]?.(task), killed.promise.then(() => KILLED)]);
-      return { ...SUCCESS, ...(end ?? {}) };
+      return { ...SUCCESS, ...end };
     };
     const exited = run().finally(() => this.running--);
     return { exited, terminate: terminated.resolve, kill: killed.resolve };

@@ -24,6 +24,8 @@ export interface FakeRunOptions {
   readonly jobs?: number;
   readonly cpuMilli?: number;
   readonly store?: Store;
+  /** Where the definition lies. */
+  readonly directory?: string;
 }
 
 export interface Driven {
@@ -67,7 +69,7 @@ export class NodeFixture implements AsyncDisposable {
       runId,
       title: "test",
       definition,
-      definitionDirectory: this.folder.join("project"),
+      definitionDirectory: options.directory ?? this.folder.join("project"),
       identityOf: (task) => `tasks.yml#${task}`,
       scope: { runId, title: "test", init: {}, event: {} },
       baseKey: "host:test",

@@ -52,7 +52,10 @@ describe("cliEvent()", () => {
 
   test("cliEvent() reads the head once, and only when it is asked for", () => {
     let reads = 0;
-    const { git } = cliEvent(() => (reads++, null)) as { git: Record<string, string> };
+    const { git } = cliEvent(() => {
+      reads++;
+      return null;
+    }) as { git: Record<string, string> };
     expect(reads).toBe(0);
     expect([git["sha"], git["branch"], reads]).toEqual(["", "", 1]);
   });

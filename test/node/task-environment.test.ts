@@ -9,7 +9,7 @@ import {
 } from "../../src/node/task-environment.ts";
 import type { EnvConfig } from "../../src/spec/definition.ts";
 
-const CONFIG: EnvConfig = { inherit: "all-used-tasks", merge: {} } as EnvConfig;
+const CONFIG: EnvConfig = { inherit: "all-used-tasks", merge: {} };
 
 function variables(
   values: Readonly<Record<string, string>>,
