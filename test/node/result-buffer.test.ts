@@ -24,7 +24,7 @@ describe("ResultBuffer", () => {
   test("flush() writes results before the claims they were for, in one batch, once", () => {
     const store = new FakeStore();
     const buffer = new ResultBuffer(store as unknown as Store);
-    buffer.keep(resultOf("a"), {} as never, null);
+    buffer.keep(resultOf("a"), {}, null);
     buffer.release(7);
     expect([buffer.get(digestOf("a"))?.task, buffer.ended]).toEqual(["a", [7]]);
     buffer.flush();
@@ -36,7 +36,7 @@ describe("ResultBuffer", () => {
   test("flush() keeps what could not be written for the next time", () => {
     const store = new FakeStore();
     const buffer = new ResultBuffer(store as unknown as Store);
-    buffer.keep(resultOf("a"), {} as never, null);
+    buffer.keep(resultOf("a"), {}, null);
     store.isFull = true;
     expect(() => buffer.flush()).toThrow("no space left");
     store.isFull = false;
