@@ -15,8 +15,10 @@ import { type LeftBehind, collectArtifacts, collectTestResults } from "./artifac
 import { cloneVariables, executeClone } from "./clone.ts";
 import { type AttemptEnd, executeCommand } from "./execute.ts";
 import type { GpuDevice } from "./gpus.ts";
+import { writtenHooks } from "./hooks.ts";
 import { Written } from "./outputs.ts";
 import { findProblems } from "./problems.ts";
+import { hasScriptFiles } from "./shell.ts";
 import type { CommandWork, TaskWork } from "./work.ts";
 import { faultText } from "./fault-text.ts";
 
@@ -98,18 +100,17 @@ export async function attempt(work: TaskWork, context: AttemptContext): Promise<
       case "command": {
         const end = await executeCommand(work, context);
         const log = await context.log.finish();
-        const collected = await collect(work, end, log, context);
-        return finish(collected, log);
+        return finish(await collect(work, end, log, context), log);
       }
       case "checkout":
-        return finish(onlyLeft({ layer: work.layer }), await context.log.finish());
+        return finish(doneWith({ layer: work.layer }), await context.log.finish());
       case "clone": {
         const workspace = join(context.scratch.upper, WORKSPACE_IN_TREE);
         mkdirSync(workspace);
         await executeClone(work, workspace, context.signal);
         const layer = await context.store.layers.commit({ upper: context.scratch.upper, maskedDirectories: NO_PATHS });
         const env = [...cloneVariables(work)].map(([name, variable]) => ({ name, ...variable }));
-        return finish(onlyLeft({ layer, env }), await context.log.finish());
+        return finish(doneWith({ layer, env }), await context.log.finish());
       }
     }
   } finally {
@@ -126,7 +127,7 @@ interface Collected {
 }
 
 /** What a package leaves that runs no process. */
-function onlyLeft(left: Left): Collected {
+function doneWith(left: Left): Collected {
   return { end: DONE, left, messages: [], clean: false };
 }
 
@@ -147,10 +148,16 @@ async function collect(work: CommandWork, end: AttemptEnd, log: LogRef, context:
       testResults: await collectTestResults(behind),
       problems: findProblems(work, roots, () => textOfLog(store, log)),
       image: imageOf(written),
+      ...hooksOf(written),
     };
     if (!end.succeeded) return { end, left, messages: errors, clean: false };
     const layer = await commitLayer(work, context);
-    return { end, left: { ...left, layer }, messages: errors, clean: written.isNothing && layer === EMPTY_LAYER };
+    return {
+      end,
+      left: { ...left, layer },
+      messages: errors,
+      clean: written.isNothing && layer === EMPTY_LAYER && !hasScriptFiles(scratch),
+    };
   } catch (error) {
     if (!(error instanceof MeshError) || error.code !== "task.failed") throw error;
     const messages = [faultText(error)];
@@ -195,6 +202,11 @@ function variablesOf(written: Written): TaskResult["env"] {
   for (const [name, value] of Object.entries(written.entries("cache-key-excluded-env")))
     variables.push({ name, value, cacheKey: "excluded" });
   return variables;
+}
+
+function hooksOf(written: Written): Pick<TaskResult, "hooks"> {
+  const hooks = writtenHooks(written);
+  return hooks.length === 0 ? {} : { hooks };
 }
 
 function imageOf(written: Written): ImageSettings | null {

@@ -36,6 +36,7 @@ export async function checkoutWork(inputs: PackageInputs): Promise<CheckoutWork>
     ask: PACKAGE_ASK,
     stack: used.stack,
     inherited: used.variables,
+    hooks: used.hooks,
     envConfig: task.envConfig,
     warnings: [],
     layer,

@@ -1,7 +1,7 @@
 // The built-in package `git/clone`: a commit of a repository as a layer. The local repository serves it when its remote is
 // the one asked for; else git fetches it. The key is the commit, not the name that led to it.
 
-import { mkdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fail } from "../base/errors.ts";
 import { findRepository, git, normaliseRemote } from "./git.ts";
@@ -34,6 +34,7 @@ export async function cloneWork(inputs: PackageInputs): Promise<CloneWork> {
     preserveGitDirectory: flag("preserve-git-dir"),
     fullDepth: flag("fetch-full-depth"),
     submodules: parameters["submodules"] !== "false",
+    lfs: flag("lfs"),
   };
   const { key, parts } = packageKey("git/clone", {
     repository: normaliseRemote(repository),
@@ -53,12 +54,14 @@ export async function cloneWork(inputs: PackageInputs): Promise<CloneWork> {
     ask: PACKAGE_ASK,
     stack: used.stack,
     inherited: used.variables,
+    hooks: used.hooks,
     envConfig: task.envConfig,
     warnings: [],
     repository,
     source: local ?? repository,
     commit,
     ref,
+    shownRef: parameters["meta-ref"] || ref,
     path,
     ...options,
   };
@@ -68,35 +71,49 @@ export async function cloneWork(inputs: PackageInputs): Promise<CloneWork> {
 export async function executeClone(work: CloneWork, workspaceUpper: string, signal: AbortSignal): Promise<void> {
   const target = work.path === "" ? workspaceUpper : join(workspaceUpper, work.path);
   mkdirSync(target, { recursive: true });
-  const run = (args: readonly string[], timeoutMs = LIST_TIMEOUT_MS) =>
-    git(args, {
-      cwd: target,
-      timeoutMs,
-      signal,
-      env: { GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_SYSTEM: "/dev/null" },
-    });
+  // what the user's configuration says of files must not show in them
+  const env = { GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_SYSTEM: "/dev/null" };
+  const run = (args: readonly string[]) => git(args, { cwd: target, timeoutMs: LIST_TIMEOUT_MS, signal, env });
+  // what it says of addresses and credentials is needed to reach them
+  const reach = (args: readonly string[]) => git(args, { cwd: target, timeoutMs: FETCH_TIMEOUT_MS, signal });
   await run(["init", "--quiet", "."]);
   await run(["remote", "add", "origin", work.repository]);
   const depth = work.fullDepth ? [] : ["--depth", "1"];
-  const fetch = ["fetch", "--quiet", "--no-tags", ...depth];
+  const fetch = ["fetch", "--quiet", "--no-tags", ...depth, work.source];
   // not every server lets a commit be asked for by its digest: then the ref that led to it is
-  await run([...fetch, work.source, work.commit], FETCH_TIMEOUT_MS).catch(() =>
-    run([...fetch, work.source, work.ref || "HEAD"], FETCH_TIMEOUT_MS),
-  );
+  await reach([...fetch, work.commit]).catch(() => reach([...fetch, work.ref || "HEAD"]));
+  if (work.fullDepth) await reach(["fetch", "--quiet", "--tags", work.source, "+refs/heads/*:refs/remotes/origin/*"]);
   await run(["checkout", "--quiet", "--detach", work.commit]);
-  if (work.submodules)
-    await run(["submodule", "update", "--quiet", "--init", "--recursive", ...depth], FETCH_TIMEOUT_MS);
-  if (!work.preserveGitDirectory) rmSync(join(target, ".git"), { recursive: true, force: true });
+  const hasSubmodules = work.submodules && existsSync(join(target, ".gitmodules"));
+  if (hasSubmodules) {
+    // a repository on this machine may have its submodules here; one from elsewhere must not reach for this machine's files
+    const local = isLocalAddress(work.repository) ? ["-c", "protocol.file.allow=always"] : [];
+    await reach([...local, "submodule", "update", "--quiet", "--init", "--recursive", ...depth]);
+  }
+  if (work.lfs) await reach(["lfs", "pull"]);
+  if (!work.preserveGitDirectory) removeGitEntries(target, hasSubmodules);
+}
+
+function isLocalAddress(repository: string): boolean {
+  return repository.startsWith("/") || repository.startsWith("file://");
+}
+
+/** Removes .git, and those of submodules when there are some: they point into it. */
+function removeGitEntries(directory: string, inside: boolean): void {
+  rmSync(join(directory, ".git"), { recursive: true, force: true });
+  if (!inside) return;
+  for (const entry of readdirSync(directory, { withFileTypes: true }))
+    if (entry.isDirectory()) removeGitEntries(join(directory, entry.name), inside);
 }
 
 /** Variables that a clone gives to the tasks that use it; none of them is part of a key. */
 export function cloneVariables(work: CloneWork): ReadonlyMap<string, Variable> {
-  const name = work.ref.replace(/^refs\/(?:heads|tags)\//, "");
+  const name = work.shownRef.replace(/^refs\/(?:heads|tags)\//, "");
   const values = {
     RWX_GIT_REPOSITORY_URL: work.repository,
     RWX_GIT_REPOSITORY_NAME: normaliseRemote(work.repository).split("/").slice(-2).join("/"),
     RWX_GIT_COMMIT_SHA: work.commit,
-    RWX_GIT_REF: work.ref,
+    RWX_GIT_REF: work.shownRef,
     RWX_GIT_REF_NAME: name,
   };
   const variables = new Map<string, Variable>();
@@ -132,7 +149,7 @@ async function resolveCommit(source: string, ref: string, isLocal: boolean, sign
       })
     );
   }
-  const listed = await git(["ls-remote", "--exit-code", "--", source, ref || "HEAD"], {
+  const listed = await git(["ls-remote", "--exit-code", "--", source, ref || "HEAD", `${ref || "HEAD"}^{}`], {
     cwd: "/",
     timeoutMs: LIST_TIMEOUT_MS,
     signal,
@@ -141,7 +158,12 @@ async function resolveCommit(source: string, ref: string, isLocal: boolean, sign
     .trim()
     .split("\n")
     .map((line) => line.split("\t"));
-  // an annotated tag names its commit on a second line
-  const peeled = lines.find(([, name]) => name?.endsWith("^{}"));
-  return (peeled ?? lines[0])?.[0] ?? fail("git.failed", `Cannot find ${JSON.stringify(ref || "HEAD")} in ${source}`);
+  const commits = new Map(lines.map(([commit = "", name = ""]) => [name, commit]));
+  // ls-remote takes a name as the end of one: "main" finds "refs/heads/old/main" as well
+  for (const name of [ref || "HEAD", `refs/heads/${ref}`, `refs/tags/${ref}`, `refs/${ref}`]) {
+    // an annotated tag names its commit on a second line
+    const commit = commits.get(`${name}^{}`) ?? commits.get(name);
+    if (commit !== undefined) return commit;
+  }
+  return fail("git.failed", `Cannot find ${JSON.stringify(ref || "HEAD")} in ${source}`);
 }

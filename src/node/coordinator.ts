@@ -10,9 +10,11 @@ import type { Definition, Task } from "../spec/definition.ts";
 import type { StoredResult } from "../store/io/results.ts";
 import type { TaskResult } from "../store/result.ts";
 import { evaluateAfter } from "./after.ts";
+import { cloneVariables } from "./clone.ts";
 import { type ExecutionMachine, Executor } from "./executor.ts";
 import { Elsewhere } from "./elsewhere.ts";
 import { Foundations } from "./foundations.ts";
+import { joinHooks, NO_HOOKS } from "./hooks.ts";
 import { InputViews } from "./inputs.ts";
 import { neverFits } from "./never-fits.ts";
 import type { RunObserver } from "./observer.ts";
@@ -54,7 +56,7 @@ const CANCEL_POLL_MS = 250;
 const RESERVE_AFTER_MS = 30_000;
 
 const NONE_OFFERED: ReadonlySet<string> = new Set();
-const NOTHING_FINISHED: Finished = { stack: EMPTY_STACK, variables: NO_VARIABLES };
+const NOTHING_FINISHED: Finished = { stack: EMPTY_STACK, variables: NO_VARIABLES, hooks: NO_HOOKS };
 
 export class Coordinator {
   readonly machine = new RunMachine(evaluateAfter);
@@ -380,15 +382,19 @@ export class Coordinator {
 
   /** Takes a result, fresh or from the cache, as what `key` gives to the tasks that build on it. */
   #adopt(key: string, work: TaskWork, result: TaskResult): void {
-    const written: Variables =
-      result.env.length === 0
-        ? NO_VARIABLES
-        : new Map(result.env.map(({ name, value, cacheKey }) => [name, { value, cacheKey }]));
     this.#finished.set(key, {
       stack: pushLayer(work.stack, key, result.layer),
-      variables: exportVariables(work.inherited, written, work.envConfig),
+      variables: exportVariables(work.inherited, writtenVariables(work, result), work.envConfig),
+      hooks: joinHooks([work.hooks, result.hooks ?? NO_HOOKS]),
     });
     const { values, artifacts, run, task } = result;
     this.#outputs.set(key, { values, artifacts, id: `${run}.${task}`, key, url: `mesh:run/${run}/${task}` });
   }
+}
+
+/** What a task gives to those that use it. A clone's say what was asked for this time: they are no part of its key. */
+function writtenVariables(work: TaskWork, { env }: TaskResult): Variables {
+  if (work.kind === "clone") return cloneVariables(work);
+  if (env.length === 0) return NO_VARIABLES;
+  return new Map(env.map(({ name, value, cacheKey }) => [name, { value, cacheKey }]));
 }

@@ -1,6 +1,6 @@
 // One attempt at a command task: its context, its time limit, its end, and all that it left behind.
 
-import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { hexOf } from "../base/digest.ts";
 import { LIMITS } from "../base/limits.ts";
@@ -15,7 +15,7 @@ import type { ArtifactInput } from "./artifact-input.ts";
 import { freeBytes } from "./capacity.ts";
 import { type GpuDevice, gpuAccess } from "./gpus.ts";
 import { IO_VARIABLES } from "./outputs.ts";
-import { shellOf } from "./shell.ts";
+import { shellCommand } from "./shell.ts";
 import { composeEnvironment } from "./task-environment.ts";
 import type { CommandWork } from "./work.ts";
 
@@ -44,9 +44,6 @@ export interface AttemptOptions {
   /** Ends it at once. */
   readonly signal: AbortSignal;
 }
-
-/** Longest script that is handed over as an argument; the kernel takes 128 KiB for one. */
-const INLINE_SCRIPT_BYTES = 96 * 1024;
 
 /** Free bytes under which a failed task is said to have met a full disk. */
 const DISK_FULL_BYTES = 1024 * 1024;
@@ -119,12 +116,22 @@ async function executionOf(work: CommandWork, options: AttemptOptions): Promise<
   const { scratch, log } = options;
   const { agent } = work.task;
   const started = performance.now();
+  const layers = await layerDirectories(work, options.store);
+  const environment = composeEnvironment(work.inherited, work.variables);
   const gpus = gpuAccess(options.gpus);
+  const { script, hooks } = work;
+  const command = shellCommand({
+    script,
+    hooks,
+    layers: options.backend.name === "context" ? layers.toReversed() : [],
+    bashEnv: environment["BASH_ENV"],
+    scratch,
+  });
   return {
     scratch,
-    layers: await layerDirectories(work, options.store),
-    argv: shellCommand(work.script, scratch),
-    env: { ...composeEnvironment(work.inherited, work.variables), ...gpus.env, ...options.identity },
+    layers,
+    argv: command.argv,
+    env: { ...environment, ...command.env, ...gpus.env, ...options.identity },
     ioVariables: IO_VARIABLES,
     network: agent.network ?? "host",
     binds: [...(await artifactBinds(work, options)), ...runDirectoryBind(work, options)],
@@ -193,14 +200,4 @@ function runDirectoryBind({ runDirectory }: CommandWork, { store, backend, scrat
     : join(store.layers.directory(runDirectory.digest), WORKSPACE_IN_TREE);
   if (isEmptyLayer(runDirectory)) mkdirSync(source, { recursive: true });
   return [{ source, target: backend.paths.runDirectory, readonly: true }];
-}
-
-/** bash with `-e -o pipefail` where there is one, else `sh -e`: what run definitions are written for. */
-function shellCommand(script: string, scratch: Scratch): readonly string[] {
-  const shell = shellOf();
-  if (Buffer.byteLength(script) <= INLINE_SCRIPT_BYTES) return [...shell, "-c", script];
-  const folder = join(scratch.io, "script");
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "run"), script, { mode: 0o600 });
-  return [...shell, "-c", '. "${MESH_VALUES%/values}/script/run"'];
 }

@@ -4,14 +4,12 @@ import { posix } from "node:path";
 import { fail } from "../base/errors.ts";
 import { makeAsk } from "../sched/ask.ts";
 import type { PackageTask } from "../spec/definition.ts";
-import type { ResolveContext } from "./resolve-context.ts";
-import type { Stack } from "./stack.ts";
-import type { Variables } from "./task-environment.ts";
+import type { Finished, ResolveContext } from "./resolve-context.ts";
 
 export interface PackageInputs {
   readonly task: PackageTask;
   readonly parameters: Readonly<Record<string, string>>;
-  readonly used: { readonly stack: Stack; readonly variables: Variables };
+  readonly used: Finished;
   readonly isCached: boolean;
   readonly shared: boolean;
   readonly ttlMs: number | null;

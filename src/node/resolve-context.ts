@@ -4,6 +4,7 @@ import type { Backend } from "../exec/backend.ts";
 import type { Filter } from "../store/filter.ts";
 import type { Store } from "../store/io/store.ts";
 import type { LayerRef } from "../store/layer.ts";
+import type { Hooks } from "./hooks.ts";
 import type { InputViews } from "./inputs.ts";
 import type { RunScope } from "./scope.ts";
 import type { Stack } from "./stack.ts";
@@ -13,6 +14,7 @@ import type { Variables } from "./task-environment.ts";
 export interface Finished {
   readonly stack: Stack;
   readonly variables: Variables;
+  readonly hooks: Hooks;
 }
 
 export interface ResolveContext {

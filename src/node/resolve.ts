@@ -17,10 +17,11 @@ import { checkoutWork } from "./checkout.ts";
 import { cloneWork } from "./clone.ts";
 import { namedFilters, outputFilter } from "./inputs.ts";
 import { modelLabel } from "./gpus.ts";
-import type { ResolveContext } from "./resolve-context.ts";
+import { hookParts, joinHooks } from "./hooks.ts";
+import type { Finished, ResolveContext } from "./resolve-context.ts";
 import { shellOf } from "./shell.ts";
 import { type ScopeReads, taskScope } from "./scope.ts";
-import { type Stack, joinStacks } from "./stack.ts";
+import { joinStacks } from "./stack.ts";
 import { type Variables, inheritVariables } from "./task-environment.ts";
 import type { CommandWork, Resolution } from "./work.ts";
 
@@ -43,11 +44,19 @@ export function resolveTask(task: Task, attempt: number, context: ResolveContext
   }
 }
 
+/** Parameters that no built-in package reads: git takes credentials from the user's own configuration. */
+const CREDENTIALS: ReadonlySet<string> = new Set([
+  "github-token",
+  "github-access-token",
+  "cursor-origin-token",
+  "ssh-key",
+]);
+
 async function packageWork(task: PackageTask, scope: Scope, context: ResolveContext): Promise<Resolution> {
   const used = usedBy(task, context);
   const parameters: Record<string, string> = {};
   for (const [name, { value }] of Object.entries(task.with)) {
-    if (value !== null) parameters[name] = interpolate(value, scope);
+    if (!CREDENTIALS.has(name)) parameters[name] = interpolate(value, scope);
   }
   const isCached = cacheEnabled(task, scope);
   const common = {
@@ -150,7 +159,7 @@ function commandWork(
     runDir: runFolder?.counted ?? null,
     agent: keyAgent(task.agent, ask),
     outputs: declaredOutputs(task, { artifactPaths, testResults, problemFiles, keepFiles }),
-    extras: task.agent.tmpfs ? { tmpfs: "true" } : {},
+    extras: { ...(task.agent.tmpfs ? { tmpfs: "true" } : {}), ...hookParts(used.hooks) },
   });
   const isCached = cacheEnabled(task, scope);
   const rest = {
@@ -163,6 +172,7 @@ function commandWork(
     ask,
     stack: used.stack,
     inherited: used.variables,
+    hooks: used.hooks,
     envConfig: task.envConfig,
     warnings: inputs.warnings,
     script,
@@ -180,12 +190,7 @@ function commandWork(
   return (runFolder) => ({ ...rest, runDirectory: runFolder?.layer ?? null, ...cacheKey(keyInputs(runFolder)) });
 }
 
-interface Used {
-  readonly stack: Stack;
-  readonly variables: Variables;
-}
-
-function usedBy(task: CommandTask | PackageTask, context: ResolveContext): Used {
+function usedBy(task: CommandTask | PackageTask, context: ResolveContext): Finished {
   const used = task.use.map((key) => ({ key, ...context.finished(key) }));
   return {
     stack: joinStacks(used.map(({ stack }) => stack)),
@@ -193,6 +198,7 @@ function usedBy(task: CommandTask | PackageTask, context: ResolveContext): Used 
       used.map(({ key, variables }) => ({ key, variables })),
       task.envConfig,
     ),
+    hooks: joinHooks(used.map(({ hooks }) => hooks)),
   };
 }
 

@@ -13,13 +13,18 @@ export function taskNodes(definition: Definition, expectedMs: (key: string) => n
     needs: needsOf(task),
     after: task.after,
     expectedMs: expectedMs(task.key),
-    retries: 0,
+    retries: retriesOf(task),
   }));
 }
 
 /** What a task is called over time, whatever its content: for learnt durations and for finding its earlier results. */
 export function taskIdentity(definitionPath: string, key: string): string {
   return `${definitionPath}#${key}`;
+}
+
+/** Only a plain count reaches this: the rest of `retry` is refused before anything runs. */
+function retriesOf(task: Task): number {
+  return task.kind === "command" && typeof task.retry?.count === "string" ? Number(task.retry.count) : 0;
 }
 
 function needsOf(task: Task): readonly string[] {

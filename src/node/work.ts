@@ -7,6 +7,7 @@ import type { MaskParent } from "../store/merged.ts";
 import type { KeyParts } from "../store/result.ts";
 import type { CommandTask, EnvConfig, PackageTask } from "../spec/definition.ts";
 import type { ArtifactInput } from "./artifact-input.ts";
+import type { Hooks } from "./hooks.ts";
 import type { OutputFilter } from "./inputs.ts";
 import type { Stack } from "./stack.ts";
 import type { Variables } from "./task-environment.ts";
@@ -25,6 +26,8 @@ interface WorkCommon {
   readonly stack: Stack;
   readonly inherited: Variables;
   readonly envConfig: EnvConfig;
+  /** Hooks of the tasks that it uses. */
+  readonly hooks: Hooks;
   readonly warnings: readonly string[];
 }
 
@@ -68,10 +71,13 @@ export interface CloneWork extends WorkCommon {
   readonly source: string;
   readonly commit: string;
   readonly ref: string;
+  /** What its users are told: `meta-ref` where it is given. */
+  readonly shownRef: string;
   readonly path: string;
   readonly preserveGitDirectory: boolean;
   readonly fullDepth: boolean;
   readonly submodules: boolean;
+  readonly lfs: boolean;
 }
 
 export type TaskWork = CommandWork | CheckoutWork | CloneWork;

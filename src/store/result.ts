@@ -20,6 +20,8 @@ export interface TaskResult {
   readonly testResults: readonly TestResultFile[];
   readonly problems: readonly Problem[];
   readonly image: ImageSettings | null;
+  /** Shell files to run around the scripts of tasks that use this one; absent when there are none. */
+  readonly hooks?: readonly Hook[];
   readonly log: LogRef;
   /** Unix time; for showing only. */
   readonly startedAtMs: number;
@@ -30,6 +32,12 @@ export interface TaskResult {
   /** Run and task key that made it. */
   readonly run: string;
   readonly task: string;
+}
+
+export interface Hook {
+  readonly when: "before" | "after";
+  readonly name: string;
+  readonly script: string;
 }
 
 export interface EnvValue {

@@ -28,7 +28,8 @@ export function readCommand(started: Started, { agent: defaults }: TaskOptions):
   const backgroundProcesses = readBackgroundProcesses(reading, entryOf(started, "background-processes"));
   if (backgroundProcesses.length > 0) markNotExecuted(started, "background-processes", "background-processes");
   const retry = readRetry(reading, fields.get("retry"));
-  if (retry && retry.count !== "0") markNotExecuted(started, "retry", "retry");
+  const isPlainCount = retry !== null && typeof retry.count === "string" && retry.if === null && retry.action === null;
+  if (retry && retry.count !== "0" && !isPlainCount) markNotExecuted(started, "retry", "retry");
   checkHealthTimeout(reading, fields.get("health-timeout"));
   const grace = entryOf(started, "terminate-grace-period-seconds");
   const graceBounds = { least: 0, most: MOST_GRACE_SECONDS };

@@ -53,7 +53,9 @@ function mentions(text: string, written: Written): { readonly names: ReadonlySet
   const names = new Set<string>();
   let computed = false;
   for (let found = variable.exec(text); found; found = variable.exec(text)) {
-    const name = nameAfter(text, variable.lastIndex);
+    const name = isOpenQuote(text, found.index)
+      ? nameToQuote(text, variable.lastIndex)
+      : nameAfter(text, variable.lastIndex);
     if (name === null) computed = true;
     else names.add(name);
   }
@@ -65,6 +67,20 @@ function nameAfter(text: string, at: number): string | null {
   const rest = text.slice(at, at + 300);
   const found = /^\}?["']?\/(["']?)([A-Za-z0-9_.-]+)\1(?=["'\s;|&)<>]|$)/.exec(rest);
   return found?.[2] ?? null;
+}
+
+/** Whether a double quote is open at a place, as far as its line tells. */
+function isOpenQuote(text: string, at: number): boolean {
+  const line = text.slice(text.lastIndexOf("\n", at) + 1, at);
+  return (line.replace(/\\./g, "").match(/"/g)?.length ?? 0) % 2 === 1;
+}
+
+/** The literal name in `"$RWX_VALUES/a name"`, up to the closing quote; null when it is not one plain name. */
+function nameToQuote(text: string, at: number): string | null {
+  const rest = text.slice(at, at + 300);
+  // the quote may be closed before the name: "$RWX_VALUES"/name
+  if (/^\}?"/.test(rest)) return nameAfter(text, at);
+  return /^\}?\/([^"$`\\/*?{}\n\u0001]+)"(?=[\s;|&)<>]|$)/.exec(rest)?.[1] ?? null;
 }
 
 /** Commands that write nowhere but where their arguments say. All else may be, or start, the user's own program. */

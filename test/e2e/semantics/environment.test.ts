@@ -82,9 +82,11 @@ testIf(NEEDS, "PATH is joined along use, the later first, and keeps the system's
     `
 tasks:
   - key: one
-    run: ${tool("/opt/one", "one")}
+    run: |
+      ${tool("/opt/one", "one")}
   - key: two
-    run: ${tool("/opt/two", "two")}
+    run: |
+      ${tool("/opt/two", "two")}
   - key: uses-one
     use: one
     run: test "$(word)" = one; ls > /dev/null; printf "$PATH" > $RWX_VALUES/path
@@ -99,7 +101,8 @@ tasks:
     run: echo "/opt/three:$PATH" > $RWX_ENV/PATH
   - key: extended
     use: extends
-    run: test "$(word)" = one; case "$PATH" in /opt/three:*) ;; *) exit 1 ;; esac; test "$(echo $PATH | tr : '\\n' | sort | uniq -d)" = ""
+    run: |
+      test "$(word)" = one; case "$PATH" in /opt/three:*) ;; *) exit 1 ;; esac; test "$(echo $PATH | tr : '\\n' | sort | uniq -d)" = ""
   - key: overridden
     use: [one, two]
     env-config: { merge: { PATH: { strategy: override } } }

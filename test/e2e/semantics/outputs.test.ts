@@ -149,7 +149,8 @@ tasks:
   expect(outcomes(run)).toMatchObject({
     "no-artifact": "failed",
     "no-value": "succeeded",
-    reads: "failed",
+    reads: "aborted",
+    "system-file": "failed",
     "says-why": "failed",
   });
   expect(JSON.stringify(task("no-artifact").messages)).toContain("nowhere");
