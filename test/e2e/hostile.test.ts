@@ -6,6 +6,11 @@ import { Project, outcomes } from "./harness.ts";
 
 const NEEDS = ["linux", "binary", "user-namespaces", "overlay-in-user-namespace"] as const;
 
+/** A time to sleep that no other test run on this machine sleeps: by it the sleeper is found. */
+function napOf(seconds: number): string {
+  return `${seconds}.${process.pid}`;
+}
+
 /** Processes of this machine whose command line holds `text`. */
 function processesWith(text: string): readonly number[] {
   return readdirSync("/proc")
@@ -33,10 +38,10 @@ testIf(NEEDS, "a task's setsid child does not survive it", async () => {
   const { code } = await project.run(`
 tasks:
   - key: leaves
-    run: setsid sleep 31415.926 > /dev/null 2>&1 < /dev/null & sleep 0.1
+    run: setsid sleep ${napOf(31415)} > /dev/null 2>&1 < /dev/null & sleep 0.1
 `);
   expect(code).toBe(0);
-  await until(() => processesWith("31415.926").length === 0);
+  await until(() => processesWith(napOf(31415)).length === 0);
 });
 
 testIf(NEEDS, "a task without end is stopped at its timeout, with its children, and says so", async () => {
@@ -45,7 +50,7 @@ testIf(NEEDS, "a task without end is stopped at its timeout, with its children, 
 tasks:
   - key: sleeps
     timeout: 1s
-    run: sleep 27182.818 & sleep 27182.818
+    run: sleep ${napOf(27182)} & sleep ${napOf(27182)}
 `);
   expect(code).toBe(1);
   expect(
@@ -53,7 +58,7 @@ tasks:
       .messages.map(({ text }) => text)
       .join(),
   ).toContain("timeout");
-  expect(processesWith("27182.818")).toEqual([]);
+  expect(processesWith(napOf(27182))).toEqual([]);
 });
 
 testIf(NEEDS, "a grace period lets a task end by itself after SIGTERM", async () => {
@@ -99,9 +104,8 @@ tasks:
   - key: bomb
     timeout: 2s
     run: |
-      bomb() { bomb | bomb & }
-      bomb
-      sleep 60
+      # Children that sleep: as many as a bomb of two for each one, and they leave the machine's CPUs alone.
+      while :; do sleep 60 & done
   - key: neighbour
     run: "true"
 `);
@@ -247,15 +251,15 @@ tasks:
     run: echo done > done
   - key: slow
     use: quick
-    run: sleep 16180.339
+    run: sleep ${napOf(16180)}
     timeout: 2s
 `,
     );
     const child = project.start(["run", "tasks.yml", "--json"]);
-    await until(() => processesWith("16180.339").length > 0);
+    await until(() => processesWith(napOf(16180)).length > 0);
     child.kill("SIGKILL");
     await child.exited;
-    await until(() => processesWith("16180.339").length === 0);
+    await until(() => processesWith(napOf(16180)).length === 0);
     const runs = JSON.parse((await project.mesh(["runs", "list", "--json"])).out) as {
       runs?: { status: { execution: string } }[];
     };
@@ -269,12 +273,12 @@ tasks:
 
 testIf(NEEDS, "Ctrl-C stops everything, leaves nothing behind and exits with 130", async () => {
   using project = new Project();
-  project.write("tasks.yml", "tasks:\n  - key: slow\n    run: sleep 14142.135\n");
+  project.write("tasks.yml", `tasks:\n  - key: slow\n    run: sleep ${napOf(14142)}\n`);
   const child = project.start(["run", "tasks.yml"]);
-  await until(() => processesWith("14142.135").length > 0);
+  await until(() => processesWith(napOf(14142)).length > 0);
   child.kill("SIGINT");
   expect(await child.exited).toBe(130);
-  expect(processesWith("14142.135")).toEqual([]);
+  expect(processesWith(napOf(14142))).toEqual([]);
   expect(readdirSync(join(project.home, "scratch"))).toEqual([]);
   expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(project.home);
 });

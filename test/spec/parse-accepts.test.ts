@@ -330,7 +330,16 @@ describe("parseDefinition() makes", () => {
 
   test("a list of what is valid and not executed, with places", () => {
     expect(
-      featuresOf(task(run, "docker: true", "parallel: 2", "retry: {count: 1, action: echo}", "tool-cache: x", "agent: {static-ips: x}")),
+      featuresOf(
+        task(
+          run,
+          "docker: true",
+          "parallel: 2",
+          "retry: {count: 1, action: echo}",
+          "tool-cache: x",
+          "agent: {static-ips: x}",
+        ),
+      ),
     ).toEqual(["docker 4:5", "parallel 5:5", "retry 6:5", "tool-cache 7:5", "static-ips 8:13"]);
     expect(featuresOf(task(run, "background-processes: [{key: b, run: x, ready-check: y}]"))).toEqual([
       "background-processes 4:5",

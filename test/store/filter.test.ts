@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { compileFilter, type Decision, type FilterEntry, KEEP_ALL } from "../../src/store/filter.ts";
 import { matchesGlob, parseGlob } from "../../src/store/glob.ts";
-import { forSeeds, type SeededRandom } from "./support.ts";
+import { forSeeds } from "./support.ts";
+import type { SeededRandom } from "../fake/seeded-random.ts";
 
 function filterOf(...patterns: readonly string[]): ReturnType<typeof compileFilter> {
   return compileFilter(patterns.map((pattern) => ({ pattern, cacheKey: "included" })));

@@ -3,7 +3,8 @@
 import { digestOf } from "../../src/base/digest.ts";
 import type { Tree, TreeEntry } from "../../src/store/tree.ts";
 import { comparePaths, isBelow } from "../../src/store/tree.ts";
-import { entry, type SeededRandom, tree } from "./support.ts";
+import { entry, tree } from "./support.ts";
+import type { SeededRandom } from "../fake/seeded-random.ts";
 
 const NAMES = ["a", "b", "c", "a.b"];
 

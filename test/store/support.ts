@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { type Digest, digestOf } from "../../src/base/digest.ts";
 import { EMPTY_LOG, type TaskResult } from "../../src/store/result.ts";
 import { comparePaths, type EntryKind, type Tree, type TreeEntry } from "../../src/store/tree.ts";
+import { SeededRandom } from "../fake/seeded-random.ts";
 
 /** A directory that is removed when the scope ends. */
 export class TemporaryDirectory implements Disposable {
@@ -31,33 +32,6 @@ export async function forSeeds(count: number, body: (random: SeededRandom) => vo
     } catch (error) {
       throw new Error(`failed with MESH_TEST_SEED=${first + index}`, { cause: error });
     }
-  }
-}
-
-/** mulberry32. */
-export class SeededRandom {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let word = this.#state;
-    word = Math.imul(word ^ (word >>> 15), word | 1);
-    word ^= word + Math.imul(word ^ (word >>> 7), word | 61);
-    return ((word ^ (word >>> 14)) >>> 0) / 0x1_0000_0000;
-  }
-
-  below(limit: number): number {
-    return Math.floor(this.next() * limit);
-  }
-
-  pick<T>(items: readonly T[]): T {
-    const item = items[this.below(items.length)];
-    if (item === undefined) throw new Error("nothing to pick from");
-    return item;
   }
 }
 

@@ -4,7 +4,8 @@ import { digestOf } from "../../src/base/digest.ts";
 import { inWorkspace, type Tree, type TreeEntry, treeValue } from "../../src/store/tree.ts";
 import { decodeTree, encodeParts, encodeTree, treeDigest } from "../../src/store/tree-codec.ts";
 import { textOfName } from "../../src/store/names.ts";
-import { entry, forSeeds, type SeededRandom, tree } from "./support.ts";
+import { entry, forSeeds, tree } from "./support.ts";
+import type { SeededRandom } from "../fake/seeded-random.ts";
 
 const NAMES = [
   "a",

@@ -1,21 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { FakeArchive } from "../fake/archive.ts";
 import { fakeContext, runCommand } from "../fake/context.ts";
-import { RUN_ID, STATUS, runJson, taskJson } from "../fake/run-json.ts";
-
-const OLDER = "01ja0000000000000r";
-
-function twoRuns(): FakeArchive {
-  const outputs = { values: { version: "1.2" }, artifacts: [], links: {}, testResults: [], problems: [] };
-  return new FakeArchive([
-    runJson([
-      taskJson("lint", STATUS.hit),
-      taskJson("build", STATUS.succeeded, { outputs }),
-      taskJson("test", STATUS.failed, { exitCode: 2 }),
-    ]),
-    runJson([taskJson("old", STATUS.succeeded)], { id: OLDER }),
-  ]);
-}
+import { RUN_ID } from "../fake/run-json.ts";
+import { OLDER, twoRuns } from "../fake/two-runs.ts";
 
 describe("mesh results", () => {
   test("shows the latest run and exits with 1 when it failed", async () => {

@@ -1,21 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { FakeArchive } from "../fake/archive.ts";
 import { fakeContext, runCommand } from "../fake/context.ts";
-import { STATUS, runJson, taskJson } from "../fake/run-json.ts";
-
-const OLDER = "01ja0000000000000r";
-
-function twoRuns(): FakeArchive {
-  const outputs = { values: { version: "1.2" }, artifacts: [], links: {}, testResults: [], problems: [] };
-  return new FakeArchive([
-    runJson([
-      taskJson("lint", STATUS.hit),
-      taskJson("build", STATUS.succeeded, { outputs }),
-      taskJson("test", STATUS.failed, { exitCode: 2 }),
-    ]),
-    runJson([taskJson("old", STATUS.succeeded)], { id: OLDER }),
-  ]);
-}
+import { twoRuns } from "../fake/two-runs.ts";
 
 describe("mesh runs list", () => {
   test("shows runs, newest first", async () => {

@@ -10,36 +10,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
 import { digestOf } from "../../../src/base/digest.ts";
 import { check } from "../../../src/store/io/errno.ts";
 import * as raw from "../../../src/store/io/raw-files.ts";
-import { Store } from "../../../src/store/io/store.ts";
-import { TemporaryDirectory, writeFiles } from "../support.ts";
 import { testIf } from "../../support/require.ts";
-
-class Fixture implements Disposable {
-  readonly directory = new TemporaryDirectory();
-  readonly store = Store.open(`${this.directory.path}/home`);
-  readonly source = `${this.directory.path}/source`;
-
-  constructor(files: Readonly<Record<string, string>>) {
-    mkdirSync(this.source);
-    writeFiles(this.source, files);
-  }
-
-  take(...names: readonly string[]) {
-    return this.store.fromFiles(
-      names.map((path) => ({ source: join(this.source, path), path })),
-      { scope: this.source },
-    );
-  }
-
-  [Symbol.dispose](): void {
-    this.store[Symbol.dispose]();
-    this.directory[Symbol.dispose]();
-  }
-}
+import { SourceFixture as Fixture } from "./source-fixture.ts";
 
 describe("Artifacts.capture()", () => {
   testIf("whiteouts", "capture() finds files and directories over a stack, deletions honoured", async () => {

@@ -9,8 +9,9 @@ import { mergeTrees, showsWhiteouts, underlayDirectories } from "../../../src/st
 import type { Tree } from "../../../src/store/tree.ts";
 import { treeDigest } from "../../../src/store/tree-codec.ts";
 import { randomLayer } from "../random-layer.ts";
-import { entry, SeededRandom, TemporaryDirectory, testSeed } from "../support.ts";
+import { entry, TemporaryDirectory, testSeed } from "../support.ts";
 import { describeIf } from "../../support/require.ts";
+import { SeededRandom } from "../../fake/seeded-random.ts";
 
 /** Contents whose digests are those that random layers name. */
 async function writeLayer(directory: string, tree: Tree): Promise<Tree> {

@@ -1,33 +1,8 @@
 import { Database } from "bun:sqlite";
 import { describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { digestOf } from "../../../src/base/digest.ts";
-import { Store } from "../../../src/store/io/store.ts";
-import { TemporaryDirectory, writeFiles } from "../support.ts";
-
-class Fixture implements Disposable {
-  readonly directory = new TemporaryDirectory();
-  readonly store = Store.open(`${this.directory.path}/home`);
-  readonly source = `${this.directory.path}/source`;
-
-  constructor(files: Readonly<Record<string, string>>) {
-    mkdirSync(this.source);
-    writeFiles(this.source, files);
-  }
-
-  take(...names: readonly string[]) {
-    return this.store.fromFiles(
-      names.map((path) => ({ source: join(this.source, path), path })),
-      { scope: this.source },
-    );
-  }
-
-  [Symbol.dispose](): void {
-    this.store[Symbol.dispose]();
-    this.directory[Symbol.dispose]();
-  }
-}
+import { SourceFixture as Fixture } from "./source-fixture.ts";
 
 describe("Store.fromFiles()", () => {
   test("fromFiles() copies a working tree under /workspace with plain modes and its times", async () => {
