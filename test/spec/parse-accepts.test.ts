@@ -76,6 +76,7 @@ const CLEAN: readonly (readonly [name: string, text: string, file?: string])[] =
   ],
   ["any event", task("run: echo ${{ event.github.pull_request.pull_request.labels[0]?.name }}")],
   ["init without triggers, which a caller gives", task("run: echo ${{ init.whatever }}")],
+  ["tmpfs by an expression", task(run, "agent: {tmpfs: '${{ init.fast }}'}")],
   ["init behind ?.", `on: {cli: {init: {a: x}}}\n${task("run: echo ${{ init?.b }}")}`],
   [
     "conditions of all operators",
@@ -330,7 +331,16 @@ describe("parseDefinition() makes", () => {
 
   test("a list of what is valid and not executed, with places", () => {
     expect(
-      featuresOf(task(run, "docker: true", "parallel: 2", "retry: {count: 1, action: echo}", "tool-cache: x", "agent: {static-ips: x}")),
+      featuresOf(
+        task(
+          run,
+          "docker: true",
+          "parallel: 2",
+          "retry: {count: 1, action: echo}",
+          "tool-cache: x",
+          "agent: {static-ips: x}",
+        ),
+      ),
     ).toEqual(["docker 4:5", "parallel 5:5", "retry 6:5", "tool-cache 7:5", "static-ips 8:13"]);
     expect(featuresOf(task(run, "background-processes: [{key: b, run: x, ready-check: y}]"))).toEqual([
       "background-processes 4:5",
