@@ -101,18 +101,17 @@ export async function attempt(work: TaskWork, context: AttemptContext): Promise<
       case "command": {
         const end = await executeCommand(work, context);
         const log = await context.log.finish();
-        const collected = await collect(work, end, log, context);
-        return finish(collected, log);
+        return finish(await collect(work, end, log, context), log);
       }
       case "checkout":
-        return finish(onlyLeft({ layer: work.layer }), await context.log.finish());
+        return finish(doneWith({ layer: work.layer }), await context.log.finish());
       case "clone": {
         const workspace = join(context.scratch.upper, WORKSPACE_IN_TREE);
         mkdirSync(workspace);
         await executeClone(work, workspace, context.signal);
         const layer = await context.store.layers.commit({ upper: context.scratch.upper, maskedDirectories: NO_PATHS });
         const env = [...cloneVariables(work)].map(([name, variable]) => ({ name, ...variable }));
-        return finish(onlyLeft({ layer, env }), await context.log.finish());
+        return finish(doneWith({ layer, env }), await context.log.finish());
       }
     }
   } finally {
@@ -129,7 +128,7 @@ interface Collected {
 }
 
 /** What a package leaves that runs no process. */
-function onlyLeft(left: Left): Collected {
+function doneWith(left: Left): Collected {
   return { end: DONE, left, messages: [], clean: false };
 }
 

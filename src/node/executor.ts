@@ -213,9 +213,13 @@ export class Executor {
     if (end.succeeded && work.isCached)
       this.#results.keep(result, work.parts, work.ttlMs === null ? null : Date.now() + work.ttlMs);
     // a failure, and what is not cached, is never served, but `mesh why` compares with it
-    else if (this.#options.machine.store.results.get(work.key, Date.now()) === null)
-      this.#results.keep(result, work.parts, NEVER_SERVED);
+    else if (this.#servedFor(work.key) === null) this.#results.keep(result, work.parts, NEVER_SERVED);
     onResult(running.ref.key, work, result, end.succeeded);
+  }
+
+  /** What the key is answered with, whether it is written yet or not. */
+  #servedFor(key: Digest): unknown {
+    return this.#results.get(key) ?? this.#options.machine.store.results.get(key, Date.now());
   }
 
   #release({ ref, leaseId, generation, claim }: Running): void {

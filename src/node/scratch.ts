@@ -34,19 +34,26 @@ export class ScratchPool implements AsyncDisposable {
    * another one left is removed.
    */
   give(scratch: Scratch, clean: boolean): void {
-    if (!clean) return this.#store.discard(scratch.root);
-    const reset = this.#reset(scratch);
+    const reset = this.#makeReady(scratch, clean);
     this.#resets.add(reset);
-    void reset.finally(() => this.#resets.delete(reset));
+    void reset.then(() => this.#resets.delete(reset));
   }
 
-  async #reset(scratch: Scratch): Promise<void> {
-    if (await resetWorkDirectory(scratch.work)) this.#idle.push(scratch);
-    else this.#store.discard(scratch.root);
+  async #makeReady(scratch: Scratch, clean: boolean): Promise<void> {
+    if (clean && (await resetWorkDirectory(scratch.work))) {
+      this.#idle.push(scratch);
+      return;
+    }
+    try {
+      this.#store.discard(scratch.root);
+    } catch {
+      // it goes with the folder of them all
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#resets);
+    this.#idle.length = 0;
     if (this.#directory !== null) this.#store.discard(this.#directory);
     this.#directory = null;
     await this.#store.settled();

@@ -70,6 +70,7 @@ export const RULES = {
   "filter-pattern": { severity: "error", title: "The filter pattern cannot match anything." },
   "absolute-filter": { severity: "warning", title: "Filters are relative to the workspace; a leading slash is old." },
   cron: { severity: "error", title: "The cron schedule is not valid." },
+  "unknown-matcher": { severity: "warning", title: "No problem matcher of that name is built in." },
   "package-name": {
     severity: "error",
     title: "A call names a package and its exact version, a digest, or an expression.",

@@ -267,6 +267,11 @@ const CASES: readonly Case[] = [
     "parallel",
     task(run, "parallel:", "  values:", "    - {a: 1}", "    - «{b: 2}»"),
   ],
+  [
+    "a problem matcher that is not built in",
+    "unknown-matcher",
+    task(run, "outputs: { problems: [{ matcher: «eslnt» }] }"),
+  ],
   ["more parallel tasks than the limit", "parallel-limit", task(run, "«parallel»: 20")],
   ["a limit above the most", "invalid-value", task(run, "parallel: {total: 2, tasks-limit: «300»}")],
   [

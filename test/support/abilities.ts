@@ -3,6 +3,7 @@
 import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
+import { nameOfUser } from "../../src/oci/runtime/sub-ids.ts";
 import { meshBinary } from "./binary.ts";
 
 export interface Ability {
@@ -105,9 +106,10 @@ function lacksWhiteouts(): string | null {
 }
 
 function lacksSubordinateIds(): string | null {
-  const { username, uid } = userInfo();
+  const uid = process.getuid?.() ?? 0;
   if (uid !== 0 && lacksProgram("newuidmap") !== null) return "newuidmap is not installed";
   if (uid === 0) return null;
+  const username = nameOfUser(readFileSync("/etc/passwd", "utf8"), uid) ?? userInfo().username;
   const owners = existsSync("/etc/subuid") ? readFileSync("/etc/subuid", "utf8") : "";
   const hasRange = owners.split("\n").some((line) => line.startsWith(`${username}:`) || line.startsWith(`${uid}:`));
   return hasRange ? null : `/etc/subuid gives ${username} no range`;

@@ -5,19 +5,24 @@ import { join } from "node:path";
 import { errnoOf } from "../../base/errors.ts";
 
 /**
- * Makes a context's work directory ready: its own, and those of directories of the host that are overlays of their own, which lie
- * in it. Done beside the event loop, since removing directories waits for the disk. False when something else was found.
+ * The kernel leaves work/work, closed to all, and in it work/incompat/volatile/dirty, by which a volatile mount refuses to be
+ * mounted again. Only that mark goes. Removing directories waits for the disk, so it is done beside the event loop. False when
+ * something else was found.
  */
 export async function resetWorkDirectory(work: string): Promise<boolean> {
-  const parts = (await readdir(work)).filter((name) => name.startsWith("part-"));
-  const resets = await Promise.all([work, ...parts.map((name) => join(work, name))].map(resetOne));
-  return resets.every(Boolean);
+  try {
+    // where the host's root is shown in parts, each has a work directory of its own below
+    const parts = (await readdir(work)).filter((name) => name !== INNER).map((name) => join(work, name));
+    for (const directory of [work, ...parts]) await removeMark(join(directory, INNER));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
-// The kernel leaves work/work, closed to all, and in it work/incompat/volatile/dirty, by which a volatile mount refuses to be
-// mounted again. Only that mark goes.
-async function resetOne(work: string): Promise<boolean> {
-  const inner = join(work, "work");
+const INNER = "work";
+
+async function removeMark(inner: string): Promise<void> {
   const incompat = join(inner, "incompat");
   const mark = join(incompat, "volatile");
   try {
@@ -25,9 +30,8 @@ async function resetOne(work: string): Promise<boolean> {
     await unlink(join(mark, "dirty"));
     await rmdir(mark);
     await rmdir(incompat);
-    return true;
   } catch (error) {
     // nothing was mounted over it, so there is nothing to reset
-    return errnoOf(error) === "ENOENT";
+    if (errnoOf(error) !== "ENOENT") throw error;
   }
 }

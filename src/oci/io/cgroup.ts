@@ -154,6 +154,8 @@ class LegacyGroup implements Group {
   readonly directory = null;
   readonly #directories: Partial<Record<Controller, string>> = {};
   #configured: Partial<ContextLimits> = {};
+  /** Of this lease, if it was asked for. */
+  #peak: number | null = null;
   #killsBefore = 0;
 
   constructor(parents: Readonly<Partial<Record<Controller, string>>>, name: string) {
@@ -167,6 +169,7 @@ class LegacyGroup implements Group {
   configure(limits: ContextLimits): void {
     const { memory, cpu, pids } = this.#directories;
     const before = this.#configured;
+    this.#peak = null;
     if (memory !== undefined) {
       if (before.memoryBytes !== limits.memoryBytes) limitMemory(memory, limits.memoryBytes);
       write(memory, "memory.max_usage_in_bytes", "0");
@@ -192,11 +195,14 @@ class LegacyGroup implements Group {
 
   peakMemoryBytes(): number | null {
     const { memory } = this.#directories;
-    return memory === undefined ? null : Number(readText(join(memory, "memory.max_usage_in_bytes")));
+    this.#peak = memory === undefined ? null : Number(readText(join(memory, "memory.max_usage_in_bytes")));
+    return this.#peak;
   }
 
   isClean(): boolean {
     const { memory } = this.#directories;
+    // What never was more is not more at the end.
+    if (this.#peak !== null && this.#peak <= REUSABLE_BYTES) return true;
     return memory === undefined || Number(readText(join(memory, "memory.usage_in_bytes"))) <= REUSABLE_BYTES;
   }
 

@@ -7,7 +7,7 @@ import type { IdMapKind } from "../runtime/context-spec.ts";
 import { PID_RECORD, REPORT_FD } from "../runtime/emit.ts";
 import type { IdMap } from "../runtime/plan-input.ts";
 import { address, bytes, call, type SetupProgram, words } from "../runtime/setup-op.ts";
-import { findRange, type IdRange, mapsManyIds, RANGE_COUNT, sameIds } from "../runtime/sub-ids.ts";
+import { findRange, type IdRange, mapsManyIds, RANGE_COUNT, sameIds, nameOfUser } from "../runtime/sub-ids.ts";
 import { CAP_SETGID, CAP_SETUID, hasCapability } from "./privilege.ts";
 import { spawnImage } from "./spawn-image.ts";
 
@@ -41,7 +41,8 @@ export function keepingIdMap(): "identity" | "single" {
 /** Ranges of this user in /etc/subuid and /etc/subgid, or null when one is missing. */
 export function subordinateRanges(): { readonly uids: IdRange; readonly gids: IdRange } | null {
   const { username, uid } = userInfo();
-  const user = { name: username, id: uid };
+  // Bun takes the name from $USER, which a service has not
+  const user = { name: nameOfUser(readIfThere("/etc/passwd"), uid) ?? username, id: uid };
   const uids = findRange(readIfThere("/etc/subuid"), user);
   const gids = findRange(readIfThere("/etc/subgid"), user);
   return uids && gids ? { uids, gids } : null;

@@ -7,8 +7,10 @@ import type { ContextSetup, ContextSpec, RunningContext } from "../runtime/conte
 import { checkSetup } from "../runtime/spec-checks.ts";
 import { plan } from "../runtime/plan.ts";
 import type { Allotment } from "../runtime/plan-input.ts";
+import { needsHostMounts } from "../runtime/plan-root.ts";
 import { taskFilter } from "../runtime/profile.ts";
 import { type CgroupLease, CgroupPool, type LimitMechanisms } from "./cgroup.ts";
+import { HostMounts } from "./host-mounts.ts";
 import { IdMaps, type PreparedIdMap } from "./id-map.ts";
 import { Machine } from "./machine.ts";
 import { resolverFile } from "./network.ts";
@@ -29,6 +31,7 @@ export class ContextRuntime implements AsyncDisposable {
   readonly #machine: Machine;
   readonly #limits: "best" | "fallback";
   readonly #idMaps = new IdMaps();
+  readonly #hostMounts = new HostMounts();
   readonly #images = new ImageCache();
   readonly #alive = new Set<PreparedContext>();
   #cgroups: CgroupPool | null = null;
@@ -66,13 +69,15 @@ export class ContextRuntime implements AsyncDisposable {
   async prepare(setup: ContextSetup): Promise<PreparedContext> {
     checkSetup(setup);
     const idMap = await this.#idMaps.prepare(setup.idMap);
+    const facts = this.#machine.facts(setup);
+    const hostMountsFd = needsHostMounts(setup, facts) ? await this.#hostMounts.open(facts.hostBind) : null;
     const cgroups = this.#acquire(setup);
     let context: PreparedContext;
     try {
       const allotment = this.#allot(setup, idMap, cgroups);
       const image = this.#images.get(keyOf(setup, allotment), () => plan(setup, this.#machine.facts(setup), allotment));
       const output = spawnWithOutput((fds) =>
-        spawnImage(image, { name: "mesh-context", output: fds, extraFd: idMap.namespaceFd }),
+        spawnImage(image, { name: "mesh-context", output: fds, extraFds: [idMap.namespaceFd, hostMountsFd] }),
       );
       const { mechanisms } = this;
       context = new PreparedContext({ setup, hostParts: allotment.hostParts, cgroups, mechanisms, ...output });
@@ -100,6 +105,7 @@ export class ContextRuntime implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.allSettled([...this.#alive].map((context) => context.discard()));
     await this.#idMaps.close();
+    await this.#hostMounts.close();
     this.#cgroups?.close();
     this.#cgroups = null;
   }

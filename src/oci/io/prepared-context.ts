@@ -42,6 +42,8 @@ export class PreparedContext {
   readonly #reports: Promise<void>;
   /** Whether the command may be sent: a network helper has to be answered before. */
   readonly #reachable = Promise.withResolvers<void>();
+  /** Whether its pid 1 is known, or there is none. */
+  readonly #bornOrOver = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
   #drained: Promise<unknown> | null = null;
   #signal: AbortSignal | null = null;
@@ -94,6 +96,10 @@ export class PreparedContext {
   /** Ends it, whatever it does, and resolves when nothing of it is left. */
   async discard(): Promise<void> {
     this.#begun = true;
+    // A pid 1 whose monitor is killed right at its birth would linger.
+    const timer = setTimeout(() => this.kill(), LIMITS.contextStartMs);
+    await this.#bornOrOver.promise;
+    clearTimeout(timer);
     this.kill();
     await this.#finish();
   }
@@ -114,12 +120,14 @@ export class PreparedContext {
         else this.#failure ??= record;
       }
     } finally {
+      this.#bornOrOver.resolve();
       this.#reachable.resolve();
     }
   }
 
   async #born(pid: number): Promise<void> {
     this.#pid = pid;
+    this.#bornOrOver.resolve();
     if (this.#signal?.aborted) this.kill();
     if (this.#made.setup.network !== "nat") return;
     this.#network = await attachNetwork(pid);
@@ -190,7 +198,7 @@ export class PreparedContext {
     return {
       exitCode: child.signalCode === null ? child.exitCode : null,
       signal: child.signalCode === null ? null : String(child.signalCode),
-      outOfMemory: child.exitCode !== 0 && used.outOfMemory,
+      outOfMemory: used.outOfMemory,
       used: {
         cpuMs: Math.round(Number(child.resourceUsage()?.cpuTime.total ?? 0) / 1000),
         memoryBytesMax: used.memoryBytesMax,
@@ -215,7 +223,8 @@ export class PreparedContext {
       await this.#drained;
       await this.#network?.detach();
       return {
-        outOfMemory: this.#watching?.outOfMemory === true || cgroups.outOfMemoryKills() > 0,
+        outOfMemory:
+          image.process.exitCode !== 0 && (this.#watching?.outOfMemory === true || cgroups.outOfMemoryKills() > 0),
         memoryBytesMax: cgroups.peakMemoryBytes() ?? this.#watching?.peakMemoryBytes ?? null,
       };
     } finally {

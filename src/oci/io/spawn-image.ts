@@ -9,7 +9,7 @@ import { type ContextImage, emitImage } from "../runtime/emit.ts";
 import type { SetupProgram } from "../runtime/setup-op.ts";
 
 /** Compiled programs that are kept: a few shapes of context in a few folders. */
-const KEPT_IMAGES = 16;
+const KEPT_IMAGES = 64;
 /** Always fits into a socket's buffer. */
 const SHORT_BYTES = 64 * 1024;
 
@@ -43,8 +43,8 @@ export interface SpawnOptions {
   readonly name: string;
   /** Descriptors for the program's standard output and error; default nothing. They stay open here. */
   readonly output?: readonly [stdout: number, stderr: number];
-  /** Descriptor that the program gets as number 4. */
-  readonly extraFd?: number | null;
+  /** Descriptors that the program gets as number 4 and so on. */
+  readonly extraFds?: readonly (number | null)[];
 }
 
 /** Programs that were compiled lately. */
@@ -74,7 +74,7 @@ export function spawnImage(program: SetupProgram | ContextImage, options: SpawnO
   try {
     child = withExecutable(compiled, (path) => {
       const [stdout, stderr]: readonly [number | "ignore", number | "ignore"] = options.output ?? ["ignore", "ignore"];
-      const extra = options.extraFd === undefined || options.extraFd === null ? [] : [options.extraFd];
+      const extra = options.extraFds?.map((fd) => fd ?? "ignore") ?? [];
       return Bun.spawn([path], { argv0: options.name, env: {}, stdio: ["ignore", stdout, stderr, theirs, ...extra] });
     });
   } catch (error) {

@@ -29,7 +29,7 @@ export async function runInUserNamespace(
   const spawned = spawnImage(program, {
     name: "mesh-as-root",
     output: [stdout.writeFd, stderr.writeFd],
-    extraFd: namespaceFd,
+    extraFds: [namespaceFd],
   });
   closeSync(stdout.writeFd);
   closeSync(stderr.writeFd);

@@ -81,3 +81,5 @@ export interface IdMap {
 
 /** Descriptor of a user namespace that holds the subordinate ids. */
 export const USER_NAMESPACE_FD = 4;
+/** Descriptor of the mount namespace with the host's root; see plan-root.ts. */
+export const HOST_MOUNTS_FD = 5;

@@ -8,8 +8,8 @@
 
 import { PID_RECORD, REPORT_FD, SETUP_FAILED_EXIT } from "./emit.ts";
 import type { ContextSetup } from "./context-spec.ts";
-import { type Allotment, type MachineFacts, USER_NAMESPACE_FD } from "./plan-input.ts";
-import { bindHostRoot } from "./plan-root.ts";
+import { type Allotment, HOST_MOUNTS_FD, type MachineFacts, USER_NAMESPACE_FD } from "./plan-input.ts";
+import { enterHostMounts } from "./plan-root.ts";
 import {
   address,
   ANYWAY,
@@ -71,11 +71,7 @@ export function monitorOperations(
   const { idMap } = allotment;
   return [
     call("leave the terminal's session", "setsid", [], ANYWAY),
-    call("close inherited descriptors", "close_range", [
-      idMap.insideNamespace ? USER_NAMESPACE_FD + 1 : REPORT_FD + 1,
-      EVERY_FD,
-      0,
-    ]),
+    call("close inherited descriptors", "close_range", [HOST_MOUNTS_FD + 1, EVERY_FD, 0]),
     call("take a name that people know", "prctl", [PR_SET_NAME, "mesh-context", 0, 0, 0]),
     call("clear the file mode mask", "umask", [0]),
     ...joinCgroups(allotment.cgroupTaskFiles),
@@ -85,7 +81,7 @@ export function monitorOperations(
       OOM_SCORE,
       true,
     ),
-    ...bindHostRoot(setup, machine),
+    ...enterHostMounts(setup, machine),
     ...(idMap.insideNamespace ? enterUserNamespace() : []),
     dieWithParent(),
     call("check that mesh is still there", "getppid", [], {

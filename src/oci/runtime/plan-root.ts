@@ -2,15 +2,27 @@
 //
 // With the host's root below the layers, two rules of the kernel decide how:
 //   - A mount that a user namespace inherits is locked to what is mounted on it, and a directory with such mounts below it can be
-//     no overlay layer (clone_private_mount, EINVAL). "/" always has some. So the monitor, where it is privileged, binds "/"
+//     no overlay layer (clone_private_mount, EINVAL). "/" always has some. So mesh, where it is privileged, binds "/"
 //     without them first; where it is not, every directory of "/" is shown by an overlay or a read-only bind of its own ("parts").
 //   - A lower directory may not lie inside another one of the same filesystem (ELOOP), and layers usually lie inside "/". So the
 //     bound root is wrapped in a read-only overlay, which is a filesystem of its own ("stacked"), unless mesh's directory is on
 //     another filesystem anyway ("direct").
 
 import type { ContextSetup } from "./context-spec.ts";
-import type { Allotment, MachineFacts } from "./plan-input.ts";
-import { AT_FDCWD, call, O_PATH_CLOEXEC, type SetupOp, value, variable } from "./setup-op.ts";
+import { PID_RECORD, REPORT_FD } from "./emit.ts";
+import { type Allotment, HOST_MOUNTS_FD, type MachineFacts } from "./plan-input.ts";
+import {
+  address,
+  AT_FDCWD,
+  bytes,
+  call,
+  O_PATH_CLOEXEC,
+  type SetupOp,
+  type SetupProgram,
+  value,
+  variable,
+  words,
+} from "./setup-op.ts";
 
 export const MOUNT = {
   READ_ONLY: 0x1,
@@ -40,14 +52,34 @@ export const STAGE = {
   tmp: "tmp",
 } as const;
 
-/** The monitor's part: "/" without the mounts on it, in a mount namespace that the context's is made from. */
-export function bindHostRoot(setup: ContextSetup, machine: MachineFacts): readonly SetupOp[] {
-  if (setup.root.kind !== "host" || machine.hostRoot === "parts") return [];
-  return [
-    call("make a mount namespace", "unshare", [CLONE_NEWNS]),
-    cutPropagation(),
-    call("bind the host's root", "mount", ["/", machine.hostBind, 0, MOUNT.BIND, 0]),
-  ];
+/**
+ * Makes the mount namespace that all contexts of one mesh process are made from: "/" without the mounts on it lies ready there.
+ * It lives while mesh holds a descriptor of it, since making one costs a tenth of a context.
+ */
+export function hostMountsProgram(hostBind: string): SetupProgram {
+  return {
+    variables: {},
+    operations: [
+      call("die with the parent", "prctl", [1, 9, 0, 0, 0]),
+      call("make a mount namespace", "unshare", [CLONE_NEWNS]),
+      cutPropagation(),
+      call("bind the host's root", "mount", ["/", hostBind, 0, MOUNT.BIND, 0]),
+      call("report that it is made", "write", [REPORT_FD, bytes(words(PID_RECORD, 0)), 16]),
+      call("wait", "read", [REPORT_FD, address("byte"), 1]),
+      call("end", "exit_group", [0]),
+    ],
+  };
+}
+
+/** Whether contexts with this root are made from that namespace. */
+export function needsHostMounts(setup: ContextSetup, machine: MachineFacts): boolean {
+  return setup.root.kind === "host" && machine.hostRoot !== "parts";
+}
+
+/** The monitor's part. */
+export function enterHostMounts(setup: ContextSetup, machine: MachineFacts): readonly SetupOp[] {
+  if (!needsHostMounts(setup, machine)) return [];
+  return [call("enter the namespace of the host's mounts", "setns", [HOST_MOUNTS_FD, CLONE_NEWNS])];
 }
 
 /**

@@ -42,3 +42,12 @@ export function isInitialMap(map: string): boolean {
   const [inside, outside, count] = map.trim().split(/\s+/).map(Number);
   return inside === 0 && outside === 0 && count === 0xffffffff;
 }
+
+/** The name of a user id in the text of /etc/passwd, null when it has none there. */
+export function nameOfUser(passwd: string, uid: number): string | null {
+  for (const line of passwd.split("\n")) {
+    const [name, , id] = line.split(":");
+    if (name && id === String(uid)) return name;
+  }
+  return null;
+}

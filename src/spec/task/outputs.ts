@@ -1,6 +1,6 @@
 // `outputs`: what a task leaves besides its files: artifacts, test results, problems, its exit status.
 
-import { printable } from "../../base/text.ts";
+import { nearest, printable } from "../../base/text.ts";
 import type { Outputs, ProblemSpec } from "../definition.ts";
 import {
   fault,
@@ -17,6 +17,7 @@ import {
   readTemplate,
   readText,
 } from "../reading.ts";
+import { isProblemMatcher, PROBLEM_MATCHER_NAMES } from "../problem-matchers.ts";
 import type { Entry, Node } from "../yaml.ts";
 import { readOutputFilter } from "./filter.ts";
 
@@ -120,6 +121,16 @@ function readProblem(reading: Reading, node: Node): ProblemSpec | null {
   if (matcher) {
     if (format) fault(reading, "mutually-exclusive", format.keySpan, '"format" belongs to "path", not to "matcher"');
     const name = readText(reading, matcher.value, "`matcher`");
+    if (name !== null && !isProblemMatcher(name)) {
+      const meant = nearest(name, PROBLEM_MATCHER_NAMES);
+      fault(
+        reading,
+        "unknown-matcher",
+        matcher.value,
+        `There is no problem matcher "${printable(name)}": its problems are not found`,
+        meant === null ? "See the list in docs/tasks-yml.md." : `Did you mean "${meant}"?`,
+      );
+    }
     return name === null ? null : { kind: "matcher", matcher: name, at };
   }
   if (!path) {

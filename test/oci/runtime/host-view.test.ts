@@ -8,7 +8,7 @@ import {
   visibleHostMounts,
 } from "../../../src/oci/runtime/mount-info.ts";
 import { hiddenDirectories, homesOf, skeletonEntries, type SkeletonFacts } from "../../../src/oci/runtime/skeleton.ts";
-import { findRange, isInitialMap, mapsManyIds, sameIds } from "../../../src/oci/runtime/sub-ids.ts";
+import { findRange, isInitialMap, mapsManyIds, sameIds, nameOfUser } from "../../../src/oci/runtime/sub-ids.ts";
 
 const MOUNTS = parseMountInfo(`22 27 0:21 / /proc rw,relatime - proc proc rw
 27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard
@@ -216,4 +216,9 @@ test("mapsManyIds() and isInitialMap() tell the machine's map, a container's and
     [true, false],
     [false, false],
   ]);
+});
+
+test("nameOfUser() reads /etc/passwd, whatever the environment says", () => {
+  const passwd = "root:x:0:0:root:/root:/bin/sh\nada:x:1000:1000::/home/ada:/bin/sh\n# 1001\n";
+  expect([nameOfUser(passwd, 1000), nameOfUser(passwd, 1001), nameOfUser("", 0)]).toEqual(["ada", null, null]);
 });
