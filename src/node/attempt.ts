@@ -5,6 +5,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { MeshError } from "../base/errors.ts";
 import type { Backend, Scratch } from "../exec/backend.ts";
+import { printable } from "../base/text.ts";
 import type { LogWriter } from "../store/io/log-writer.ts";
 import type { Store } from "../store/io/store.ts";
 import { EMPTY_LAYER, type LayerRef } from "../store/layer.ts";
@@ -138,6 +139,7 @@ async function collect(work: CommandWork, end: AttemptEnd, log: LogRef, context:
   const roots = rootsOf(work, context);
   const behind: LeftBehind = { work, written, roots, store };
   try {
+    refuseDynamicTasks(written);
     const errors = Object.values(written.entries("errors"));
     const left: Left = {
       values: written.entries("values"),
@@ -168,6 +170,15 @@ async function collect(work: CommandWork, end: AttemptEnd, log: LogRef, context:
       clean: false,
     };
   }
+}
+
+/** A run does not grow: better a task that fails than tasks that never run. */
+function refuseDynamicTasks(written: Written): void {
+  const [name] = written.names("dynamic-tasks");
+  if (name === undefined) return;
+  throw new MeshError("task.failed", `Cannot add the tasks of $MESH_DYNAMIC_TASKS/${printable(name)} to the run`, {
+    hint: "This version does not execute dynamic tasks: write them into the definition.",
+  });
 }
 
 /** The task's filesystem as it left it, topmost first: its own changes, what its filter hides, its layers. */

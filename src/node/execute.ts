@@ -8,7 +8,7 @@ import { formatBytes, formatDuration } from "../base/units.ts";
 import type { Backend, Bind, Execution, ExecutionExit, Scratch } from "../exec/backend.ts";
 import type { LogWriter } from "../store/io/log-writer.ts";
 import type { Store } from "../store/io/store.ts";
-import { isEmptyLayer } from "../store/layer.ts";
+import { EMPTY_TREE, isEmptyLayer } from "../store/layer.ts";
 import { WORKSPACE_IN_TREE } from "../store/paths.ts";
 import type { FailureReason } from "../sched/run-event.ts";
 import type { ArtifactInput } from "./artifact-input.ts";
@@ -123,7 +123,7 @@ async function executionOf(work: CommandWork, options: AttemptOptions): Promise<
   const command = shellCommand({
     script,
     hooks,
-    layers: options.backend.name === "context" ? layers.toReversed() : [],
+    layers: options.backend.name === "context" ? systemLayers(work, options.store) : [],
     bashEnv: environment["BASH_ENV"],
     scratch,
   });
@@ -157,6 +157,12 @@ async function layerDirectories(work: CommandWork, store: Store): Promise<readon
   const directories =
     digests.length === 0 ? [] : await store.layers.lowers(digests, { most: LIMITS.overlayLowers - OTHER_LOWERS });
   return work.hidden.length === 0 ? directories : [...directories, store.layers.mask(work.hidden, work.maskParents)];
+}
+
+/** Directories of the layers that hold something outside of the workspace, topmost first. */
+function systemLayers({ stack }: CommandWork, store: Store): readonly string[] {
+  const layers = stack.layers.filter(({ system }) => system !== EMPTY_TREE).toReversed();
+  return layers.map(({ digest }) => store.layers.directory(digest));
 }
 
 async function artifactBinds(work: CommandWork, options: AttemptOptions): Promise<readonly Bind[]> {

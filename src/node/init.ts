@@ -18,15 +18,18 @@ export function initValues(
   for (const name of Object.keys(given)) {
     if (known.has(name)) continue;
     const meant = nearest(name, known);
+    // a definition that does not speak of the command line leaves it to the command line
+    if (cli === null && meant === null) continue;
     throw new MeshError("usage.invalid", `Cannot set init ${name}: ${file} does not name it under \`on\``, {
       hint: meant === null ? "Add it to `on.cli.init`." : `Did you mean ${meant}?`,
     });
   }
   const values: Record<string, Value> = {};
-  const scope = { event };
+  const scope = { event, init: values };
   for (const [name, template] of Object.entries(cli?.init ?? {}))
     values[name] = given[name] ?? interpolate(template, scope, file);
   // a name that only other triggers give is there, empty, unless it is set
   for (const name of known) values[name] ??= given[name] ?? "";
+  for (const [name, value] of Object.entries(given)) values[name] ??= value;
   return values;
 }

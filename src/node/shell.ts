@@ -37,7 +37,7 @@ export interface ShellCommand {
 export interface ShellOptions {
   readonly script: string;
   readonly hooks: Hooks;
-  /** Layers that the task finds, topmost first: a login file counts only where an upstream task wrote it. */
+  /** Layers with files outside of the workspace, topmost first: a login file counts only where an upstream task wrote it. */
   readonly layers: readonly string[];
   /** The task's own value of the variable that this file uses. */
   readonly bashEnv: string | undefined;

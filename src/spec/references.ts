@@ -189,9 +189,11 @@ class Checker {
     const names = definition.triggers.initNames;
     if (names.includes(name.name)) return;
     const all = names.length > 0 ? `The triggers give ${sentenceList(names)}.` : "Add it under `on.cli.init`.";
+    // A definition that does not speak of the command line takes there what is not a slip.
+    const isOpen = definition.triggers.cli === null && slipOf(name.name, names) === null;
     fault(
       this.#reading,
-      "unknown-init",
+      isOpen ? "doubtful-context" : "unknown-init",
       this.#span(path),
       `No trigger gives the init parameter ${JSON.stringify(printable(name.name))}`,
       didYouMean(name.name, names, all),

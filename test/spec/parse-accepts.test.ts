@@ -76,6 +76,7 @@ const CLEAN: readonly (readonly [name: string, text: string, file?: string])[] =
   ],
   ["any event", task("run: echo ${{ event.github.pull_request.pull_request.labels[0]?.name }}")],
   ["init without triggers, which a caller gives", task("run: echo ${{ init.whatever }}")],
+  ["tmpfs by an expression", task(run, "agent: {tmpfs: '${{ init.fast }}'}")],
   ["init behind ?.", `on: {cli: {init: {a: x}}}\n${task("run: echo ${{ init?.b }}")}`],
   [
     "conditions of all operators",

@@ -103,6 +103,16 @@ const CASES: readonly Case[] = [
     `on:\n  cli:\n    init:\n      commit: x\n${task("run: echo ${{ «init.comit» }}")}`,
   ],
   [
+    "an init that no trigger gives, where the command line is free to",
+    "doubtful-context",
+    `on: {github: {push: {init: {commit: x}}}}\n${task("run: echo ${{ «init.dry-run» }}")}`,
+  ],
+  [
+    "a misspelt init, where the command line is free",
+    "unknown-init",
+    `on: {github: {push: {init: {commit: x}}}}\n${task("run: echo ${{ «init.comit» }}")}`,
+  ],
+  [
     "a parameter that is not declared",
     "unknown-param",
     `package:\n  parameters:\n    version: {}\n${task("run: echo ${{ «params.verson» }}")}`,

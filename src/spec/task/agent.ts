@@ -15,6 +15,7 @@ import {
   readOneOf,
   readTemplate,
   readText,
+  startsWithExpression,
 } from "../reading.ts";
 import type { Entry, Node } from "../yaml.ts";
 
@@ -91,10 +92,17 @@ export function readAgent(reading: Reading, node: Node, defaults: Agent, notExec
     arch: arch ?? defaults.arch,
     labels: labels ?? defaults.labels,
     node: (name && readText(reading, name.value, "`agent.node`")) ?? defaults.node,
-    tmpfs: (tmpfs && readBoolean(reading, tmpfs.value, "`agent.tmpfs`")) ?? defaults.tmpfs,
+    tmpfs: (tmpfs && readTmpfs(reading, tmpfs.value)) ?? defaults.tmpfs,
     network: network ?? defaults.network,
     at: placeOf(reading, node),
   };
+}
+
+/** A wish about speed alone: where an expression says it, it is checked and not followed. */
+function readTmpfs(reading: Reading, node: Node): boolean | null {
+  if (!startsWithExpression(node)) return readBoolean(reading, node, "`agent.tmpfs`");
+  readTemplate(reading, node, "`agent.tmpfs`");
+  return false;
 }
 
 function amount(reading: Reading, entry: Entry | undefined, faultIn: (text: string) => string | null): Template | null {

@@ -149,7 +149,8 @@ function readExitCodes(reading: Reading, entry: Entry | undefined): readonly num
   );
   if (!codes || isEmptyEntry(reading, codes)) return NO_OUTPUTS.successExitCodes;
   const read = itemsOf(reading, codes.value, "`success-exit-codes`").flatMap((item) => {
-    const code = item.kind === "scalar" ? item.value : null;
+    const given = item.kind === "scalar" ? item.value : null;
+    const code = typeof given === "string" && /^\d{1,3}$/.test(given) ? Number(given) : given;
     if (typeof code === "number" && Number.isInteger(code) && code >= 0 && code <= 255) return [code];
     fault(reading, "exit-code", item, "An exit code is a whole number from 0 to 255");
     return [];

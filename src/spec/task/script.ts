@@ -80,8 +80,8 @@ function nameToQuote(text: string, at: number): string | null {
   const rest = text.slice(at, at + 300);
   // the quote may be closed before the name: "$RWX_VALUES"/name
   if (/^\}?"/.test(rest)) return nameAfter(text, at);
-  // oxlint-disable-next-line eslint/no-control-regex -- a mark of ours, which stands for an expression
-  return /^\}?\/([^"$`\\/*?{}\n\u0001]+)"(?=[\s;|&)<>]|$)/.exec(rest)?.[1] ?? null;
+  const name = /^\}?\/([^"$`\\/*?{}\n]+)"(?=[\s;|&)<>]|$)/.exec(rest)?.[1] ?? null;
+  return name?.includes(HOLE) === true ? null : name;
 }
 
 /** Commands that write nowhere but where their arguments say. All else may be, or start, the user's own program. */

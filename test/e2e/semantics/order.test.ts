@@ -14,7 +14,7 @@ tasks:
     run: printf yes > $RWX_VALUES/answer; printf false > $RWX_VALUES/no
   - key: by-value
     if: \${{ tasks.makes.values.answer == 'yes' }}
-    run: "true"
+    run: echo by-value
   - key: by-false-text
     if: \${{ tasks.makes.values.no }}
     run: "true"
@@ -23,10 +23,10 @@ tasks:
     run: "true"
   - key: by-count
     if: \${{ init.count >= 3 && !init.branch }}
-    run: "true"
+    run: echo by-count
   - key: by-pattern
     if: \${{ init.branch =~ '^main$' || starts-with(init.deploy, 'fal') }}
-    run: "true"
+    run: echo by-pattern
   - key: package
     if: \${{ init.deploy == 'true' }}
     call: mesh/checkout
@@ -43,7 +43,8 @@ tasks:
     run: "true"
   - key: ternary
     run: |
-      test "\${{ init.count > 2 ? 'many' : 'few' }} \\\${{ text }}" = 'many $'"{{ text }}"
+      test "\${{ init.count > 2 ? 'many' : 'few' }}" = many
+      test '\\\${{ text }}' = '$'"{{ text }}"
 `,
     ["--init", "count=4"],
   );
@@ -52,8 +53,8 @@ tasks:
     "by-value": "succeeded",
     "by-false-text": "skipped",
     "by-init": "skipped",
-    "by-count": "cacheHit",
-    "by-pattern": "cacheHit",
+    "by-count": "succeeded",
+    "by-pattern": "succeeded",
     package: "skipped",
     "needs-package": "skipped",
     "reads-skipped": "skipped",
@@ -260,4 +261,30 @@ tasks:
   - [[{ key: b, use: [[a]], run: echo b }]]
 `);
   expect(outcomes(again.run)).toEqual({ a: "cacheHit", b: "succeeded" });
+});
+
+testIf(NEEDS, "--init takes any name where the definition does not speak of the command line, save slips", async () => {
+  using project = new Project();
+  expect(
+    (await project.run("tasks:\n  - key: a\n    run: test ${{ init.word }} = x\n", ["--init", "word=x"])).code,
+  ).toBe(0);
+  const definition = `
+on: { github: { push: { init: { commit: x } } } }
+tasks:
+  - key: a
+    run: test "\${{ init.word }}\${{ init.commit }}" = x
+`;
+  expect((await project.run(definition, ["--init", "word=x"])).code).toBe(0);
+  expect((await project.mesh(["run", "tasks.yml", "--init", "comit=x"])).code).toBe(2);
+});
+
+testIf(NEEDS, "defaults of init may build on those before them", async () => {
+  using project = new Project();
+  const definition = `
+on: { cli: { init: { name: x, image: "registry/\${{ init.name }}" } } }
+tasks:
+  - key: a
+    run: test \${{ init.image }} = registry/y
+`;
+  expect((await project.run(definition, ["--init", "name=y"])).code).toBe(0);
 });

@@ -142,6 +142,8 @@ tasks:
   - key: system-file
     run: "true"
     outputs: { artifacts: [{ key: passwd, path: /etc/passwd }] }
+  - key: dynamic
+    run: 'echo "- { key: more, run: echo more }" > $RWX_DYNAMIC_TASKS/more.yml'
   - key: says-why
     run: echo "**Broken** on purpose" > $RWX_ERRORS/why; exit 3
 `);
@@ -153,6 +155,8 @@ tasks:
     "system-file": "failed",
     "says-why": "failed",
   });
+  expect(task("dynamic").status.result).toBe("failed");
+  expect(JSON.stringify(task("dynamic").messages)).toContain("more.yml");
   expect(JSON.stringify(task("no-artifact").messages)).toContain("nowhere");
   expect(JSON.stringify(task("reads").messages)).toContain("gone");
   expect(JSON.stringify(task("says-why").messages)).toContain("**Broken**");
