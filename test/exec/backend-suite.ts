@@ -101,8 +101,12 @@ export class BackendFixture implements AsyncDisposable {
 }
 
 export function backendSuite(subject: BackendUnderTest): void {
-  const check = (name: string, body: (fixture: BackendFixture) => Promise<void>) =>
-    testIf(subject.needs, name, async () => {
+  const check = (
+    name: string,
+    body: (fixture: BackendFixture) => Promise<void>,
+    needs: readonly AbilityName[] = subject.needs,
+  ) =>
+    testIf(needs, name, async () => {
       await using fixture = new BackendFixture(subject);
       await body(fixture);
     });
@@ -145,45 +149,53 @@ export function backendSuite(subject: BackendUnderTest): void {
       expect(readFileSync(join(execution.scratch.io, "values/v"), "utf8")).toBe("hi");
     });
 
-    check("start() shows the layers laid over each other, later ones on top", async (fixture) => {
-      const layers = [
-        fixture.layer({ "workspace/a": "old", "workspace/b": "b", "workspace/dir/x": "x", "workspace/gone/y": "y" }),
-        fixture.layer({
-          "workspace/a": "new",
-          "workspace/b": null,
-          "workspace/dir/": null,
-          "workspace/dir/z": "z",
-          "workspace/gone": null,
-        }),
-      ];
-      const { stdout } = await fixture.run("cat a; echo; find . -mindepth 1 | sort", { layers });
-      expect(stdout).toBe("new\n./a\n./dir\n./dir/z\n");
-    });
+    check(
+      "start() shows the layers laid over each other, later ones on top",
+      async (fixture) => {
+        const layers = [
+          fixture.layer({ "workspace/a": "old", "workspace/b": "b", "workspace/dir/x": "x", "workspace/gone/y": "y" }),
+          fixture.layer({
+            "workspace/a": "new",
+            "workspace/b": null,
+            "workspace/dir/": null,
+            "workspace/dir/z": "z",
+            "workspace/gone": null,
+          }),
+        ];
+        const { stdout } = await fixture.run("cat a; echo; find . -mindepth 1 | sort", { layers });
+        expect(stdout).toBe("new\n./a\n./dir\n./dir/z\n");
+      },
+      [...subject.needs, "whiteouts"],
+    );
 
-    check("start() collects what changed as a layer, and whiteouts for what is gone", async (fixture) => {
-      const scratch = fixture.scratch();
-      const layers = [
-        fixture.layer({ "workspace/keep": "k", "workspace/edit": "e", "workspace/dir/a": "a", "workspace/rm": "r" }),
-      ];
-      const { exitCode } = await fixture.run(
-        "echo more >> edit; rm -r dir rm; ln -s keep link; mkdir -m 700 closed; echo n > closed/new",
-        {
-          scratch,
-          layers,
-        },
-      );
-      const upper = (path: string) => join(scratch.upper, "workspace", path);
-      expect(exitCode).toBe(0);
-      expect(existsSync(upper("keep"))).toBe(false);
-      expect(readFileSync(upper("edit"), "utf8")).toBe("emore\n");
-      expect([lstatSync(upper("dir")).isCharacterDevice(), lstatSync(upper("rm")).isCharacterDevice()]).toEqual([
-        true,
-        true,
-      ]);
-      expect(readlinkSync(upper("link"))).toBe("keep");
-      expect(lstatSync(upper("closed")).mode & 0o777).toBe(0o700);
-      expect(readFileSync(upper("closed/new"), "utf8")).toBe("n\n");
-    });
+    check(
+      "start() collects what changed as a layer, and whiteouts for what is gone",
+      async (fixture) => {
+        const scratch = fixture.scratch();
+        const layers = [
+          fixture.layer({ "workspace/keep": "k", "workspace/edit": "e", "workspace/dir/a": "a", "workspace/rm": "r" }),
+        ];
+        const { exitCode } = await fixture.run(
+          "echo more >> edit; rm -r dir rm; ln -s keep link; mkdir -m 700 closed; echo n > closed/new",
+          {
+            scratch,
+            layers,
+          },
+        );
+        const upper = (path: string) => join(scratch.upper, "workspace", path);
+        expect(exitCode).toBe(0);
+        expect(existsSync(upper("keep"))).toBe(false);
+        expect(readFileSync(upper("edit"), "utf8")).toBe("emore\n");
+        expect([lstatSync(upper("dir")).isCharacterDevice(), lstatSync(upper("rm")).isCharacterDevice()]).toEqual([
+          true,
+          true,
+        ]);
+        expect(readlinkSync(upper("link"))).toBe("keep");
+        expect(lstatSync(upper("closed")).mode & 0o777).toBe(0o700);
+        expect(readFileSync(upper("closed/new"), "utf8")).toBe("n\n");
+      },
+      [...subject.needs, "whiteouts"],
+    );
 
     check("start() leaves an empty upper when nothing changed", async (fixture) => {
       const scratch = fixture.scratch();

@@ -74,7 +74,7 @@ describe("makeWhiteout()", () => {
     expect([whiteout.isCharacterDevice(), whiteout.rdev]).toEqual([true, 0]);
   });
 
-  test("refuses what is there already, by its code", () => {
+  testIf("whiteouts", "refuses what is there already, by its code", () => {
     writeFileSync(join(directory, "taken"), "");
     expect(codeOf(() => makeWhiteout(join(directory, "taken")))).toBe("EEXIST");
   });
