@@ -9,6 +9,7 @@ import type { CommandWork } from "../../src/node/work.ts";
 import { Store } from "../../src/store/io/store.ts";
 import { HERE, makeFifoAt } from "../../src/store/io/raw-files.ts";
 import { temporaryFolder } from "../support/temporary.ts";
+import { testIf } from "../support/require.ts";
 
 /** A task's filesystem, topmost first: what it changed, and one layer below. */
 class Fixture implements Disposable {
@@ -76,7 +77,7 @@ describe("collectArtifacts()", () => {
     ]);
   });
 
-  test("collectArtifacts() merges a directory over the layers", async () => {
+  testIf("whiteouts", "collectArtifacts() merges a directory over the layers", async () => {
     using fixture = new Fixture();
     writeFileSync(fixture.layer("workspace/out/old"), "old");
     writeFileSync(fixture.layer("workspace/out/gone"), "gone");

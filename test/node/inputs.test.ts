@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { FakeBackend } from "../fake/backend.ts";
 import { NodeFixture, outcomesOf, taskOf } from "../fake/node-run.ts";
+import { testIf } from "../support/require.ts";
 
 const yaml = (filter: string) => `
 tasks:
@@ -28,7 +29,7 @@ describe("the filter of a task", () => {
     expect(await keys("src, hidden", "1")).not.toBe(await keys("src, hidden", "2"));
   });
 
-  test("what a filter hides cannot be left as an artifact", async () => {
+  testIf("whiteouts", "what a filter hides cannot be left as an artifact", async () => {
     await using fixture = new NodeFixture();
     const run = await fixture.run(yaml("src"), writing("the key does not know it"));
     expect(outcomesOf(run)).toEqual({ files: "succeeded", user: "failed" });
