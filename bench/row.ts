@@ -17,15 +17,25 @@ export function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
-/** The rows as a Markdown table. */
+/** The rows as a Markdown table, its columns aligned as the formatter would. */
 export function markdownTable(rows: readonly Row[]): string {
-  const lines = ["| What | mesh | beside | ratio | aim |", "|---|---:|---:|---:|---:|"];
-  for (const { what, ours, unit, other, most } of rows) {
-    const ratio = other === null ? "–" : (ours / other.value).toFixed(2);
-    const beside = other === null ? "–" : `${other.name}: ${amount(other.value)} ${unit}`;
-    lines.push(`| ${what} | ${amount(ours)} ${unit} | ${beside} | ${ratio} | ${most === null ? "–" : `≤ ${most}`} |`);
-  }
-  return `${lines.join("\n")}\n`;
+  const cells = [["What", "mesh", "beside", "ratio", "aim"], ...rows.map(cellsOf)];
+  const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[]) =>
+    `| ${row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0))).join(" | ")} |`;
+  const rule = widths.map((width, column) => (column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`));
+  const [head = [], ...body] = cells;
+  return `${[line(head), line(rule), ...body.map(line)].join("\n")}\n`;
+}
+
+function cellsOf({ what, ours, unit, other, most }: Row): readonly string[] {
+  return [
+    what,
+    `${amount(ours)} ${unit}`,
+    other === null ? "–" : `${other.name}: ${amount(other.value)} ${unit}`,
+    other === null ? "–" : (ours / other.value).toFixed(2),
+    most === null ? "–" : `≤ ${most}`,
+  ];
 }
 
 function amount(value: number): string {
