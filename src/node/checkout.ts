@@ -2,14 +2,14 @@
 // whenever the files are what they were.
 
 import { hexOf } from "../base/digest.ts";
-import { PACKAGE_ASK, type PackageInputs, workspacePath } from "./package-inputs.ts";
+import { type PackageInputs, packageWork, workspacePath } from "./package-inputs.ts";
 import { packageKey } from "./package-key.ts";
 import { checkoutRoot, listWorkingTree } from "./working-tree.ts";
 import type { CheckoutWork } from "./work.ts";
 
 /** Scans the working tree around the definition and says what its layer would be. */
 export async function checkoutWork(inputs: PackageInputs): Promise<CheckoutWork> {
-  const { task, parameters, used, context } = inputs;
+  const { task, parameters, context } = inputs;
   const root = checkoutRoot(context.definitionDirectory);
   const tree = await listWorkingTree(root, parameters["include-ignored"] === "true", context.signal);
   const prefix = workspacePath(parameters["path"] ?? "", task.key);
@@ -26,19 +26,9 @@ export async function checkoutWork(inputs: PackageInputs): Promise<CheckoutWork>
   const { key, parts } = packageKey("mesh/checkout", { content: hexOf(layer.digest) });
   return {
     kind: "checkout",
-    identity: context.identityOf(task.key),
-    task,
+    ...packageWork(inputs),
     key,
     parts,
-    isCached: inputs.isCached,
-    shared: inputs.shared,
-    ttlMs: inputs.ttlMs,
-    ask: PACKAGE_ASK,
-    stack: used.stack,
-    inherited: used.variables,
-    hooks: used.hooks,
-    envConfig: task.envConfig,
-    warnings: [],
     layer,
   };
 }

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fail } from "../base/errors.ts";
 import { findRepository, git, normaliseRemote } from "./git.ts";
-import { PACKAGE_ASK, type PackageInputs, workspacePath } from "./package-inputs.ts";
+import { type PackageInputs, packageWork, workspacePath } from "./package-inputs.ts";
 import { packageKey } from "./package-key.ts";
 import type { Variable } from "./task-environment.ts";
 import type { CloneWork } from "./work.ts";
@@ -16,7 +16,7 @@ const FETCH_TIMEOUT_MS = 30 * 60_000;
 
 /** Finds the repository and the commit that the parameters name. Throws `git.failed` when there is none. */
 export async function cloneWork(inputs: PackageInputs): Promise<CloneWork> {
-  const { task, parameters, used, context } = inputs;
+  const { task, parameters, context } = inputs;
   const repository = parameters["repository"] ?? "";
   if (repository === "" || repository.startsWith("-")) {
     return fail(
@@ -44,19 +44,9 @@ export async function cloneWork(inputs: PackageInputs): Promise<CloneWork> {
   });
   return {
     kind: "clone",
-    identity: context.identityOf(task.key),
-    task,
+    ...packageWork(inputs),
     key,
     parts,
-    isCached: inputs.isCached,
-    shared: inputs.shared,
-    ttlMs: inputs.ttlMs,
-    ask: PACKAGE_ASK,
-    stack: used.stack,
-    inherited: used.variables,
-    hooks: used.hooks,
-    envConfig: task.envConfig,
-    warnings: [],
     repository,
     source: local ?? repository,
     commit,

@@ -17,7 +17,24 @@ export interface PackageInputs {
 }
 
 /** What built-in packages ask of a machine: they move files and compute little. */
-export const PACKAGE_ASK = makeAsk({ cpuMilli: 100 });
+const PACKAGE_ASK = makeAsk({ cpuMilli: 100 });
+
+/** What the work of every built-in package has, whatever it makes. */
+export function packageWork({ task, used, isCached, shared, ttlMs, context }: PackageInputs) {
+  return {
+    identity: context.identityOf(task.key),
+    task,
+    isCached,
+    shared,
+    ttlMs,
+    ask: PACKAGE_ASK,
+    stack: used.stack,
+    inherited: used.variables,
+    hooks: used.hooks,
+    envConfig: task.envConfig,
+    warnings: [],
+  } as const;
+}
 
 /** Checks a `path` parameter: a folder inside the workspace, "" for the workspace itself. */
 export function workspacePath(path: string, task: string): string {
