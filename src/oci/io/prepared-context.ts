@@ -216,7 +216,7 @@ export class PreparedContext {
     try {
       await image.process.exited;
       // The monitor outlives pid 1, unless somebody killed the monitor; then the kernel kills pid 1, which takes a moment.
-      if (this.#pid !== null && image.process.signalCode === "SIGKILL") await untilDead(this.#pid);
+      if (this.#pid !== null && image.process.signalCode !== null) await untilDead(this.#pid);
       this.#over = true;
       image.closeReport();
       if (this.#drained === null) for (const fd of [stdoutFd, stderrFd]) closeSync(fd);
