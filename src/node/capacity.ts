@@ -1,7 +1,8 @@
 // What this machine has to lend: CPU, memory and disk, as bounded by affinity and cgroups; and what it is.
 
-import { readFileSync, statfsSync } from "node:fs";
+import { statfsSync } from "node:fs";
 import { availableParallelism, hostname, totalmem } from "node:os";
+import { readTextOrNull } from "../base/io/text-files.ts";
 
 export interface MachineCapacity {
   readonly name: string;
@@ -42,24 +43,16 @@ export function freeBytes(path: string): number {
 
 function cgroupMemoryLimit(): number | null {
   for (const file of ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]) {
-    const limit = Number(readText(file)?.trim());
+    const limit = Number(readTextOrNull(file)?.trim());
     if (Number.isFinite(limit) && limit > 0 && limit < Number.MAX_SAFE_INTEGER) return limit;
   }
   return null;
 }
 
 function cgroupCpuMilli(): number | null {
-  const [quota, period] = (readText("/sys/fs/cgroup/cpu.max") ?? "").trim().split(" ").map(Number);
+  const [quota, period] = (readTextOrNull("/sys/fs/cgroup/cpu.max") ?? "").trim().split(" ").map(Number);
   if (quota !== undefined && period !== undefined && quota > 0 && period > 0) return (quota / period) * 1000;
-  const quotaV1 = Number(readText("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"));
-  const periodV1 = Number(readText("/sys/fs/cgroup/cpu/cpu.cfs_period_us"));
+  const quotaV1 = Number(readTextOrNull("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"));
+  const periodV1 = Number(readTextOrNull("/sys/fs/cgroup/cpu/cpu.cfs_period_us"));
   return quotaV1 > 0 && periodV1 > 0 ? (quotaV1 / periodV1) * 1000 : null;
-}
-
-function readText(file: string): string | null {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return null;
-  }
 }

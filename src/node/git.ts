@@ -3,6 +3,7 @@
 
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
+import { readText, readTextOrNull } from "../base/io/text-files.ts";
 import { MeshError } from "../base/errors.ts";
 
 export interface GitHead {
@@ -35,13 +36,13 @@ export function findRepository(directory: string): string | null {
 export function readHead(repository: string): GitHead | null {
   const gitDirectory = gitDirectoryOf(repository);
   if (gitDirectory === null) return null;
-  const head = readText(join(gitDirectory, "HEAD"));
+  const head = readTextOrNull(join(gitDirectory, "HEAD"))?.trim() ?? null;
   if (head === null) return null;
   if (!head.startsWith("ref: ")) return /^[0-9a-f]{40,64}$/.test(head) ? { sha: head, ref: null } : null;
   const ref = head.slice(5);
-  const common = readText(join(gitDirectory, "commondir"));
+  const common = readTextOrNull(join(gitDirectory, "commondir"))?.trim() ?? null;
   const commonDirectory = common === null ? gitDirectory : resolve(gitDirectory, common);
-  const sha = readText(join(commonDirectory, ref)) ?? packedRef(commonDirectory, ref);
+  const sha = readTextOrNull(join(commonDirectory, ref))?.trim() ?? packedRef(commonDirectory, ref);
   return sha === null ? null : { sha, ref };
 }
 
@@ -105,16 +106,8 @@ function gitDirectoryOf(repository: string): string | null {
 }
 
 function packedRef(directory: string, ref: string): string | null {
-  for (const line of (readText(join(directory, "packed-refs")) ?? "").split("\n")) {
+  for (const line of readText(join(directory, "packed-refs")).split("\n")) {
     if (line.slice(41) === ref) return line.slice(0, 40);
   }
   return null;
-}
-
-function readText(file: string): string | null {
-  try {
-    return readFileSync(file, "utf8").trim();
-  } catch {
-    return null;
-  }
 }

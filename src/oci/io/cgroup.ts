@@ -1,8 +1,9 @@
 // Limits by control groups: version 2 where it is delegated, version 1 where it is writable. Directories are pooled, because
 // making and removing them costs more than a small task. What no cgroup limits is left to rlimits and the watchdog.
 
-import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { isWritable, readText } from "../../base/io/text-files.ts";
 import { type CgroupPlace, findCgroups, ownerName, parseOwnerName } from "../runtime/cgroup-paths.ts";
 import type { ContextLimits } from "../runtime/context-spec.ts";
 import { readMounts } from "./host-root.ts";
@@ -363,22 +364,5 @@ function listDirectory(path: string): readonly string[] {
     return readdirSync(path, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
   } catch {
     return [];
-  }
-}
-
-function isWritable(path: string): boolean {
-  try {
-    accessSync(path, constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
   }
 }

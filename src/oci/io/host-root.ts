@@ -17,6 +17,7 @@ import {
 } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { readText } from "../../base/io/text-files.ts";
 import { digestOf, shortDigest } from "../../base/digest.ts";
 import { errnoOf, fail } from "../../base/errors.ts";
 import { setXattr } from "../../base/io/libc.ts";
@@ -67,7 +68,7 @@ export function skeletonFacts(options: {
   const meshHome = realpathSync(options.home);
   if (root === "layers")
     return { root, singleId, meshHome, parts: null, homes: [], secretFiles: [], secretDirectories: [] };
-  const homes = [...homesOf(readIfThere("/etc/passwd")), homedir()]
+  const homes = [...homesOf(readText("/etc/passwd")), homedir()]
     .flatMap(realPathIfDirectory)
     .filter((path) => path !== "/");
   const hostKeys = listIfThere("/etc/ssh")
@@ -180,14 +181,6 @@ function hostModeOf(path: string): number | null {
     return statSync(path).mode & 0o7777;
   } catch {
     return null;
-  }
-}
-
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
   }
 }
 

@@ -1,7 +1,8 @@
 // Which user and group ids exist inside a context, and the parked user namespace that holds the subordinate ones.
 
-import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { userInfo } from "node:os";
+import { readText } from "../../base/io/text-files.ts";
 import { fail } from "../../base/errors.ts";
 import type { IdMapKind } from "../runtime/context-spec.ts";
 import { PID_RECORD, REPORT_FD } from "../runtime/emit.ts";
@@ -34,7 +35,7 @@ export function bestIdMap(): IdMapKind {
  */
 export function keepingIdMap(): "identity" | "single" {
   const mayMap = hasCapability(CAP_SETUID) && hasCapability(CAP_SETGID);
-  const isRootOfMany = process.getuid?.() === 0 && mapsManyIds(readIfThere("/proc/self/uid_map"));
+  const isRootOfMany = process.getuid?.() === 0 && mapsManyIds(readText("/proc/self/uid_map"));
   return mayMap && isRootOfMany ? "identity" : "single";
 }
 
@@ -42,9 +43,9 @@ export function keepingIdMap(): "identity" | "single" {
 export function subordinateRanges(): { readonly uids: IdRange; readonly gids: IdRange } | null {
   const { username, uid } = userInfo();
   // Bun takes the name from $USER, which a service has not
-  const user = { name: nameOfUser(readIfThere("/etc/passwd"), uid) ?? username, id: uid };
-  const uids = findRange(readIfThere("/etc/subuid"), user);
-  const gids = findRange(readIfThere("/etc/subgid"), user);
+  const user = { name: nameOfUser(readText("/etc/passwd"), uid) ?? username, id: uid };
+  const uids = findRange(readText("/etc/subuid"), user);
+  const gids = findRange(readText("/etc/subgid"), user);
   return uids && gids ? { uids, gids } : null;
 }
 
@@ -101,7 +102,7 @@ export class IdMaps {
 }
 
 function identityMap(): IdMap {
-  return privileged(sameIds(readIfThere("/proc/self/uid_map")), sameIds(readIfThere("/proc/self/gid_map")), false);
+  return privileged(sameIds(readText("/proc/self/uid_map")), sameIds(readText("/proc/self/gid_map")), false);
 }
 
 function privileged(uidMap: string, gidMap: string, insideNamespace: boolean): IdMap {
@@ -151,11 +152,3 @@ const WAITING_NAMESPACE: SetupProgram = {
     call("end", "exit_group", [0]),
   ],
 };
-
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
-}

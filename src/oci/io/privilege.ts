@@ -1,6 +1,6 @@
 // What this process may do: the capabilities it has, and over what. It only reads.
 
-import { readFileSync } from "node:fs";
+import { readText } from "../../base/io/text-files.ts";
 import { isInitialMap } from "../runtime/sub-ids.ts";
 
 export const CAP_SETGID = 6;
@@ -9,19 +9,11 @@ export const CAP_SYS_ADMIN = 21;
 
 /** Whether this process has a capability in its own user namespace (capabilities(7)). */
 export function hasCapability(number: number): boolean {
-  const match = /^CapEff:\s*([0-9a-f]+)$/m.exec(readIfThere("/proc/self/status"));
+  const match = /^CapEff:\s*([0-9a-f]+)$/m.exec(readText("/proc/self/status"));
   return ((BigInt(`0x${match?.[1] ?? "0"}`) >> BigInt(number)) & 1n) === 1n;
 }
 
 /** Whether capabilities of this process hold for the machine's mounts: in any other user namespace those are locked. */
 export function isInInitialUserNamespace(): boolean {
-  return isInitialMap(readIfThere("/proc/self/uid_map"));
-}
-
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
+  return isInitialMap(readText("/proc/self/uid_map"));
 }

@@ -1,9 +1,10 @@
 // Finds out what this machine can do for contexts, one ability at a time, with the reason and the remedy where it can't.
 // Each probe tries the thing itself; sysctls are read only to explain a refusal. It changes nothing that lasts.
 
-import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
+import { isWritable, readText } from "../../base/io/text-files.ts";
 import { getXattr, makeWhiteout, setXattr } from "../../base/io/libc.ts";
 import { formatBytes } from "../../base/units.ts";
 import { findCgroups } from "../runtime/cgroup-paths.ts";
@@ -346,21 +347,4 @@ function probeFreeSpace(home: string): Ability {
 
 function causeOf(error: Error): string {
   return error.cause instanceof Error ? error.cause.message : "";
-}
-
-function isWritable(path: string): boolean {
-  try {
-    accessSync(path, constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
 }

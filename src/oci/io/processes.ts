@@ -1,17 +1,18 @@
 // Looks at processes through /proc: identity, descendants, memory. It only reads, and sends signals.
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
+import { readTextOrNull } from "../../base/io/text-files.ts";
 import { startTicksOf } from "../runtime/cgroup-paths.ts";
 
 /** Start time of a process in clock ticks since boot; null when there is none of that id. */
 export function startTicks(pid: number | "self"): number | null {
-  const stat = readText(`/proc/${pid}/stat`);
+  const stat = readTextOrNull(`/proc/${pid}/stat`);
   return stat === null ? null : startTicksOf(stat);
 }
 
 /** Whether a process exists and is more than a zombie. */
 export function isAlive(pid: number): boolean {
-  const stat = readText(`/proc/${pid}/stat`);
+  const stat = readTextOrNull(`/proc/${pid}/stat`);
   return stat !== null && !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
 }
 
@@ -51,26 +52,26 @@ function childrenOf(pid: number): readonly number[] {
   listsChildren ??= existsSync(`/proc/self/task/${process.pid}/children`);
   if (!listsChildren) return childrenByParent(pid);
   return listDirectory(`/proc/${pid}/task`).flatMap((thread) => {
-    const text = readText(`/proc/${pid}/task/${thread}/children`)?.trim() ?? "";
+    const text = readTextOrNull(`/proc/${pid}/task/${thread}/children`)?.trim() ?? "";
     return text === "" ? [] : text.split(" ").map(Number);
   });
 }
 
 function childrenByParent(pid: number): readonly number[] {
   return listDirectory("/proc").flatMap((name) => {
-    const stat = /^\d+$/.test(name) ? readText(`/proc/${name}/stat`) : null;
+    const stat = /^\d+$/.test(name) ? readTextOrNull(`/proc/${name}/stat`) : null;
     const parent = stat === null ? null : stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1];
     return parent === String(pid) ? [Number(name)] : [];
   });
 }
 
 function residentBytes(pid: number): number {
-  const pages = Number(readText(`/proc/${pid}/statm`)?.split(" ")[1] ?? 0);
+  const pages = Number(readTextOrNull(`/proc/${pid}/statm`)?.split(" ")[1] ?? 0);
   return pages * 4096;
 }
 
 function proportionalBytes(pid: number): number {
-  const match = /^Pss:\s+(\d+) kB/m.exec(readText(`/proc/${pid}/smaps_rollup`) ?? "");
+  const match = /^Pss:\s+(\d+) kB/m.exec(readTextOrNull(`/proc/${pid}/smaps_rollup`) ?? "");
   return match ? Number(match[1]) * 1024 : residentBytes(pid);
 }
 
@@ -79,13 +80,5 @@ function listDirectory(path: string): readonly string[] {
     return readdirSync(path);
   } catch {
     return [];
-  }
-}
-
-function readText(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return null;
   }
 }
