@@ -99,10 +99,10 @@ testIf(
   "a fork bomb ends at the pids limit and takes nothing with it",
   async () => {
     using project = new Project();
-    const { code } = await project.run(`
+    const { code, run } = await project.run(`
 tasks:
   - key: bomb
-    timeout: 2s
+    timeout: 6s
     run: |
       # Children that sleep: as many as a bomb of two for each one, and they leave the machine's CPUs alone.
       while :; do sleep 60 & done
@@ -110,6 +110,9 @@ tasks:
     run: "true"
 `);
     expect(code).toBe(1);
+    expect(run.tasks.map(({ status }) => status.result)).toEqual(["failed", "succeeded"]);
+    // the shell says itself that it was refused: the timeout alone would not be the bound
+    expect((await project.mesh(["logs", "bomb"])).err).toContain("fork");
   },
   90_000,
 );
