@@ -1,4 +1,4 @@
-// Identifiers of runs and tasks: short, sortable by birth, safe in a path, a URL and a shell.
+// Identifiers of runs, tasks and machines: safe in a path, a URL and a shell.
 
 /** A run's id: 10 characters of time and 8 of randomness, lower-case Crockford base 32. */
 export type RunId = string & { readonly __runId: true };
@@ -6,8 +6,12 @@ export type RunId = string & { readonly __runId: true };
 /** A task attempt's id inside the whole mesh: `<run id>.<task key>`. */
 export type TaskId = string & { readonly __taskId: true };
 
+/** A machine of the mesh: its Ed25519 public key as 64 lower-case hex digits. */
+export type PeerId = string & { readonly __peerId: true };
+
 const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
 const RUN_ID = /^[0-9a-hjkmnp-tv-z]{18}$/;
+const PEER_ID = /^[0-9a-f]{64}$/;
 
 /** Makes a run id. `nowMs` is Unix time; `random` gives at least 5 bytes. */
 export function makeRunId(nowMs: number, random: Uint8Array): RunId {
@@ -30,4 +34,19 @@ export function parseRunId(text: string): RunId | null {
 /** Joins a run and a task key to the task's id. */
 export function makeTaskId(run: RunId, key: string): TaskId {
   return `${run}.${key}` as TaskId;
+}
+
+/** The id of the machine with this Ed25519 public key of 32 bytes. */
+export function peerIdOf(publicKey: Uint8Array): PeerId {
+  return publicKey.toHex() as PeerId;
+}
+
+/** Reads a full peer id; null when the text cannot be one. */
+export function parsePeerId(text: string): PeerId | null {
+  return PEER_ID.test(text) ? (text as PeerId) : null;
+}
+
+/** First 8 hex digits, for people. */
+export function shortPeer(peer: PeerId): string {
+  return peer.slice(0, 8);
 }

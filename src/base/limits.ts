@@ -47,4 +47,22 @@ export const LIMITS = {
   keyDifferences: 200,
   /** How long a wait for the store's index lasts before it is an error. */
   indexBusyMs: 15_000,
+
+  // Between machines: frames, calls, streams
+
+  /** Largest frame on a connection, its header included. */
+  frameBytes: 1 * MIB,
+  /** How long a call to another machine may take when its caller does not say. */
+  callMs: 10_000,
+
+  // Identity and pairing
+
+  // Membership and discovery
+
+  /** Most machines in one mesh. */
+  peers: 1_024,
+
+  // Content that moves between machines
+
+  // Work that is placed on other machines
 } as const;

@@ -1,0 +1,75 @@
+// The other machines of the mesh as the floors above use them: who is there, and calls, words and streams between them.
+// Types only: the real one is in io/, its twin for tests is test/fake/mesh-hub.ts, and one suite runs against both.
+
+import type { PeerId } from "../base/ids.ts";
+import type { NodeSnapshot, PeerView } from "./peer-view.ts";
+import type { Role } from "./roles.ts";
+
+/** Connections of their own, so that control never waits behind bulk data. */
+export type Lane = "control" | "bulk";
+
+export interface CallOptions {
+  readonly timeoutMs: number;
+  /** "control" when absent. */
+  readonly lane?: Lane;
+  readonly signal?: AbortSignal;
+}
+
+/** Who called. What it may do was checked against the handler's `needs`. */
+export interface Caller {
+  readonly peer: PeerId;
+  readonly name: string;
+  readonly roles: readonly Role[];
+  /** Aborted when the caller gives up or its connection closes. */
+  readonly signal: AbortSignal;
+}
+
+export interface HandlerOptions {
+  /** The caller must have one of these roles; any member may call when absent. */
+  readonly needs?: readonly Role[];
+}
+
+/**
+ * Answers a call. `params` come from outside and are unchecked. What it throws as `MeshError` is thrown as such (code and
+ * message) at the caller; anything else arrives as `peer.failed` without its text.
+ */
+export type CallHandler = (params: unknown, caller: Caller) => unknown;
+
+/** Takes a word that wants no answer. What it throws closes the connection as `peer.misbehaved`. */
+export type WordHandler = (params: unknown, caller: Omit<Caller, "signal">) => void;
+
+/** Answers with bytes; the pieces may be of any size and are taken only as fast as the caller reads. */
+export type StreamHandler = (params: unknown, caller: Caller) => AsyncIterable<Uint8Array>;
+
+/** What is new about a machine. */
+export type PeerChange =
+  | { readonly kind: "up"; readonly peer: PeerView }
+  | { readonly kind: "snapshot"; readonly peer: PeerView }
+  | { readonly kind: "suspect"; readonly peer: PeerView }
+  | { readonly kind: "down"; readonly peer: PeerView }
+  | { readonly kind: "roster"; readonly peer: PeerView };
+
+/** Values are what msgpack holds: null, booleans, numbers, strings, byte arrays, arrays and plain objects. */
+export interface Peers {
+  readonly self: PeerId;
+  /** All members, this machine included, by name. */
+  list(): readonly PeerView[];
+  /** null for one that is no member. */
+  get(peer: PeerId): PeerView | null;
+  /**
+   * Calls a method of another machine (or of this one). Throws `peer.unreachable`, `peer.timeout`, `peer.refused`, `peer.version`,
+   * `peer.failed`, and what the handler threw. Whether the method ran is not known after a time-out or a lost connection.
+   */
+  call(peer: PeerId, method: string, params: unknown, options: CallOptions): Promise<unknown>;
+  /** Says a word. In order within a lane. False when it is not sent: no connection, or too much is waiting. */
+  tell(peer: PeerId, method: string, params: unknown, lane?: Lane): boolean;
+  /** Reads bytes from another machine, on the bulk lane when no other is named. Ending the iteration early stops the sender. */
+  stream(peer: PeerId, method: string, params: unknown, options: CallOptions): AsyncIterable<Uint8Array>;
+  onCall(method: string, handler: CallHandler, options?: HandlerOptions): void;
+  onWord(method: string, handler: WordHandler, options?: HandlerOptions): void;
+  onStream(method: string, handler: StreamHandler, options?: HandlerOptions): void;
+  /** Tells of changes, in order, each after `list` shows it. */
+  watch(listener: (change: PeerChange) => void): Disposable;
+  /** What this machine says of itself from now on. */
+  publish(snapshot: NodeSnapshot): void;
+}
