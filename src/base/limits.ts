@@ -65,4 +65,11 @@ export const LIMITS = {
   // Content that moves between machines
 
   // Work that is placed on other machines
+
+  // The node and those who talk to it
+
+  /** Output that may wait for one who watches a run; what is beyond is skipped for them, with a count. */
+  feedOutputBytes: 4 * MIB,
+  /** Largest request to the node's own socket, except for a blob that is put. */
+  apiRequestBytes: 4 * MIB,
 } as const;
