@@ -70,6 +70,8 @@ export const LIMITS = {
 
   /** Output that may wait for one who watches a run; what is beyond is skipped for them, with a count. */
   feedOutputBytes: 4 * MIB,
+  /** Longest line of a run that is watched on another machine: its end, with all tasks and what they left. */
+  feedLineChars: 64 * MIB,
   /** Largest request to the node's own socket, except for a blob that is put. */
   apiRequestBytes: 4 * MIB,
 } as const;

@@ -95,3 +95,72 @@ export interface NodeService {
 export type SubmittedRun =
   | { readonly kind: "submitted"; readonly id: string; readonly title: string }
   | (RunOutcome & { readonly kind: "invalid" });
+
+/** A mesh that was found on the local network. */
+export interface FoundMesh {
+  readonly mesh: string;
+  /** Machines of it that announced themselves. */
+  readonly nodes: readonly { readonly name: string; readonly address: Address }[];
+  /** Whether one of them has an invitation open. */
+  readonly inviting: boolean;
+}
+
+export interface Membership {
+  readonly id: PeerId;
+  readonly name: string;
+  readonly mesh: Digest;
+  readonly roles: readonly Role[];
+}
+
+export interface JoinWish {
+  /** Where to go; null to look for the mesh. */
+  readonly address: Address | null;
+  readonly code: string;
+  readonly name: string | null;
+}
+
+/** This machine's place in a mesh, or its lack of one, whether a node runs or not. */
+export interface MeshSeat {
+  /** null for a machine that is in no mesh. Throws `mesh.identity-copied`, `store.corrupt`. */
+  membership(): Promise<Membership | null>;
+  /** Makes a mesh. Throws `mesh.already-a-member`. */
+  init(name: string | null): Promise<Membership>;
+  /** Meshes on the local network; looks for a short time. */
+  find(signal: AbortSignal): Promise<readonly FoundMesh[]>;
+  /** Joins with a one-time code. Throws `mesh.not-found`, `mesh.code-refused`, `mesh.already-a-member`, `peer.*`. */
+  join(wish: JoinWish, signal: AbortSignal): Promise<Membership>;
+  /** Forgets the mesh; the others are told when they can be reached. `newIdentity` forgets the key as well. */
+  leave(options: { readonly newIdentity: boolean }): Promise<void>;
+}
+
+/** What a node is started with; what is null stays as it was said before. */
+export interface ServeOptions {
+  readonly cpus: string | null;
+  readonly memory: string | null;
+  readonly gpus: string | null;
+  readonly labels: string | null;
+  readonly port: number | null;
+  /** Whether tasks of others that ask for no isolation run here without any. */
+  readonly allowProcess: boolean;
+}
+
+/** A node that runs in this process. */
+export interface ServedNode extends AsyncDisposable {
+  readonly service: NodeService;
+  /** Resolves when somebody asked it to stop, over its socket. */
+  readonly stopAsked: Promise<void>;
+}
+
+/** Starting and stopping this machine's node. */
+export interface NodeKeeper {
+  /** The node that runs; null when none does. */
+  running(): Promise<NodeService | null>;
+  /** Runs the node in this process. Throws `node.already-running`, `mesh.not-a-member`, `usage.invalid`. */
+  serve(options: ServeOptions): Promise<ServedNode>;
+  /** Starts a process that runs the node; returns when it answers. Throws the same, and `node.failed` with what it said. */
+  start(options: ServeOptions): Promise<NodeStatus>;
+  /** Ends the node and waits until it has. Throws `node.not-running`. */
+  stop(): Promise<void>;
+  /** Where the node in the background writes what it says. */
+  readonly logPath: string;
+}
