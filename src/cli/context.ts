@@ -1,7 +1,6 @@
 // What every command is given: where to write, what it may ask of the process, and the node, opened when it is first used.
 // Tests hand over fakes of all of it.
 
-import type { MeshNode } from "../node/node.ts";
 import type { MeshSeat, NodeKeeper, NodeService } from "../node/node-service.ts";
 import type { Archive } from "./archive.ts";
 import type { BlobShelf } from "./blob-shelf.ts";
@@ -53,7 +52,7 @@ export interface Clocks {
 }
 
 /** The part of a node that commands use. */
-export type CliNode = Pick<MeshNode, "run" | "capacity" | typeof Symbol.asyncDispose>;
+export type CliNode = Pick<NodeService, "run">;
 
 /** A command: returns the exit code. Failures are thrown. */
 export type Execute = (context: CommandContext, args: Arguments) => Promise<number>;

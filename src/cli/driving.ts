@@ -69,7 +69,9 @@ export async function watchAndShow(
   context.onReaderGone(() => stop.abort());
   try {
     const rerun = shellLine(["mesh", "retry", run]);
-    return await showToEnd(context, { reporter, show, rerun }, (observer) => service.watchRun(run, observer, stop.signal));
+    return await showToEnd(context, { reporter, show, rerun }, (observer) =>
+      service.watchRun(run, observer, stop.signal),
+    );
   } catch (error) {
     if (stop.signal.aborted) return EXIT_INTERRUPTED;
     throw error;
@@ -91,7 +93,9 @@ export async function submitRun(
   else
     printLines(context, [
       submitted.id,
-      ...(context.stdout.isTerminal ? [context.style.dim(`\`mesh attach ${shortRun(submitted.id)}\` watches it.`)] : []),
+      ...(context.stdout.isTerminal
+        ? [context.style.dim(`\`mesh attach ${shortRun(submitted.id)}\` watches it.`)]
+        : []),
     ]);
   return 0;
 }

@@ -19,7 +19,10 @@ interface ForegroundOptions {
 const REFRESH_MS = 500;
 
 /** Runs the node until Ctrl-C or `mesh down`. Returns the exit code. */
-export async function runNode(context: CommandContext, { keeper, options, show, onServing }: ForegroundOptions): Promise<number> {
+export async function runNode(
+  context: CommandContext,
+  { keeper, options, show, onServing }: ForegroundOptions,
+): Promise<number> {
   await using served = await keeper.serve(options);
   const { service } = served;
   const asked = Promise.withResolvers<void>();

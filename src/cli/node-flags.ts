@@ -9,8 +9,8 @@ const MOST_PORT = 65_535;
 /** Throws `usage.invalid`. */
 export function serveOptions(args: Arguments): ServeOptions {
   const port = args.integer("port");
-  if (port !== null && (port < 0 || port > MOST_PORT))
-    throw new MeshError("usage.invalid", `Cannot listen on port ${port}: 0 to ${MOST_PORT} are possible`);
+  if (port !== null && (port < 1 || port > MOST_PORT))
+    throw new MeshError("usage.invalid", `Cannot listen on port ${port}: 1 to ${MOST_PORT} are possible`);
   return {
     cpus: args.text("cpus"),
     memory: args.text("memory"),

@@ -1,7 +1,17 @@
 // The blobs of this machine's store as commands see them. A blob that a person put is kept as a result is: the cache's limit
 // takes what was not used for longest.
 
-import { closeSync, fsyncSync, mkdtempSync, openSync, readSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { canonicalDigest } from "../base/canonical.ts";
 import { type Digest, shortDigest } from "../base/digest.ts";
@@ -29,7 +39,9 @@ export class StoreBlobs implements BlobShelf, Disposable {
     const { blobs } = this.#store;
     const name = source.kind === "file" ? basename(source.path) : "standard input";
     if (source.kind === "file" && !statSync(source.path, { throwIfNoEntry: false })?.isFile())
-      throw new MeshError("io.failed", `Cannot read ${source.path}: there is no such file`, { hint: "Name a regular file." });
+      throw new MeshError("io.failed", `Cannot read ${source.path}: there is no such file`, {
+        hint: "Name a regular file.",
+      });
     const digest =
       source.kind === "file" ? await blobs.putFile(source.path, { move: false }) : await this.#putStandardInput();
     const { size } = statSync(blobs.path(digest));
@@ -53,7 +65,7 @@ export class StoreBlobs implements BlobShelf, Disposable {
       const fd = openSync(temporary, "wx", 0o666);
       let size: number;
       try {
-        size = await this.#copy(digest, (piece) => void writeAll(fd, piece));
+        size = await this.#copy(digest, (piece) =>  writeAll(fd, piece));
         fsyncSync(fd);
       } finally {
         closeSync(fd);
@@ -63,7 +75,9 @@ export class StoreBlobs implements BlobShelf, Disposable {
     } catch (error) {
       rmSync(temporary, { force: true });
       if (error instanceof MeshError) throw error;
-      throw new MeshError(errnoOf(error) === "ENOSPC" ? "store.full" : "io.failed", `Cannot write ${target}`, { cause: error });
+      throw new MeshError(errnoOf(error) === "ENOSPC" ? "store.full" : "io.failed", `Cannot write ${target}`, {
+        cause: error,
+      });
     }
   }
 
@@ -92,7 +106,8 @@ export class StoreBlobs implements BlobShelf, Disposable {
       const fd = openSync(path, "wx", 0o600);
       try {
         const piece = Buffer.allocUnsafe(CHUNK_BYTES);
-        for (let length = readSync(0, piece); length > 0; length = readSync(0, piece)) writeAll(fd, piece.subarray(0, length));
+        for (let length = readSync(0, piece); length > 0; length = readSync(0, piece))
+          writeAll(fd, piece.subarray(0, length));
       } finally {
         closeSync(fd);
       }

@@ -50,9 +50,12 @@ export function findGpus(
 ): readonly GpuDevice[] {
   const nvidia = findNvidiaGpus(program);
   const first = nvidia.reduce((next, { index }) => Math.max(next, index + 1), 0);
-  const others = amd().map(
-    (gpu, place): GpuDevice => ({ kind: "amd", index: first + place, uuid: String(place), ...gpu }),
-  );
+  const others = amd().map((gpu, place): GpuDevice => ({
+    kind: "amd",
+    index: first + place,
+    uuid: String(place),
+    ...gpu,
+  }));
   return [...nvidia, ...others];
 }
 

@@ -9,7 +9,7 @@ import type { ContentRef } from "../mesh/content.ts";
 import { isRole, type Role } from "../mesh/roles.ts";
 import type { ActiveRuns } from "./active-runs.ts";
 import type { NodeService } from "./node-service.ts";
-import { type FeedMessage, RunFeed } from "./run-feed.ts";
+import { type FeedMessage, type RunFeed } from "./run-feed.ts";
 import { parseSubmission } from "./run-options.ts";
 
 /** What stands behind the socket. */
@@ -149,7 +149,8 @@ function integer(value: unknown, name: string, least: number, most: number): num
 }
 
 function rolesOf(value: unknown): readonly Role[] {
-  if (Array.isArray(value) && value.every((role): role is Role => typeof role === "string" && isRole(role))) return value;
+  if (Array.isArray(value) && value.every((role): role is Role => typeof role === "string" && isRole(role)))
+    return value;
   throw new MeshError("usage.invalid", "The request's roles are none");
 }
 

@@ -7,7 +7,15 @@ import type { ContentRef, FetchReport } from "../mesh/content.ts";
 import type { PeerView } from "../mesh/peer-view.ts";
 import type { Role } from "../mesh/roles.ts";
 import type { RunOutcome, RunRequest } from "./node.ts";
-import type { ActiveRun, Invite, InviteEnd, NodeService, NodeStatus, PingReport, SubmittedRun } from "./node-service.ts";
+import type {
+  ActiveRun,
+  Invite,
+  InviteEnd,
+  NodeService,
+  NodeStatus,
+  PingReport,
+  SubmittedRun,
+} from "./node-service.ts";
 import type { RunSubmission } from "./active-runs.ts";
 import type { RunObserver } from "./observer.ts";
 import type { FeedMessage } from "./run-feed.ts";
@@ -129,7 +137,12 @@ export class LocalClient implements NodeService, Disposable {
     throw errorFromJson((answer as { readonly error: ErrorJson }).error, "node.failed");
   }
 
-  async *#feed(method: "GET" | "POST", path: string, body?: unknown, signal?: AbortSignal): AsyncGenerator<FeedMessage> {
+  async *#feed(
+    method: "GET" | "POST",
+    path: string,
+    body?: unknown,
+    signal?: AbortSignal,
+  ): AsyncGenerator<FeedMessage> {
     const response = await this.#send(method, path, body, signal);
     if (!response.ok || response.body === null)
       throw errorFromJson(((await response.json()) as { readonly error: ErrorJson }).error, "node.failed");

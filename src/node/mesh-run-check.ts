@@ -2,7 +2,18 @@
 
 import { MeshError } from "../base/errors.ts";
 import { LIMITS } from "../base/limits.ts";
-import { type Check, fields, isCount, isNumber, isText, kinds, listOf, mapOf, nullable, oneOf } from "../sched/check-json.ts";
+import {
+  type Check,
+  fields,
+  isCount,
+  isNumber,
+  isText,
+  kinds,
+  listOf,
+  mapOf,
+  nullable,
+  oneOf,
+} from "../sched/check-json.ts";
 import { checkEvent } from "../sched/event-check.ts";
 import type { ActiveRun } from "./node-service.ts";
 import type { FeedMessage } from "./run-feed.ts";

@@ -63,7 +63,8 @@ export class MeshRuns {
     for await (const piece of bytes) {
       const lines = (rest + decoder.decode(piece, { stream: true })).split("\n");
       rest = lines.pop() ?? "";
-      if (rest.length > LIMITS.feedLineChars) throw new MeshError("peer.misbehaved", `${found.coordinator} sent an endless line`);
+      if (rest.length > LIMITS.feedLineChars)
+        throw new MeshError("peer.misbehaved", `${found.coordinator} sent an endless line`);
       for (const line of lines) yield parseFeedLine(line, found.coordinator);
     }
   }

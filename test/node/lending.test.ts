@@ -35,7 +35,9 @@ test("parseGpuSpec() takes none, a number, and devices to simulate", () => {
   expect(parseGpuSpec("none")).toEqual({ kind: "first", count: 0 });
   expect(parseGpuSpec("2")).toEqual({ kind: "first", count: 2 });
   const spec = parseGpuSpec("2xh100:80gb,a100:40gb");
-  expect(spec.kind === "simulated" && spec.devices.map(({ index, model, memoryBytes }) => [index, model, memoryBytes])).toEqual([
+  expect(
+    spec.kind === "simulated" && spec.devices.map(({ index, model, memoryBytes }) => [index, model, memoryBytes]),
+  ).toEqual([
     [0, "h100", 80 * GIB],
     [1, "h100", 80 * GIB],
     [2, "a100", 40 * GIB],
@@ -43,7 +45,9 @@ test("parseGpuSpec() takes none, a number, and devices to simulate", () => {
 });
 
 test("lentGpus() asks the drivers only when their devices count", () => {
-  const real = [0, 1].map((index) => ({ kind: "nvidia", index, uuid: `u${index}`, model: "m", memoryBytes: 1 }) as const);
+  const real = [0, 1].map(
+    (index) => ({ kind: "nvidia", index, uuid: `u${index}`, model: "m", memoryBytes: 1 }) as const,
+  );
   const find = (gpus: string | null) => lentGpus({ ...LEND_ALL, gpus }, () => real).map(({ uuid }) => uuid);
   expect(find(null)).toEqual(["u0", "u1"]);
   expect(find("1")).toEqual(["u0"]);

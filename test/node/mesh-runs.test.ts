@@ -29,7 +29,13 @@ function fakeRun(coordinator: string) {
     printing.resolve((text) => observer.output?.("a", "stdout", Buffer.from(text)));
     signal.addEventListener("abort", () => end.resolve());
     await end.promise;
-    const file = { path: "tasks.yml", absolutePath: "/x/tasks.yml", directory: "/x", text: "", digest: "sha256:" as never };
+    const file = {
+      path: "tasks.yml",
+      absolutePath: "/x/tasks.yml",
+      directory: "/x",
+      text: "",
+      digest: "sha256:" as never,
+    };
     const status = { execution: signal.aborted ? "aborted" : "finished", result: "none" } as const;
     const times = { startedAt: null, completedAt: null, durationMs: null };
     return {
@@ -50,7 +56,14 @@ async function twoNodes() {
   serveRuns(there, runs);
   const { feed } = runs.start(SUBMISSION);
   await feed.started;
-  return { hub, here, there, fake, runs, mesh: new MeshRuns(here, new ActiveRuns({ run: () => new Promise(() => {}) })) };
+  return {
+    hub,
+    here,
+    there,
+    fake,
+    runs,
+    mesh: new MeshRuns(here, new ActiveRuns({ run: () => new Promise(() => {}) })),
+  };
 }
 
 test("MeshRuns lists, watches from the beginning and reads the end of another machine's run", async () => {
@@ -71,7 +84,8 @@ test("MeshRuns stops another machine's run", async () => {
   for await (const message of mesh.feed(ID, new AbortController().signal)) {
     kinds.push(message.kind);
     if (message.kind === "event") expect((await mesh.cancel(ID, false)).id).toBe(ID);
-    if (message.kind === "ended") expect(message.outcome).toMatchObject({ summary: { status: { execution: "aborted" } } });
+    if (message.kind === "ended")
+      expect(message.outcome).toMatchObject({ summary: { status: { execution: "aborted" } } });
   }
   expect(kinds).toEqual(["event", "ended"]);
   expect(runs.list()).toEqual([]);

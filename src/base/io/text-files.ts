@@ -1,7 +1,17 @@
 // Small text files: those that may not be there (what the kernel says of itself, configuration of the machine; never input
 // whose absence is a fault), and those that are replaced as a whole.
 
-import { accessSync, closeSync, constants, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
 
 /** A file's text, or null when it is not there or cannot be read. */

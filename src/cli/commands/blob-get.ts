@@ -27,6 +27,10 @@ export function asDigest(text: string): ReturnType<typeof parseDigest> {
   try {
     return parseDigest(text.startsWith("sha256:") ? text : `sha256:${text}`);
   } catch (cause) {
-    throw new MeshError("usage.invalid", `Cannot read ${JSON.stringify(text)} as a digest: sha256: and 64 hex digits are expected`, { cause });
+    throw new MeshError(
+      "usage.invalid",
+      `Cannot read ${JSON.stringify(text)} as a digest: sha256: and 64 hex digits are expected`,
+      { cause },
+    );
   }
 }

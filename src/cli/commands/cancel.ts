@@ -13,26 +13,20 @@ export const execute: Execute = async (context, args) => {
   return 0;
 };
 
-/** The run's id; null when no process of this machine drives such a run. */
+/** The run's id; null when this machine does not know such a run. */
 async function cancelHere(context: CommandContext, named: string): Promise<string | null> {
   const archive = await context.archive();
-  try {
-    const entry = findRun(archive, named);
-    const over = entry.status.execution === "finished" || entry.status.execution === "aborted";
-    return !over && archive.cancel(entry) ? entry.id : null;
-  } catch (error) {
-    if (error instanceof MeshError && error.code === "run.not-found") return null;
-    throw error;
-  }
+  const found = archive.startingWith(named);
+  if (found.length === 0 && (await (await context.seat()).membership()) !== null) return null;
+  const entry = findRun(archive, named);
+  const over = entry.status.execution === "finished" || entry.status.execution === "aborted";
+  if (!over && archive.cancel(entry)) return entry.id;
+  throw new MeshError("run.not-found", `Cannot cancel run ${shortRun(entry.id)}: no process drives it any more`, {
+    hint: "`mesh runs list` shows which runs go on.",
+  });
 }
 
 async function cancelInMesh(context: CommandContext, named: string): Promise<string> {
-  try {
-    return (await (await context.service()).cancelRun(named, false)).id;
-  } catch (error) {
-    if (!(error instanceof MeshError) || (error.code !== "mesh.not-a-member" && error.code !== "run.not-found")) throw error;
-    throw new MeshError("run.not-found", `Cannot cancel run ${shortRun(named)}: nobody drives it any more`, {
-      hint: "`mesh runs list` shows which runs go on.",
-    });
-  }
+  const service = await context.service();
+  return (await service.cancelRun(named, false)).id;
 }

@@ -53,7 +53,10 @@ function ttlOf(args: Arguments): number {
   const text = args.text("for");
   const ttlMs = text === null ? USUAL_TTL_MS : parseDuration(text);
   if (ttlMs === null || ttlMs < 1_000 || ttlMs > MOST_TTL_MS)
-    throw new MeshError("usage.invalid", `Cannot read --for ${JSON.stringify(text)}: a time up to 24h is expected, like 10m`);
+    throw new MeshError(
+      "usage.invalid",
+      `Cannot read --for ${JSON.stringify(text)}: a time up to 24h is expected, like 10m`,
+    );
   return ttlMs;
 }
 

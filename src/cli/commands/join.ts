@@ -18,7 +18,10 @@ export const execute: Execute = async (context, args) => {
   const json = args.on("json");
   const before = await seat.membership();
   if (before !== null && wish.code !== null)
-    throw new MeshError("mesh.already-a-member", `Cannot join: this machine is ${before.name} of ${meshWords(before.mesh)} already`);
+    throw new MeshError(
+      "mesh.already-a-member",
+      `Cannot join: this machine is ${before.name} of ${meshWords(before.mesh)} already`,
+    );
   const joined = before === null ? await becomeMember(context, seat, { ...wish, name: args.text("name"), json }) : null;
   const membership = before ?? joined?.membership;
   if (membership === undefined) throw new Error("Bug: a join without an outcome");
@@ -32,7 +35,8 @@ export const execute: Execute = async (context, args) => {
   if (args.on("detach")) {
     const status = (await keeper.running())?.status() ?? keeper.start(options);
     const { pid } = await status;
-    if (!json) printLines(context, [`Its node runs in the background (process ${pid}). \`mesh nodes\` shows the mesh.`]);
+    if (!json)
+      printLines(context, [`Its node runs in the background (process ${pid}). \`mesh nodes\` shows the mesh.`]);
     return 0;
   }
   const { runNode } = await import("../foreground-node.ts");

@@ -10,7 +10,8 @@ const MOST = 100;
 
 export const execute: Execute = async (context, args) => {
   const count = args.integer("count") ?? USUAL_COUNT;
-  if (count < 1 || count > MOST) throw new MeshError("usage.invalid", `Cannot ping ${count} times: 1 to ${MOST} are possible`);
+  if (count < 1 || count > MOST)
+    throw new MeshError("usage.invalid", `Cannot ping ${count} times: 1 to ${MOST} are possible`);
   const stop = new AbortController();
   context.onInterrupt(() => stop.abort());
   const service = await context.service();
@@ -20,7 +21,9 @@ export const execute: Execute = async (context, args) => {
   else {
     const where = report.address === null ? "" : ` at ${addressWords(report.address)}`;
     printLines(context, [
-      ...report.rttMs.map((ms) => `${printable(report.name)}${where}: ${ms === null ? "no answer" : `${ms.toFixed(2)} ms`}`),
+      ...report.rttMs.map(
+        (ms) => `${printable(report.name)}${where}: ${ms === null ? "no answer" : `${ms.toFixed(2)} ms`}`,
+      ),
       `${answered.length} of ${report.rttMs.length} answered${summaryOf(answered)}`,
     ]);
   }

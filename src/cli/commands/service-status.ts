@@ -11,7 +11,8 @@ export const execute: Execute = async (context, args) => {
   const running = await (await keeper.running())?.status();
   const byService = isActive();
   if (json) printJson(context, { running: running ?? null, service: byService, log: keeper.logPath });
-  else if (running === undefined) printLines(context, ["No node runs here. `mesh up` or `mesh service install` starts it."]);
+  else if (running === undefined)
+    printLines(context, ["No node runs here. `mesh up` or `mesh service install` starts it."]);
   else
     printLines(context, [
       `${running.name} runs as process ${running.pid}, at ${running.addresses.map(addressWords).join(", ")}.`,

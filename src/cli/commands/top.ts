@@ -28,7 +28,8 @@ export const execute: Execute = async (context, args) => {
   try {
     for (let shown = 1; ; shown++) {
       const [peers, runs] = await Promise.all([service.peers(), service.activeRuns()]);
-      if (args.on("json")) printJson(context, { at: new Date(context.now.unixMs()).toISOString(), nodes: peers.map(nodeJson), runs });
+      if (args.on("json"))
+        printJson(context, { at: new Date(context.now.unixMs()).toISOString(), nodes: peers.map(nodeJson), runs });
       else if (screen === null) printLines(context, [lineOf(peers, runs)]);
       else screen.update([], picture(context, peers, runs));
       context.stdout.flush();

@@ -123,7 +123,9 @@ const PING: CommandSpec = {
   summary: "Measure the round trip to another machine",
   detail: ["Over the connection that the mesh uses, so that it tells what placing a task costs."],
   positionals: [NODE],
-  flags: { count: { kind: "integer", short: "c", value: "N", brief: "how many times (5 when not given, at most 100)" } },
+  flags: {
+    count: { kind: "integer", short: "c", value: "N", brief: "how many times (5 when not given, at most 100)" },
+  },
   examples: [{ command: "mesh ping desk", meaning: "five round trips" }],
   load: () => import("../commands/ping.ts"),
 };

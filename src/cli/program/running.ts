@@ -32,7 +32,11 @@ const RUN: CommandSpec = {
     jobs: { kind: "integer", short: "j", value: "N", brief: "run at most N tasks at once" },
     isolation: { kind: "choice", choices: ["context", "process"], brief: "`process` runs tasks without any isolation" },
     plain: { kind: "switch", brief: "print lines also on a terminal, no live view" },
-    detach: { kind: "switch", short: "d", brief: "print the run's id and leave it to the node that runs in the background" },
+    detach: {
+      kind: "switch",
+      short: "d",
+      brief: "print the run's id and leave it to the node that runs in the background",
+    },
     node: { kind: "text", value: "NAME", brief: "use only this machine of the mesh", repeats: true, completes: "node" },
     label: { kind: "text", value: "LABEL", brief: "use only machines with this label", repeats: true },
   },

@@ -44,8 +44,7 @@ const COLUMNS: readonly NodeColumn[] = [
     title: "BLOBS",
     align: "right",
     wide: true,
-    cell: ({ snapshot }) =>
-      snapshot === null ? "" : `${snapshot.blobs.count} (${formatBytes(snapshot.blobs.bytes)})`,
+    cell: ({ snapshot }) => (snapshot === null ? "" : `${snapshot.blobs.count} (${formatBytes(snapshot.blobs.bytes)})`),
   },
   {
     title: "LATENCY",
@@ -54,7 +53,12 @@ const COLUMNS: readonly NodeColumn[] = [
   },
   { title: "VERSION", wide: true, cell: ({ version }) => printable(version ?? "") },
   { title: "FOUND BY", wide: true, cell: ({ foundBy }) => foundWords(foundBy) },
-  { title: "LABELS", wide: true, most: 30, cell: ({ snapshot }) => printable(snapshot?.capacity.labels.join(",") ?? "") },
+  {
+    title: "LABELS",
+    wide: true,
+    most: 30,
+    cell: ({ snapshot }) => printable(snapshot?.capacity.labels.join(",") ?? ""),
+  },
   { title: "", most: 60, cell: (peer, style) => style.yellow(remarkWords(peer)) },
 ];
 
