@@ -156,10 +156,14 @@ tasks:
     const { running } = await first.json<{ running: { pid: number } }>("service", "status");
     await first.host.shell(`kill -9 ${running.pid}`);
     await first.mesh("up", "--cpus", "1");
-    await until("it ends", async () => {
-      const { status } = await resultsOf(first, run);
-      return status.execution === "finished";
-    }, 60_000);
+    await until(
+      "it ends",
+      async () => {
+        const { status } = await resultsOf(first, run);
+        return status.execution === "finished";
+      },
+      60_000,
+    );
     expectWhole(await resultsOf(first, run));
   });
 });

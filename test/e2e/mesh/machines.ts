@@ -146,12 +146,11 @@ export async function until(what: string, holds: () => Promise<boolean>, waitMs 
   }
 }
 
-/** Tasks without inputs that take a while, so that one machine alone cannot be meant. */
-export function manyTasks(count: number, script = "sleep 0.3; hostname"): string {
+/** Tasks without inputs, each with a key of its own. */
+export function manyTasks(count: number, script = "sleep 0.3; hostname", agent = "cpus: 1, memory: 100mb"): string {
   const tasks = Array.from(
     { length: count },
-    (_, at) =>
-      `  - key: t${at}\n    run: ${JSON.stringify(`${script} # ${at}`)}\n    agent: { cpus: 1, memory: 100mb }\n`,
+    (_, at) => `  - key: t${at}\n    run: ${JSON.stringify(`${script} # ${at}`)}\n    agent: { ${agent} }\n`,
   );
   return `tasks:\n${tasks.join("")}`;
 }
