@@ -61,6 +61,34 @@ export const LIMITS = {
 
   /** Most machines in one mesh. */
   peers: 1_024,
+  /** Most addresses that are known of one machine, and most of them that are tried in one round. */
+  peerAddresses: 16,
+  dialsPerRound: 8,
+  /** Most connections to other machines that are being opened at once, and how long one may take. */
+  dialsAtOnce: 16,
+  dialMs: 3_000,
+  /** How much later the next address of a machine is tried while the one before has not answered. */
+  dialHeadStartMs: 100,
+  /** How long a machine waits between rounds in which none of an absent machine's addresses answered: first, and at most. */
+  redialMs: 250,
+  redialMaxMs: 30_000,
+  /** How often a connection carries a heartbeat. */
+  heartbeatMs: 1_000,
+  /** Silence after which a connected machine is suspected, and after which its connection is given up. */
+  suspectMs: 2_500,
+  silentMs: 3_700,
+  /** How long a machine whose connection broke may take to be connected again before it counts as down. */
+  reconnectMs: 700,
+  /** A pause of this machine's own that is so much longer than meant is not held against others. */
+  ownLagMs: 150,
+  /** Most machines whose addresses one heartbeat tells. */
+  toldPeers: 16,
+  /** Longest host name, version and name of a GPU that another machine may say of itself; most labels, base keys and GPUs. */
+  snapshotTextChars: 256,
+  snapshotItems: 256,
+  /** Largest text that a machine announces of itself by multicast, and most machines that are listened to at once. */
+  announcementBytes: 1_024,
+  announcements: 2_048,
 
   // Content that moves between machines
 
