@@ -23,6 +23,7 @@ export const POLICY: Policy = {
     "bonjour-service": ["src/mesh/io/multicast.ts"],
     cborg: ["src/base/canonical.ts"],
     ignore: ["src/node/working-tree.ts"],
+    msgpackr: ["src/mesh/wire-value.ts"],
     yaml: ["src/spec/yaml.ts"],
   },
   longFiles: {
