@@ -19,6 +19,8 @@ export const POLICY: Policy = {
   doors: {
     // Calls by path, one at a time; and calls by descriptor, for thousands of files.
     "bun:ffi": ["src/base/io/libc.ts", "src/store/io/raw-files.ts"],
+    // ristretto255 for pairing; signatures are the runtime's own.
+    "@noble/curves": ["src/mesh/cpace.ts"],
     "bun:sqlite": ["src/store/io/"],
     "bonjour-service": ["src/mesh/io/multicast.ts"],
     cborg: ["src/base/canonical.ts"],
