@@ -9,7 +9,7 @@ import type { Address, FoundBy } from "./peer-view.ts";
 export interface KnownAddress {
   readonly address: Address;
   readonly by: FoundBy;
-  /** Monotonic time at which it was last found. */
+  /** Monotonic time at which it was first found so. */
   readonly foundAtMs: number;
   readonly outcome:
     | { readonly kind: "untried" }
@@ -25,21 +25,16 @@ export class AddressBook {
 
   /** Takes up where a machine was found. Returns whether that is news: an address not known, or one found more directly. */
   add(peer: PeerId, addresses: readonly Address[], { by, nowMs }: { by: FoundBy; nowMs: number }): boolean {
-    let isNews = false;
     let known = this.of(peer);
+    let isNews = false;
     for (const address of addresses) {
       const old = known.find((entry) => isSameAddress(entry.address, address));
-      const isCloser = old === undefined || DIRECTNESS[by] < DIRECTNESS[old.by];
-      isNews ||= isCloser;
-      const entry: KnownAddress = {
-        address,
-        by: isCloser ? by : old.by,
-        foundAtMs: nowMs,
-        outcome: old?.outcome ?? { kind: "untried" },
-      };
+      if (old !== undefined && DIRECTNESS[by] >= DIRECTNESS[old.by]) continue;
+      const entry: KnownAddress = { address, by, foundAtMs: nowMs, outcome: old?.outcome ?? { kind: "untried" } };
       known = [entry, ...known.filter((other) => other !== old)];
+      isNews = true;
     }
-    this.#known.set(peer, known.toSorted(byPromise).slice(0, LIMITS.peerAddresses));
+    if (isNews) this.#known.set(peer, known.toSorted(byPromise).slice(0, LIMITS.peerAddresses));
     return isNews;
   }
 

@@ -57,6 +57,14 @@ export class DialPlan {
     this.#nextAtMs = Math.min(this.#nextAtMs, rounds.nextRoundAtMs);
   }
 
+  /** Begins the next round after a wait that doubles with each failure since `soon`. */
+  afterFailure(peer: PeerId, nowMs: number): void {
+    const rounds = this.#of(peer);
+    const waitMs = Math.min(this.#timing.redialMaxMs, this.#timing.redialMs * 2 ** Math.min(rounds.failures, 20));
+    rounds.failures++;
+    this.atLatest(peer, nowMs + waitMs * (0.5 + this.#next()));
+  }
+
   /** Waits as long as it waits at most. */
   later(peer: PeerId, nowMs: number): void {
     this.#of(peer).nextRoundAtMs = nowMs + this.#timing.redialMaxMs;
@@ -108,12 +116,8 @@ export class DialPlan {
     rounds.flights.delete(dial);
     rounds.nextAddressAtMs = nowMs;
     const isLast = rounds.flights.size === 0 && rounds.queue.length === 0;
-    if (isLast) {
-      const waitMs = Math.min(this.#timing.redialMaxMs, this.#timing.redialMs * 2 ** Math.min(rounds.failures, 20));
-      rounds.failures++;
-      rounds.nextRoundAtMs = Math.min(rounds.nextRoundAtMs, nowMs + waitMs * (0.5 + this.#next()));
-    }
-    this.#nextAtMs = Math.min(this.#nextAtMs, isLast ? rounds.nextRoundAtMs : nowMs);
+    if (isLast) this.afterFailure(peer, nowMs);
+    else this.#nextAtMs = nowMs;
     return { peer, address, isLast };
   }
 
@@ -123,7 +127,9 @@ export class DialPlan {
     if (rounds === undefined) return [];
     const dials = [...rounds.flights.keys()];
     for (const dial of dials) this.#peerOf.delete(dial);
-    this.#rounds.delete(peer);
+    rounds.flights.clear();
+    rounds.queue = [];
+    rounds.nextRoundAtMs = Number.POSITIVE_INFINITY;
     return dials;
   }
 

@@ -10,8 +10,6 @@ import type { Address, NodeSnapshot } from "./peer-view.ts";
 export interface Heartbeat {
   /** Which process of the machine speaks: 16 hex digits, new with every start. */
   readonly instance: string;
-  /** Counts up on each connection. */
-  readonly sequence: number;
   /** Where it listens; null when it does not. */
   readonly port: number | null;
   readonly version: string;
@@ -38,7 +36,6 @@ export function readHeartbeat(value: unknown): Heartbeat | null {
     const port = fields["port"];
     return {
       instance: matching(fields["instance"], INSTANCE),
-      sequence: amount(fields["sequence"]),
       port: port === null ? null : portNumber(port),
       version: text(fields["version"]),
       rosterDigest: matching(fields["rosterDigest"], ROSTER_DIGEST),

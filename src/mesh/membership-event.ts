@@ -5,8 +5,6 @@ import type { Heartbeat } from "./heartbeat.ts";
 import type { Address, FoundBy, PeerView } from "./peer-view.ts";
 import type { Role } from "./roles.ts";
 
-/** A connection to another machine, numbered by the shell. */
-export type LinkId = number;
 /** An attempt to open one, numbered by the machine. */
 export type DialId = number;
 
@@ -33,34 +31,34 @@ export type MembershipEvent =
       readonly addresses: readonly Address[];
     }
   | { readonly kind: "dial-failed"; readonly dial: DialId; readonly reason: string }
-  /** A connection stands whose other end has proved to be that machine. `dial`: the attempt it came of; null for incoming ones. */
+  /**
+   * The machine can be called, over the one connection for control that the transport keeps. `dialled`: where it was reached; null
+   * when it came by itself.
+   */
   | {
       readonly kind: "linked";
-      readonly link: LinkId;
       readonly peer: PeerId;
-      readonly dial: DialId | null;
-      /** The other end's address, with the port that it came from. */
+      readonly dialled: Address | null;
+      /** The other end of the connection: the port is the one that it came from. */
       readonly remote: Address;
     }
-  | { readonly kind: "link-closed"; readonly link: LinkId; readonly reason: string }
-  | { readonly kind: "heartbeat"; readonly link: LinkId; readonly heartbeat: Heartbeat }
-  /** The other machine has a heartbeat of this one. */
-  | { readonly kind: "heard"; readonly link: LinkId; readonly sequence: number }
+  /** It cannot be called any more. */
+  | { readonly kind: "lost"; readonly peer: PeerId; readonly reason: string }
+  | { readonly kind: "heartbeat"; readonly peer: PeerId; readonly heartbeat: Heartbeat }
+  | { readonly kind: "round-trip"; readonly peer: PeerId; readonly ms: number }
   /** This machine's interfaces changed: what could not be reached may be reachable. */
   | { readonly kind: "network-changed"; readonly own: readonly Address[] };
 
-export type CloseReason = "duplicate" | "not-a-member" | "revoked" | "silent" | "copied";
+export type CloseReason = "not-a-member" | "revoked" | "silent" | "copied";
 
 export type MembershipEffect =
   | { readonly kind: "dial"; readonly dial: DialId; readonly peer: PeerId; readonly address: Address }
   /** An attempt that no longer matters. Its end need not be told. */
   | { readonly kind: "cancel-dial"; readonly dial: DialId }
-  /** Calls to the machine go over this connection from now on. */
-  | { readonly kind: "use-link"; readonly link: LinkId; readonly peer: PeerId }
-  | { readonly kind: "close-link"; readonly link: LinkId; readonly reason: CloseReason }
+  /** Close all connections with it. That they are lost need not be told. */
+  | { readonly kind: "close"; readonly peer: PeerId; readonly reason: CloseReason }
   /** The shell adds its snapshot. */
-  | { readonly kind: "send-heartbeat"; readonly link: LinkId; readonly heartbeat: Omit<Heartbeat, "snapshot"> }
-  | { readonly kind: "send-heard"; readonly link: LinkId; readonly sequence: number }
+  | { readonly kind: "send-heartbeat"; readonly peer: PeerId; readonly heartbeat: Omit<Heartbeat, "snapshot"> }
   /** The other machine's roster is another one: exchange what is missing. */
   | { readonly kind: "sync-roster"; readonly peer: PeerId }
   | {
@@ -68,8 +66,8 @@ export type MembershipEffect =
       readonly change: "up" | "snapshot" | "suspect" | "down" | "roster";
       readonly peer: PeerView;
     }
-  /** Two machines have this identity at once; `peer` may be this one. */
-  | { readonly kind: "copied"; readonly peer: PeerId; readonly links: readonly LinkId[] };
+  /** Two machines have this identity at once; `peer` may be this one. Tell whoever of them is connected. */
+  | { readonly kind: "copied"; readonly peer: PeerId };
 
 /** All times in milliseconds. */
 export interface Timing {

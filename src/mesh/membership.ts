@@ -9,7 +9,7 @@ import { formatAddress, isLoopback, isTellable } from "./address.ts";
 import { AddressBook } from "./address-book.ts";
 import { DialPlan } from "./dial-plan.ts";
 import type { Heartbeat } from "./heartbeat.ts";
-import type { DialId, LinkId, Member, MembershipEffect, MembershipEvent, Timing } from "./membership-event.ts";
+import type { CloseReason, DialId, Member, MembershipEffect, MembershipEvent, Timing } from "./membership-event.ts";
 import type { Address, FoundBy, NodeSnapshot, PeerState, PeerView } from "./peer-view.ts";
 
 export interface MembershipOptions {
@@ -26,20 +26,15 @@ export interface MembershipOptions {
 }
 
 interface Link {
-  readonly id: LinkId;
-  readonly peer: PeerId;
-  readonly isOutgoing: boolean;
   readonly remote: Address;
+  readonly isOutgoing: boolean;
   readonly sinceMs: number;
-  /** Of its newest heartbeat; null before the first. */
-  instance: string | null;
   heardAtMs: number;
   nextBeatAtMs: number;
+  /** Of the last heartbeat that was sent. */
   sequence: number;
-  /** Heartbeats on the way, oldest first: when which was sent. */
-  readonly unheard: Map<number, number>;
-  /** Until when it is looked at whether the machine still speaks on it, although it was replaced. */
-  contestedUntilMs: number | null;
+  /** Whether a heartbeat came over it. */
+  isProven: boolean;
 }
 
 interface Peer {
@@ -56,18 +51,18 @@ interface Peer {
   snapshot: NodeSnapshot | null;
   /** The roster it holds that an exchange was begun for. */
   syncedDigest: string | null;
+  /** The process that spoke last, and those that spoke before it, newest first. */
+  instance: string | null;
+  formerInstances: readonly string[];
 }
 
 const DEFAULT_TIMING: Timing = LIMITS;
-/** A machine that both ends dial at once has two connections for this long at most; later the newer one is right. */
-const SIMULTANEOUS_MS = 2_000;
-/** How long a replaced connection is watched for a machine that speaks on both. */
-const CONTEST_MS = 1_500;
 /** Two sightings of another instance of this machine, so far apart, are no echo. */
 const ECHO_MS = 1_000;
-/** Heartbeats between two that carry the own addresses. */
-const OWN_ADDRESSES_EVERY = 10;
-const MOST_UNHEARD = 8;
+/** Addresses are told by the first heartbeats of a connection, and then by every tenth. */
+const ADDRESSES_EVERY = 10;
+/** Processes of a machine that are remembered, to see one speak again that another had replaced. */
+const FORMER_INSTANCES = 4;
 
 export class Membership {
   readonly #self: PeerId;
@@ -76,7 +71,6 @@ export class Membership {
   readonly #book = new AddressBook();
   readonly #plan: DialPlan;
   readonly #peers = new Map<PeerId, Peer>();
-  readonly #links = new Map<LinkId, Link>();
   #selfMember: Member | null = null;
   #rosterDigest = "";
   #own: readonly Address[] = [];
@@ -103,8 +97,8 @@ export class Membership {
     this.#doubtOneself(nowMs);
     this.#take(event, nowMs);
     // Most events are heartbeats: they make nothing due, and in a large mesh a look at everybody costs more than they do.
-    if (isDue || (event.kind !== "heartbeat" && event.kind !== "heard") || this.#plan.nextAtMs <= nowMs)
-      this.#tick(nowMs);
+    const isQuiet = event.kind === "heartbeat" || event.kind === "round-trip";
+    if (isDue || !isQuiet || this.#plan.nextAtMs <= nowMs) this.#tick(nowMs);
     const effects = this.#effects;
     this.#effects = [];
     return effects;
@@ -113,7 +107,7 @@ export class Membership {
   /** When the machine wants its next tick at the latest. */
   get wakeAtMs(): number {
     let at = this.#lastTickMs + this.#timing.heartbeatMs / 4;
-    for (const link of this.#links.values()) at = Math.min(at, link.contestedUntilMs ?? link.nextBeatAtMs);
+    for (const { link } of this.#peers.values()) if (link !== null) at = Math.min(at, link.nextBeatAtMs);
     return Math.min(at, this.#plan.nextAtMs);
   }
 
@@ -144,8 +138,10 @@ export class Membership {
     const lagMs = nowMs - this.wakeAtMs;
     this.#lastStepMs = nowMs;
     if (lagMs <= this.#timing.ownLagMs) return;
-    for (const link of this.#links.values()) link.heardAtMs = Math.min(nowMs, link.heardAtMs + lagMs);
-    for (const peer of this.#peers.values()) if (peer.lostAtMs !== null) peer.lostAtMs += lagMs;
+    for (const peer of this.#peers.values()) {
+      if (peer.link !== null) peer.link.heardAtMs = Math.min(nowMs, peer.link.heardAtMs + lagMs);
+      if (peer.lostAtMs !== null) peer.lostAtMs += lagMs;
+    }
   }
 
   #take(event: MembershipEvent, nowMs: number): void {
@@ -163,16 +159,18 @@ export class Membership {
         return this.#dialFailed(event.dial, event.reason, nowMs);
       case "linked":
         return this.#linked(event, nowMs);
-      case "link-closed":
-        return this.#linkClosed(event.link, event.reason, nowMs);
+      case "lost":
+        return this.#lost(event.peer, event.reason, nowMs);
       case "heartbeat":
-        return this.#heartbeat(event.link, event.heartbeat, nowMs);
-      case "heard":
-        return this.#heard(event.link, event.sequence, nowMs);
+        return this.#heartbeat(event.peer, event.heartbeat, nowMs);
+      case "round-trip":
+        return this.#roundTrip(event.peer, event.ms, nowMs);
       case "network-changed":
         this.#own = event.own.slice(0, LIMITS.peerAddresses);
-        for (const link of this.#links.values()) link.nextBeatAtMs = nowMs;
-        for (const peer of this.#peers.keys()) this.#plan.soon(peer, nowMs);
+        for (const [id, { link }] of this.#peers) {
+          if (link === null) this.#plan.soon(id, nowMs);
+          else [link.nextBeatAtMs, link.sequence] = [nowMs, 0];
+        }
         return;
       default:
         unreachable(event);
@@ -193,11 +191,11 @@ export class Membership {
       const current = this.#peers.get(member.id);
       if (current !== undefined) this.#change("roster", current, nowMs);
     }
-    for (const link of this.#links.values()) {
-      if (this.#isWelcome(link.peer)) continue;
-      this.#close(link, this.#peers.has(link.peer) ? "revoked" : "not-a-member");
-      const peer = this.#peers.get(link.peer);
-      if (peer?.link === link) this.#lose(peer, "its grant was taken back", nowMs);
+    for (const [id, peer] of this.#peers) {
+      if (this.#isWelcome(id)) continue;
+      this.#cancelDials(id);
+      if (peer.link !== null) this.#close(id, "revoked");
+      if (peer.link !== null || peer.state !== "down") this.#lose(peer, "", nowMs);
     }
     // What the others hold may be what this one has just got, or not.
     for (const peer of this.#peers.values()) peer.syncedDigest = null;
@@ -210,7 +208,7 @@ export class Membership {
   #forget(id: PeerId): void {
     this.#cancelDials(id);
     this.#book.forget(id);
-    for (const link of this.#links.values()) if (link.peer === id) this.#close(link, "not-a-member");
+    if (this.#peers.get(id)?.link !== null) this.#close(id, "not-a-member");
     this.#peers.delete(id);
   }
 
@@ -234,7 +232,7 @@ export class Membership {
     if (this.#otherSelf?.instance !== instance) this.#otherSelf = { instance, sinceMs: nowMs };
     else if (nowMs - this.#otherSelf.sinceMs >= ECHO_MS) {
       this.#otherSelf = null;
-      this.#effects.push({ kind: "copied", peer: this.#self, links: [] });
+      this.#effects.push({ kind: "copied", peer: this.#self });
     }
   }
 
@@ -249,85 +247,82 @@ export class Membership {
     if (isLast && peer.state === "suspect") this.#down(peer, nowMs);
   }
 
-  #linked(event: Extract<MembershipEvent, { kind: "linked" }>, nowMs: number): void {
-    const { link: id, peer: peerId, remote } = event;
-    const flight = event.dial === null ? null : this.#plan.landed(event.dial, nowMs);
-    if (flight !== null) this.#book.conclude(peerId, flight.address, { kind: "linked", atMs: nowMs });
-    const link: Link = {
-      id,
-      peer: peerId,
-      isOutgoing: event.dial !== null,
+  #linked({ peer: id, dialled, remote }: Extract<MembershipEvent, { kind: "linked" }>, nowMs: number): void {
+    const peer = this.#peers.get(id);
+    if (peer === undefined || !this.#isWelcome(id))
+      return this.#close(id, peer === undefined ? "not-a-member" : "revoked");
+    this.#cancelDials(id);
+    if (dialled !== null) this.#book.conclude(id, dialled, { kind: "linked", atMs: nowMs });
+    peer.link = {
       remote,
+      isOutgoing: dialled !== null,
       sinceMs: nowMs,
-      instance: null,
       heardAtMs: nowMs,
       nextBeatAtMs: nowMs,
       sequence: 0,
-      unheard: new Map(),
-      contestedUntilMs: null,
+      isProven: false,
     };
-    this.#links.set(id, link);
-    const peer = this.#peers.get(peerId);
-    if (peer === undefined || !this.#isWelcome(peerId))
-      return this.#close(link, peer === undefined ? "not-a-member" : "revoked");
-    this.#cancelDials(peerId);
-    const old = peer.link;
-    if (old !== null && !this.#isBetter(link, old, nowMs)) return this.#close(link, "duplicate");
-    peer.link = link;
-    this.#effects.push({ kind: "use-link", link: id, peer: peerId });
-    // The old one may still speak: then two machines have one identity. It is closed when that is known.
-    if (old !== null) old.contestedUntilMs = nowMs + CONTEST_MS;
   }
 
-  /** Which of two connections to one machine stays. Both ends must come to the same answer. */
-  #isBetter(link: Link, old: Link, nowMs: number): boolean {
-    const isSimultaneous = link.isOutgoing !== old.isOutgoing && nowMs - old.sinceMs < SIMULTANEOUS_MS;
-    // A machine dials only when it has no connection: a later one means that the old one is dead at its end.
-    if (!isSimultaneous) return true;
-    return link.isOutgoing === this.#self < link.peer;
-  }
-
-  #linkClosed(id: LinkId, reason: string, nowMs: number): void {
-    const link = this.#links.get(id);
-    if (link === undefined) return;
-    this.#links.delete(id);
-    const peer = this.#peers.get(link.peer);
-    if (peer?.link === link) this.#lose(peer, reason, nowMs);
+  #lost(id: PeerId, reason: string, nowMs: number): void {
+    const peer = this.#peers.get(id);
+    if (peer !== undefined && peer.link !== null) this.#lose(peer, reason, nowMs);
   }
 
   /** A machine is without a connection: it is looked for at once, and is down when that fails. */
   #lose(peer: Peer, reason: string, nowMs: number): void {
+    const heldMs = peer.link === null ? Number.POSITIVE_INFINITY : nowMs - peer.link.sinceMs;
     peer.link = null;
     peer.latencyMs = null;
     peer.reason = reason;
     peer.lostAtMs = nowMs;
     if (!this.#isWelcome(peer.member.id)) return this.#down(peer, nowMs);
-    this.#plan.soon(peer.member.id, nowMs);
+    // A connection that breaks as soon as it stands would do so again at once.
+    if (heldMs < this.#timing.heartbeatMs) this.#plan.afterFailure(peer.member.id, nowMs);
+    else this.#plan.soon(peer.member.id, nowMs);
     if (peer.state === "up") {
       peer.state = "suspect";
       this.#change("suspect", peer, nowMs);
     }
   }
 
-  #heartbeat(id: LinkId, heartbeat: Heartbeat, nowMs: number): void {
-    const link = this.#links.get(id);
-    const peer = link === undefined ? undefined : this.#peers.get(link.peer);
-    if (link === undefined || peer === undefined) return;
+  #heartbeat(id: PeerId, heartbeat: Heartbeat, nowMs: number): void {
+    const peer = this.#peers.get(id);
+    const link = peer?.link;
+    if (peer === undefined || link === undefined || link === null) return;
     link.heardAtMs = nowMs;
-    link.instance = heartbeat.instance;
-    this.#effects.push({ kind: "send-heard", link: id, sequence: heartbeat.sequence });
-    this.#lookForCopies(link, peer, nowMs);
-    if (peer.link !== link) return;
+    link.isProven = true;
     peer.lastSeenAtMs = nowMs;
+    if (this.#isCopied(peer, heartbeat.instance)) return this.#foundCopy(peer, nowMs);
     peer.version = heartbeat.version;
     peer.snapshot = heartbeat.snapshot ?? peer.snapshot;
-    this.#learnAddresses(link, heartbeat, nowMs);
+    this.#learnAddresses(peer, link, { heartbeat, nowMs });
     if (heartbeat.rosterDigest !== this.#rosterDigest && peer.syncedDigest !== heartbeat.rosterDigest) {
       peer.syncedDigest = heartbeat.rosterDigest;
-      this.#effects.push({ kind: "sync-roster", peer: link.peer });
+      this.#effects.push({ kind: "sync-roster", peer: id });
     }
     if (peer.state !== "up") this.#up(peer, nowMs);
     else if (heartbeat.snapshot !== null) this.#change("snapshot", peer, nowMs);
+  }
+
+  /** A process that speaks again after another one of the same machine was there never ended: there are two machines. */
+  #isCopied(peer: Peer, instance: string): boolean {
+    if (peer.instance === instance) return false;
+    const isBack = peer.formerInstances.includes(instance);
+    if (peer.instance !== null)
+      peer.formerInstances = [peer.instance, ...peer.formerInstances].slice(0, FORMER_INSTANCES);
+    peer.instance = instance;
+    return isBack;
+  }
+
+  #foundCopy(peer: Peer, nowMs: number): void {
+    const { id } = peer.member;
+    this.#effects.push({ kind: "copied", peer: id });
+    this.#close(id, "copied");
+    this.#lose(peer, "two machines have this identity", nowMs);
+    this.#down(peer, nowMs);
+    this.#cancelDials(id);
+    this.#plan.later(id, nowMs);
   }
 
   #up(peer: Peer, nowMs: number): void {
@@ -337,47 +332,35 @@ export class Membership {
     this.#change("up", peer, nowMs);
   }
 
-  /** A machine that speaks on two connections as two processes is two machines. */
-  #lookForCopies(link: Link, peer: Peer, nowMs: number): void {
-    const current = peer.link;
-    if (current === null || current === link || link.contestedUntilMs === null || current.instance === null) return;
-    if (current.instance === link.instance) return;
-    this.#effects.push({ kind: "copied", peer: link.peer, links: [link.id, current.id] });
-    this.#close(link, "copied");
-    this.#close(current, "copied");
-    this.#lose(peer, "two machines have this identity", nowMs);
-    this.#plan.later(link.peer, nowMs);
-    this.#down(peer, nowMs);
-  }
-
-  #learnAddresses(link: Link, { port, own, told }: Heartbeat, nowMs: number): void {
+  #learnAddresses(
+    peer: Peer,
+    link: Link,
+    { heartbeat, nowMs }: { readonly heartbeat: Heartbeat; readonly nowMs: number },
+  ): void {
+    const { id } = peer.member;
+    const { port, own, told } = heartbeat;
     if (port !== null && !link.isOutgoing)
-      this.#found(link.peer, [{ host: link.remote.host, port }], { by: "incoming", nowMs });
-    this.#found(link.peer, own, { by: "peer", nowMs });
-    for (const { peer, addresses } of told)
-      if (peer !== this.#self && peer !== link.peer) this.#found(peer, addresses, { by: "peer", nowMs });
+      this.#found(id, [{ host: link.remote.host, port }], { by: "incoming", nowMs });
+    this.#found(id, own, { by: "peer", nowMs });
+    for (const { peer: other, addresses } of told)
+      if (other !== this.#self && other !== id) this.#found(other, addresses, { by: "peer", nowMs });
   }
 
-  #heard(id: LinkId, sequence: number, nowMs: number): void {
-    const link = this.#links.get(id);
-    const sentAtMs = link?.unheard.get(sequence);
-    if (link === undefined || sentAtMs === undefined) return;
-    for (const earlier of link.unheard.keys()) if (earlier <= sequence) link.unheard.delete(earlier);
-    link.heardAtMs = nowMs;
-    const peer = this.#peers.get(link.peer);
-    if (peer?.link !== link) return;
-    const roundTripMs = nowMs - sentAtMs;
+  #roundTrip(id: PeerId, ms: number, nowMs: number): void {
+    const peer = this.#peers.get(id);
+    if (peer === undefined || peer.link === null) return;
+    peer.link.heardAtMs = nowMs;
     // Smoothed as TCP does (RFC 6298).
-    peer.latencyMs = peer.latencyMs === null ? roundTripMs : peer.latencyMs + (roundTripMs - peer.latencyMs) / 8;
+    peer.latencyMs = peer.latencyMs === null ? ms : peer.latencyMs + (ms - peer.latencyMs) / 8;
   }
 
   #tick(nowMs: number): void {
     this.#lastTickMs = nowMs;
-    for (const link of this.#links.values()) this.#tickLink(link, nowMs);
     for (const peer of this.#peers.values()) {
-      const { lostAtMs } = peer;
-      if (peer.link === null && peer.state === "suspect" && lostAtMs !== null)
-        if (nowMs - lostAtMs >= this.#timing.reconnectMs) this.#down(peer, nowMs);
+      const { link, lostAtMs } = peer;
+      if (link !== null) this.#tickLink(peer, link, nowMs);
+      else if (peer.state === "suspect" && lostAtMs !== null && nowMs - lostAtMs >= this.#timing.reconnectMs)
+        this.#down(peer, nowMs);
     }
     const absent = [...this.#peers.keys()].filter(
       (id) => this.#isWelcome(id) && this.#peers.get(id)?.link === null && this.#book.of(id).length > 0,
@@ -386,56 +369,43 @@ export class Membership {
       this.#effects.push({ kind: "dial", dial, peer, address });
   }
 
-  #tickLink(link: Link, nowMs: number): void {
-    if (link.contestedUntilMs !== null) {
-      if (nowMs >= link.contestedUntilMs) this.#close(link, "duplicate");
-      return;
-    }
-    const peer = this.#peers.get(link.peer);
-    if (peer?.link !== link) return;
+  #tickLink(peer: Peer, link: Link, nowMs: number): void {
     const silentMs = nowMs - link.heardAtMs;
     if (silentMs >= this.#timing.silentMs) {
-      this.#close(link, "silent");
+      this.#close(peer.member.id, "silent");
       this.#lose(peer, `silent for ${(silentMs / 1000).toFixed(1)} s`, nowMs);
       return this.#down(peer, nowMs);
     }
     if (silentMs >= this.#timing.suspectMs && peer.state === "up") {
       peer.state = "suspect";
       this.#change("suspect", peer, nowMs);
-    } else if (silentMs < this.#timing.suspectMs && peer.state === "suspect" && link.instance !== null) {
-      this.#up(peer, nowMs);
-    }
-    if (nowMs >= link.nextBeatAtMs) this.#beat(link, nowMs);
+    } else if (silentMs < this.#timing.suspectMs && peer.state === "suspect" && link.isProven) this.#up(peer, nowMs);
+    if (nowMs >= link.nextBeatAtMs) this.#beat(peer, link, nowMs);
   }
 
-  #beat(link: Link, nowMs: number): void {
+  #beat(peer: Peer, link: Link, nowMs: number): void {
     link.sequence++;
     link.nextBeatAtMs = nowMs + this.#timing.heartbeatMs;
-    link.unheard.set(link.sequence, nowMs);
-    for (const sequence of link.unheard.keys()) {
-      if (link.unheard.size <= MOST_UNHEARD) break;
-      link.unheard.delete(sequence);
-    }
+    const isTelling = link.sequence <= 3 || link.sequence % ADDRESSES_EVERY === 0;
     this.#effects.push({
       kind: "send-heartbeat",
-      link: link.id,
+      peer: peer.member.id,
       heartbeat: {
         instance: this.#options.instance,
-        sequence: link.sequence,
         port: this.#options.port,
         version: this.#options.version,
         rosterDigest: this.#rosterDigest,
-        own: link.sequence % OWN_ADDRESSES_EVERY === 1 ? this.#own : [],
-        told: this.#tell(link),
+        own: isTelling ? this.#own : [],
+        told: isTelling ? this.#tell(peer.member.id, link) : [],
       },
     });
   }
 
   /** Addresses of some other members, the next ones each time. */
-  #tell(link: Link): Heartbeat["told"] {
+  #tell(to: PeerId, link: Link): Heartbeat["told"] {
     const isNear = isLoopback(link.remote.host);
     const others = [...this.#peers.values()].filter(
-      ({ member, state }) => member.id !== link.peer && member.verdict === "member" && state === "up",
+      ({ member, state }) => member.id !== to && member.verdict === "member" && state === "up",
     );
     const count = Math.min(others.length, LIMITS.toldPeers);
     const from = this.#tellFrom % Math.max(1, others.length);
@@ -460,9 +430,8 @@ export class Membership {
     this.#change("down", peer, nowMs);
   }
 
-  #close(link: Link, reason: Extract<MembershipEffect, { kind: "close-link" }>["reason"]): void {
-    this.#links.delete(link.id);
-    this.#effects.push({ kind: "close-link", link: link.id, reason });
+  #close(peer: PeerId, reason: CloseReason): void {
+    this.#effects.push({ kind: "close", peer, reason });
   }
 
   #cancelDials(id: PeerId): void {
@@ -530,5 +499,7 @@ function newPeer(member: Member): Peer {
     version: null,
     snapshot: null,
     syncedDigest: null,
+    instance: null,
+    formerInstances: [],
   };
 }

@@ -4,13 +4,16 @@
 import { type PeerId, peerIdOf } from "../../src/base/ids.ts";
 import { readHeartbeat } from "../../src/mesh/heartbeat.ts";
 import { Membership } from "../../src/mesh/membership.ts";
-import type { LinkId, Member, MembershipEffect, MembershipEvent } from "../../src/mesh/membership-event.ts";
+import type { Member, MembershipEffect, MembershipEvent } from "../../src/mesh/membership-event.ts";
 import { Heap } from "../../src/sched/heap.ts";
 import type { Address, PeerState } from "../../src/mesh/peer-view.ts";
 import { SeededRandom } from "./seeded-random.ts";
 
+/** A connection. Each end may be gone without the other knowing. */
 interface Cable {
-  readonly ends: readonly [{ node: WorldNode; link: LinkId }, { node: WorldNode; link: LinkId }];
+  readonly ends: readonly [WorldNode, WorldNode];
+  /** The process at each end when it was made. */
+  readonly instances: readonly [string, string];
 }
 
 interface Due {
@@ -94,8 +97,8 @@ export class WorldNode {
   #hasPower = true;
   /** Events that wait while it is frozen; null when it is not. */
   #frozen: (() => void)[] | null = null;
-  readonly #cables = new Map<LinkId, Cable>();
-  #lastLink = 0;
+  /** To each other machine one at most, as the transport keeps it; two machines with one identity share the place. */
+  readonly #cables = new Map<PeerId, Cable>();
   #wake = 0;
   /** What others were told: "up b", "down c", with the time. */
   readonly changes: { readonly atMs: number; readonly change: string; readonly peer: string }[] = [];
@@ -123,7 +126,7 @@ export class WorldNode {
     return this.#machine;
   }
 
-  /** Connections that stand, also those that will be closed. */
+  /** Connections that stand. */
   get linkCount(): number {
     return this.#cables.size;
   }
@@ -148,7 +151,7 @@ export class WorldNode {
   /** kill -9: the kernel closes its connections. */
   kill(): void {
     this.isAlive = false;
-    for (const link of this.#cables.keys()) this.#closeLink(link, "connection reset");
+    for (const peer of this.#cables.keys()) this.#close(peer, "connection reset");
   }
 
   /** The power goes: nobody closes anything. */
@@ -206,21 +209,18 @@ export class WorldNode {
     switch (effect.kind) {
       case "dial":
         return this.#dial(effect.dial, effect.peer, effect.address);
-      case "close-link":
-        return this.#closeLink(effect.link, effect.reason);
+      case "close":
+        return this.#close(effect.peer, effect.reason);
       case "send-heartbeat":
-        return this.#send(effect.link, (node, link) => {
+        return this.#send(effect.peer, (node) => {
           const heartbeat = readHeartbeat(structuredClone({ ...effect.heartbeat, snapshot: null }));
           if (heartbeat === null) throw new Error("A heartbeat that its own reader refuses");
-          node.take({ kind: "heartbeat", link, heartbeat });
+          node.take({ kind: "heartbeat", peer: this.id, heartbeat });
         });
-      case "send-heard":
-        return this.#send(effect.link, (node, link) => node.take({ kind: "heard", link, sequence: effect.sequence }));
       case "changed":
         this.changes.push({ atMs: this.#world.nowMs, change: effect.change, peer: effect.peer.name });
         return;
       case "cancel-dial":
-      case "use-link":
       case "sync-roster":
       case "copied":
         return; // Kept in `effects`.
@@ -239,39 +239,54 @@ export class WorldNode {
     world.at(world.latencyMs * 4, () => {
       if (!this.isAlive) return;
       if (!there.isAlive || there.id !== peer) return this.take({ kind: "dial-failed", dial, reason: "refused" });
-      const cable: Cable = {
-        ends: [
-          { node: this, link: ++this.#lastLink },
-          { node: there, link: ++there.#lastLink },
-        ],
-      };
-      this.#cables.set(cable.ends[0].link, cable);
-      there.#cables.set(cable.ends[1].link, cable);
-      this.take({ kind: "linked", link: cable.ends[0].link, peer, dial, remote: address });
-      const remote = { host: this.address.host, port: 40_000 };
-      there.take({ kind: "linked", link: cable.ends[1].link, peer: this.id, dial: null, remote });
+      const cable: Cable = { ends: [this, there], instances: [this.instance, there.instance] };
+      // Both dialled at once: the one that the smaller id dialled stays.
+      const standing = this.#cables.get(peer);
+      if (standing !== undefined && standing === there.#cables.get(this.id) && there.id < this.id) return;
+      this.#plugIn(cable, { dialled: address, remote: address });
+      there.#plugIn(cable, { dialled: null, remote: { host: this.address.host, port: 40_000 } });
     });
   }
 
-  #send(link: LinkId, deliver: (node: WorldNode, link: LinkId) => void): void {
-    const other = this.#otherEnd(link);
-    if (other === null || this.#world.loses(this, other.node)) return;
+  #plugIn(cable: Cable, { dialled, remote }: { dialled: Address | null; remote: Address }): void {
+    const [other, instance] = otherEnd(cable, this);
+    const old = this.#cables.get(other.id);
+    this.#cables.set(other.id, cable);
+    if (old !== undefined) {
+      const [oldNode, oldInstance] = otherEnd(old, this);
+      if (oldInstance === instance) return; // The same machine connected anew: nothing was lost.
+      this.take({ kind: "lost", peer: other.id, reason: "it was started anew" });
+      if (oldNode !== other) this.#world.at(this.#world.latencyMs, () => oldNode.#unplug(old, "closed"));
+    }
+    this.take({ kind: "linked", peer: other.id, dialled, remote });
+  }
+
+  #send(peer: PeerId, deliver: (node: WorldNode) => void): void {
+    const cable = this.#cables.get(peer);
+    if (cable === undefined) return;
+    const [other] = otherEnd(cable, this);
+    if (this.#world.loses(this, other)) return;
     this.#world.at(this.#world.latencyMs, () => {
-      if (other.node.#cables.has(other.link)) deliver(other.node, other.link);
+      if (other.#cables.get(this.id) === cable) deliver(other);
     });
   }
 
-  #closeLink(link: LinkId, reason: string): void {
-    const other = this.#otherEnd(link);
-    this.#cables.delete(link);
-    if (other === null || this.#world.loses(this, other.node)) return;
-    this.#world.at(this.#world.latencyMs, () => {
-      if (other.node.#cables.delete(other.link)) other.node.take({ kind: "link-closed", link: other.link, reason });
-    });
+  #close(peer: PeerId, reason: string): void {
+    const cable = this.#cables.get(peer);
+    if (cable === undefined) return;
+    this.#cables.delete(peer);
+    const [other] = otherEnd(cable, this);
+    if (!this.#world.loses(this, other)) this.#world.at(this.#world.latencyMs, () => other.#unplug(cable, reason));
   }
 
-  #otherEnd(link: LinkId): Cable["ends"][0] | null {
-    const cable = this.#cables.get(link);
-    return cable?.ends.find((end) => end.node !== this) ?? null;
+  #unplug(cable: Cable, reason: string): void {
+    const [other] = otherEnd(cable, this);
+    if (this.#cables.get(other.id) !== cable) return;
+    this.#cables.delete(other.id);
+    this.take({ kind: "lost", peer: other.id, reason });
   }
+}
+
+function otherEnd({ ends, instances }: Cable, node: WorldNode): readonly [WorldNode, string] {
+  return ends[0] === node ? [ends[1], instances[1]] : [ends[0], instances[0]];
 }

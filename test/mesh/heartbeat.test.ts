@@ -7,7 +7,6 @@ const PEER = peerIdOf(new Uint8Array(32).fill(9));
 const AMOUNTS = { cpuMilli: 4_000, memoryBytes: 2 ** 33, diskBytes: 2 ** 40 };
 const HEARTBEAT: Heartbeat = {
   instance: "0123456789abcdef",
-  sequence: 7,
   port: 7433,
   version: "0.1.0",
   rosterDigest: "ab".repeat(32),
