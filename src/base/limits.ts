@@ -88,6 +88,11 @@ export const LIMITS = {
 
   // Identity and pairing
 
+  /** Largest certificate of a peer that is read. */
+  certificateBytes: 4 * KIB,
+  /** Largest identity file. */
+  identityFileBytes: 64 * KIB,
+
   // Membership and discovery
 
   /** Most machines in one mesh. */

@@ -19,6 +19,8 @@ export const POLICY: Policy = {
   doors: {
     // Calls by path, one at a time; and calls by descriptor, for thousands of files.
     "bun:ffi": ["src/base/io/libc.ts", "src/store/io/raw-files.ts"],
+    // ristretto255 for pairing; signatures are the runtime's own.
+    "@noble/curves": ["src/mesh/cpace.ts"],
     "bun:sqlite": ["src/store/io/"],
     cborg: ["src/base/canonical.ts"],
     ignore: ["src/node/working-tree.ts"],
