@@ -43,11 +43,10 @@ export function agreeProtocol(ours: Hello, theirs: Hello, peerName: string): num
   if (most >= ours.protocol.least && most >= theirs.protocol.least) return most;
   const isOursOlder = ours.protocol.most < theirs.protocol.least;
   const older = isOursOlder ? `this machine (mesh ${ours.version})` : `${peerName} (mesh ${theirs.version})`;
-  const newer = isOursOlder ? `${peerName} (mesh ${theirs.version})` : `this machine (mesh ${ours.version})`;
   throw new MeshError(
     "peer.version",
-    `Cannot speak with ${peerName}: it speaks protocol ${rangeText(theirs.protocol)}, this machine ${rangeText(ours.protocol)}`,
-    { hint: `Update ${older} to the version of ${newer}.` },
+    `Cannot speak with ${peerName}: it speaks protocol ${rangeText(theirs.protocol)}, this machine ${rangeText(ours.protocol)}; ` +
+      `${older} must be updated`,
   );
 }
 

@@ -73,7 +73,7 @@ function valueFault(bytes: Uint8Array, from: number): string | null {
     const { head, body, count } = size;
     at += head;
     if (isMap[depth] === true && left % 2 === 0) {
-      if (!isText(token)) return `the key at byte ${at} is not text`;
+      if (!isText(token)) return `the key at byte ${at - head} is not text`;
       if (body === PROTO.length && PROTO.every((byte, index) => bytes[at + index] === byte))
         return "it names __proto__";
     }

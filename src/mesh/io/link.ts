@@ -24,6 +24,8 @@ interface LinkOptions {
   readonly peer: PeerId;
   readonly linked: (info: LinkInfo) => void;
   readonly lost: (reason: MeshError) => void;
+  /** A connection failed before it was open. */
+  readonly refused: (error: MeshError) => void;
   /** Nothing of this link is left. */
   readonly forgotten: () => void;
 }
@@ -41,7 +43,9 @@ export class Link {
   readonly #failures = new WeakMap<Connection, MeshError | null>();
   #control: Connection | null = null;
   #isUp = false;
-  #dials = 0;
+  readonly #dials: Record<Lane, number> = { control: 0, bulk: 0 };
+  /** Why the last control connection closed, while another one is awaited. */
+  #controlGone: MeshError | null = null;
 
   constructor(options: LinkOptions) {
     this.peer = options.peer;
@@ -65,8 +69,9 @@ export class Link {
     return best;
   }
 
+  /** Bulk connections, those included that are on their way from here. */
   get bulkCount(): number {
-    let count = 0;
+    let count = this.#dials.bulk;
     for (const connection of this.#all) if (connection.lane === "bulk") count++;
     return count;
   }
@@ -94,17 +99,17 @@ export class Link {
 
   /** Whether a connection of a lane is on its way, which includes one that is being dialled from here. */
   hasOpening(lane: Lane): boolean {
-    if (this.#dials > 0) return true;
+    if (this.#dials[lane] > 0) return true;
     for (const connection of this.#all)
       if (connection.lane === lane && connection.hello === null && !connection.isClosed) return true;
     return false;
   }
 
   /** Says that a dial is under way, until the function that it returns is called. */
-  beginDial(): () => void {
-    this.#dials++;
+  beginDial(lane: Lane): () => void {
+    this.#dials[lane]++;
     return () => {
-      this.#dials--;
+      this.#dials[lane]--;
       this.#changed();
     };
   }
@@ -163,13 +168,13 @@ export class Link {
 
   closed(connection: Connection, error: MeshError | null): void {
     this.#failures.set(connection, error);
+    if (connection.hello === null && error !== null) this.#options.refused(error);
     this.#all.delete(connection);
     this.#bulk.delete(connection);
     if (connection === this.#control) this.#control = null;
     if (this.#control === null && this.#isUp && !this.hasOpening("control")) this.#lost(error);
     else if (this.#control === null && this.#isUp) this.#controlGone = error;
     this.#changed();
-    if (this.#all.size === 0 && this.#dials === 0 && !this.#isUp) this.#options.forgotten();
   }
 
   tick(): void {
@@ -183,9 +188,6 @@ export class Link {
   abort(reason: MeshError): void {
     for (const connection of this.#all) connection.abort(reason);
   }
-
-  /** Why the last control connection closed, while another one is awaited. */
-  #controlGone: MeshError | null = null;
 
   #readyControl(connection: Connection): void {
     const old = this.#control;
@@ -232,6 +234,7 @@ export class Link {
     const waiters = [...this.#waiters];
     this.#waiters.clear();
     for (const wake of waiters) wake();
+    if (this.#all.size === 0 && this.#dials.control + this.#dials.bulk === 0 && !this.#isUp) this.#options.forgotten();
   }
 
   async #nextChange(mostMs: number): Promise<void> {

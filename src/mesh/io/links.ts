@@ -36,6 +36,8 @@ export interface LinkEvents {
   linked(peer: PeerId, info: LinkInfo): void;
   /** It cannot any more. */
   lost(peer: PeerId, reason: MeshError): void;
+  /** A connection with a member closed before the machine could be called: of another version, for example. */
+  refused(peer: PeerId, error: MeshError): void;
   roundTrip(peer: PeerId, ms: number): void;
   /** A handler of this machine threw something that is no `MeshError`. */
   handlerFailed(method: string, error: unknown): void;
@@ -134,7 +136,10 @@ export class Links implements Pick<Peers, "self" | "call" | "tell" | "stream" | 
   }
 
   tell(peer: PeerId, method: string, params: unknown, lane: Lane = "control"): boolean {
-    if (peer === this.self) return tellHere(this.#methods, this.#here(), { method, params });
+    if (peer === this.self) {
+      const failed = (error: unknown): void => this.#options.events.handlerFailed(method, error);
+      return tellHere(this.#methods, this.#here(), { method, params, failed });
+    }
     const open = this.#openNow(peer, lane);
     if (open === null && lane === "bulk") this.#wantMoreBulk(peer);
     return open?.tell(method, params) ?? false;
@@ -201,7 +206,7 @@ export class Links implements Pick<Peers, "self" | "call" | "tell" | "stream" | 
     const link = this.#links.get(peer);
     const address = link?.dialledAddress ?? null;
     if (link === undefined || address === null || link.bulkCount >= LIMITS.bulkConnections) return;
-    const endDial = link.beginDial();
+    const endDial = link.beginDial("bulk");
     this.#dialTls("bulk", address, { peer, signal: new AbortController().signal })
       .then((socket) => this.#begin(socket, { peer, lane: "bulk", dialledHere: true }))
       .catch(() => null) // Whoever waits for it goes on over the control connection.
@@ -210,7 +215,7 @@ export class Links implements Pick<Peers, "self" | "call" | "tell" | "stream" | 
 
   async #dial(peer: PeerId | null, address: Address, signal = new AbortController().signal): Promise<PeerId> {
     const link = peer === null ? null : this.#linkOf(peer);
-    const endDial = link?.beginDial();
+    const endDial = link?.beginDial("control");
     try {
       const socket = await this.#dialTls("control", address, { peer, signal });
       const found = this.#options.peerOf(socket.certificate);
@@ -298,6 +303,7 @@ export class Links implements Pick<Peers, "self" | "call" | "tell" | "stream" | 
       peer,
       linked: (info) => events.linked(peer, info),
       lost: (reason) => events.lost(peer, reason),
+      refused: (error) => events.refused(peer, error),
       forgotten: () => this.#links.delete(peer),
     });
     this.#links.set(peer, link);

@@ -5,6 +5,7 @@ import type { PeerId } from "../../base/ids.ts";
 import type { MemberView, Methods } from "../methods.ts";
 import { wireErrorOf } from "../remote-error.ts";
 import { packValue, unpackValue } from "../wire-value.ts";
+import type { WordHandler } from "../peers.ts";
 import type { Request } from "./connection.ts";
 
 interface Here {
@@ -31,21 +32,30 @@ export async function callHere(methods: Methods, here: Here, request: Request): 
   }
 }
 
+interface OwnWord {
+  readonly method: string;
+  readonly params: unknown;
+  /** Takes what the handler throws. */
+  readonly failed: (error: unknown) => void;
+}
+
 /** Says a word to this machine; false when it has no handler for it. */
-export function tellHere(
-  methods: Methods,
-  here: Here,
-  word: { readonly method: string; readonly params: unknown },
-): boolean {
+export function tellHere(methods: Methods, here: Here, { method, params, failed }: OwnWord): boolean {
   const member = memberOf(here);
-  let handler;
+  const copy = copied(params);
+  let handler: WordHandler;
   try {
-    handler = methods.find("word", word.method, member);
+    handler = methods.find("word", method, member);
   } catch {
     return false;
   }
-  const params = copied(word.params);
-  queueMicrotask(() => handler(params, { peer: here.peer, ...member }));
+  queueMicrotask(() => {
+    try {
+      handler(copy, { peer: here.peer, ...member });
+    } catch (error) {
+      failed(error);
+    }
+  });
   return true;
 }
 
