@@ -52,15 +52,79 @@ export const LIMITS = {
 
   /** Largest frame on a connection, its header included. */
   frameBytes: 1 * MIB,
+  /** Most values in one message, keys included, and their deepest nesting. */
+  messageValues: 131_072,
+  messageDepth: 32,
+  /** Longest name of a method, and longest error message that is taken from another machine. */
+  methodChars: 64,
+  peerMessageChars: 2_000,
   /** How long a call to another machine may take when its caller does not say. */
   callMs: 10_000,
+  /** Calls of one connection that are served at once, and streams. */
+  connectionCalls: 1_024,
+  connectionStreams: 64,
+  /** Bytes that wait to be sent on a connection: bulk pauses, new words and calls are refused, the connection is given up. */
+  queueBulkBytes: 1 * MIB,
+  queueWordBytes: 4 * MIB,
+  queueMostBytes: 16 * MIB,
+  /** Bytes of a stream that may be under way or unread at its reader. */
+  streamWindowBytes: 4 * MIB,
+  /** How long a stream that has bytes to send may wait for its reader. */
+  streamStallMs: 60_000,
+  /** A connection that was silent for so long is asked for a sign of life, and is given up after so long. */
+  pingMs: 1_000,
+  connectionSilentMs: 15_000,
+  /** How long a TLS handshake and the hello after it may take, each. */
+  handshakeMs: 5_000,
+  /** Connections that have not shown who they are: in all, and from one address. */
+  halfOpen: 128,
+  halfOpenPerAddress: 16,
+  /** Connections of their own for bulk data between two machines. */
+  bulkConnections: 2,
+  /** Most connections that one machine may hold here. */
+  connectionsPerPeer: 8,
+  /** How long a connection that is closed has to finish what is under way. */
+  closeMs: 2_000,
 
   // Identity and pairing
+
+  /** Largest certificate of a peer that is read. */
+  certificateBytes: 4 * KIB,
+  /** Largest identity file. */
+  identityFileBytes: 64 * KIB,
 
   // Membership and discovery
 
   /** Most machines in one mesh. */
   peers: 1_024,
+  /** Most addresses that are known of one machine, and most of them that are tried in one round. */
+  peerAddresses: 16,
+  dialsPerRound: 8,
+  /** Most connections to other machines that are being opened at once, and how long one may take. */
+  dialsAtOnce: 16,
+  dialMs: 3_000,
+  /** How much later the next address of a machine is tried while the one before has not answered. */
+  dialHeadStartMs: 100,
+  /** How long a machine waits between rounds in which none of an absent machine's addresses answered: first, and at most. */
+  redialMs: 250,
+  redialMaxMs: 30_000,
+  /** How often a connection carries a heartbeat. */
+  heartbeatMs: 1_000,
+  /** Silence after which a connected machine is suspected, and after which its connection is given up. */
+  suspectMs: 2_500,
+  silentMs: 3_700,
+  /** How long a machine whose connection broke may take to be connected again before it counts as down. */
+  reconnectMs: 700,
+  /** A pause of this machine's own that is so much longer than meant is not held against others. */
+  ownLagMs: 150,
+  /** Most machines whose addresses one heartbeat tells. */
+  toldPeers: 16,
+  /** Longest host name, version and name of a GPU that another machine may say of itself; most labels, base keys and GPUs. */
+  snapshotTextChars: 256,
+  snapshotItems: 256,
+  /** Largest text that a machine announces of itself by multicast, and most machines that are listened to at once. */
+  announcementBytes: 1_024,
+  announcements: 2_048,
 
   // Content that moves between machines
 
