@@ -52,8 +52,39 @@ export const LIMITS = {
 
   /** Largest frame on a connection, its header included. */
   frameBytes: 1 * MIB,
+  /** Most values in one message, keys included, and their deepest nesting. */
+  messageValues: 131_072,
+  messageDepth: 32,
+  /** Longest name of a method, and longest error message that is taken from another machine. */
+  methodChars: 64,
+  peerMessageChars: 2_000,
   /** How long a call to another machine may take when its caller does not say. */
   callMs: 10_000,
+  /** Calls of one connection that are served at once, and streams. */
+  connectionCalls: 1_024,
+  connectionStreams: 64,
+  /** Bytes that wait to be sent on a connection: bulk pauses, new words and calls are refused, the connection is given up. */
+  queueBulkBytes: 1 * MIB,
+  queueWordBytes: 4 * MIB,
+  queueMostBytes: 16 * MIB,
+  /** Bytes of a stream that may be under way or unread at its reader. */
+  streamWindowBytes: 4 * MIB,
+  /** How long a stream that has bytes to send may wait for its reader. */
+  streamStallMs: 60_000,
+  /** A connection that was silent for so long is asked for a sign of life, and is given up after so long. */
+  pingMs: 1_000,
+  connectionSilentMs: 15_000,
+  /** How long a TLS handshake and the hello after it may take, each. */
+  handshakeMs: 5_000,
+  /** Connections that have not shown who they are: in all, and from one address. */
+  halfOpen: 128,
+  halfOpenPerAddress: 16,
+  /** Connections of their own for bulk data between two machines. */
+  bulkConnections: 2,
+  /** Most connections that one machine may hold here. */
+  connectionsPerPeer: 8,
+  /** How long a connection that is closed has to finish what is under way. */
+  closeMs: 2_000,
 
   // Identity and pairing
 
