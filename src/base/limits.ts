@@ -128,6 +128,37 @@ export const LIMITS = {
 
   // Content that moves between machines
 
+  /** Bytes of a chunk of large content, and most chunks of one content: beyond, chunks are larger. */
+  chunkBytes: 2 * MIB,
+  chunks: 16_384,
+  /** A file of a layer, or a blob, is sent with others up to this size, and in chunks beyond. */
+  smallContentBytes: 1 * MIB,
+  /** Files, and their bytes, that are asked for at once. */
+  batchFiles: 1_024,
+  batchBytes: 2 * MIB,
+  /** Largest tree of a layer that is taken from another machine. */
+  treeBytes: 256 * MIB,
+  /** Digests in one question, and machines named in one answer. */
+  locateRefs: 4_096,
+  swarmPeers: 64,
+  /** Pieces under way at once from one machine, and from all, for one transfer. */
+  piecesPerPeer: 3,
+  pieces: 12,
+  /** Transfers of one fetch that run at once. */
+  transfers: 4,
+  /** Streams of content served at once to one machine and to all; others wait, up to this many. */
+  servedPerPeer: 12,
+  served: 64,
+  servedWaiting: 512,
+  /** A machine that sends nothing of a piece for so long has lost it. */
+  contentStallMs: 15_000,
+  /** How long content is looked for when every machine that had it is gone. */
+  contentSearchMs: 5_000,
+  /** File contents that can be found by digest in layers that are here. */
+  filePlaces: 1_000_000,
+  /** Space that a fetch leaves free on the store's disk. */
+  diskReserveBytes: 64 * MIB,
+
   // Work that is placed on other machines
 
   // The node and those who talk to it
