@@ -65,4 +65,14 @@ export const LIMITS = {
   // Content that moves between machines
 
   // Work that is placed on other machines
+
+  /** How long a granted lease waits for the word to start. */
+  grantMs: 15_000,
+  /** How long attempts go on, and their ends are kept, while their coordinator is silent. */
+  orphanMs: 10 * 60_000,
+  /** A gap between two events of a machine that ticks each second which means that the machine itself stood still. */
+  ownPauseMs: 5_000,
+  /** Most attempts that a worker answers for, ends that nobody acknowledged included: in all, and of one coordinator. */
+  heldAttempts: 8_192,
+  heldAttemptsEach: 2_048,
 } as const;
