@@ -205,7 +205,7 @@ export class LeaseBook<R> {
   }
 
   #evict(coordinator: PeerId): void {
-    for (const attempt of [...this.#attempts.values()]) {
+    for (const attempt of this.#attempts.values()) {
       if (to(attempt) !== coordinator) continue;
       if (attempt.phase === "ended") this.#forget(attempt);
       else this.#stop(attempt, false);
@@ -244,7 +244,7 @@ export class LeaseBook<R> {
   }
 
   #expire(nowMs: number): void {
-    for (const attempt of [...this.#attempts.values()]) {
+    for (const attempt of this.#attempts.values()) {
       const silentMs = nowMs - attempt.owner.heardAtMs;
       if (attempt.phase === "granted") {
         if (nowMs - attempt.grantedAtMs > LIMITS.grantMs) this.#stop(attempt, false);
