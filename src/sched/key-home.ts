@@ -44,7 +44,7 @@ export class KeyHome {
     { held, anew, nowMs }: { readonly held: boolean; readonly anew: boolean; readonly nowMs: number },
   ): ClaimAnswer {
     const entry = this.#entries.get(key);
-    if (entry === undefined) return this.#isFull(from) ? { kind: "full" } : this.#take(from, key, run, turn, nowMs);
+    if (entry === undefined) return this.#isFull(from) ? { kind: "full" } : this.#take(from, { key, run, turn }, nowMs);
     const taken = entry.taken && nowMs < entry.untilMs;
     if (taken && entry.run !== run) {
       if (entry.waiters.size < LIMITS.claimWaiters && !held) entry.waiters.add(from);
@@ -55,14 +55,14 @@ export class KeyHome {
     if (late && turn <= entry.turn) return { kind: "stale", last: entry.turn };
     if (!entry.taken && !held && !anew && entry.at.length > 0) return { kind: "result", at: entry.at };
     if (!taken && this.#isFull(from)) return { kind: "full" };
-    return this.#take(from, key, run, Math.max(turn, entry.turn), nowMs);
+    return this.#take(from, { key, run, turn: Math.max(turn, entry.turn) }, nowMs);
   }
 
   /** Takes a key back; null when somebody else, or the same run again, has it. */
   release(from: PeerId, released: KeyClaim & { readonly at: readonly PeerId[] }, nowMs: number): Freed | null {
     const { key, run, turn, at } = released;
     // A home that came in between learns of the result.
-    if (!this.#entries.has(key) && at.length > 0 && !this.#isFull(from)) this.#take(from, key, run, turn, nowMs);
+    if (!this.#entries.has(key) && at.length > 0 && !this.#isFull(from)) this.#take(from, { key, run, turn }, nowMs);
     const entry = this.#heldBy(released);
     if (entry === null) return null;
     entry.turn = turn;
@@ -105,7 +105,7 @@ export class KeyHome {
     return entry !== undefined && entry.taken && entry.run === run && entry.turn <= turn ? entry : null;
   }
 
-  #take(from: PeerId, key: string, run: string, turn: number, nowMs: number): ClaimAnswer {
+  #take(from: PeerId, { key, run, turn }: KeyClaim, nowMs: number): ClaimAnswer {
     const entry = this.#entries.get(key);
     if (entry?.taken === true) this.#count(entry.by, -1);
     this.#count(from, 1);
