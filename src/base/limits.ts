@@ -90,4 +90,6 @@ export const LIMITS = {
   claims: 131_072,
   claimsEach: 65_536,
   claimWaiters: 64,
+  /** Shapes of asks for which a coordinator keeps all machines in order. */
+  fleetViews: 64,
 } as const;
