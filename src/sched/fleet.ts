@@ -28,18 +28,17 @@ export class Fleet {
   set(node: PlaceNode): void {
     const { name } = node.capacity;
     const known = this.#rooms.get(name);
-    this.#fastest = null;
     if (known !== undefined) {
       const isAsBefore = sameMachine(known.node, node);
       known.node = node;
       known.reset();
-      if (!isAsBefore) for (const view of this.#views.values()) view.forgetLater();
+      if (!isAsBefore) this.#forgetBest();
       return this.#changed(known);
     }
     const room = new Room(this.#slots.length, node);
     this.#slots.push(room);
     this.#rooms.set(name, room);
-    for (const view of this.#views.values()) view.forgetLater();
+    this.#forgetBest();
     this.#changed(room);
   }
 
@@ -50,7 +49,7 @@ export class Fleet {
     this.#rooms.delete(name);
     this.#slots[room.slot] = null;
     this.#touched.delete(room);
-    this.#fastest = null;
+    this.#forgetBest();
     for (const view of this.#views.values()) view.drop(room);
   }
 
@@ -110,6 +109,11 @@ export class Fleet {
     this.#touched.clear();
   }
 
+  #forgetBest(): void {
+    this.#fastest = null;
+    for (const view of this.#views.values()) view.forgetLater();
+  }
+
   #changed(room: Room): void {
     for (const view of this.#views.values()) view.noteChange(room);
   }
@@ -155,7 +159,6 @@ export class FleetView {
     this.#dirty.delete(room);
     this.#heap.remove(room.slot);
     this.#offers.delete(room.slot);
-    this.forgetLater();
   }
 
   /** What machines there are, and how fast, has changed. */
@@ -205,6 +208,7 @@ export class FleetView {
   }
 
   #refresh(): void {
+    if (this.#dirty.size === 0) return;
     for (const room of this.#dirty) this.#look(room);
     this.#dirty.clear();
   }
@@ -236,6 +240,7 @@ function sameMachine(a: PlaceNode, b: PlaceNode): boolean {
   const [before, after] = [a.capacity, b.capacity];
   return (
     a.speedPercent === b.speedPercent &&
+    a.bytesPerMs === b.bytesPerMs &&
     before.os === after.os &&
     before.arch === after.arch &&
     before.total.cpuMilli === after.total.cpuMilli &&

@@ -36,7 +36,7 @@ export class SlotHeap<T> {
   /** Puts an item that may have moved in the order where it belongs. */
   moved(item: T): void {
     const position = this.#positions.get(this.#slotOf(item));
-    if (position !== undefined) this.#sink(this.#rise(position, item), item);
+    if (position !== undefined) this.#settle(position, item);
   }
 
   remove(slot: number): T | undefined {
@@ -45,7 +45,7 @@ export class SlotHeap<T> {
     const removed = this.#items[position];
     this.#positions.delete(slot);
     const last = this.#items.pop();
-    if (last !== undefined && position < this.#items.length) this.#sink(this.#rise(position, last), last);
+    if (last !== undefined && position < this.#items.length) this.#settle(position, last);
     return removed;
   }
 
@@ -69,7 +69,13 @@ export class SlotHeap<T> {
     this.#positions.set(this.#slotOf(item), position);
   }
 
-  #rise(from: number, item: T): number {
+  #settle(from: number, item: T): void {
+    const isLess = from > 0 && this.#compare(item, this.#at((from - 1) >> 1)) < 0;
+    if (isLess) this.#rise(from, item);
+    else this.#sink(from, item);
+  }
+
+  #rise(from: number, item: T): void {
     let at = from;
     while (at > 0) {
       const parent = (at - 1) >> 1;
@@ -78,7 +84,6 @@ export class SlotHeap<T> {
       at = parent;
     }
     this.#set(at, item);
-    return at;
   }
 
   #sink(from: number, item: T): void {
