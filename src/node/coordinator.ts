@@ -295,8 +295,8 @@ export class Coordinator {
     if (this.machine.ready.size === 0 || most <= 0) return;
     const assignments = place({
       lanes: this.machine.ready.lanes(),
-      nodes: [{ capacity: ledger.capacity(), speedPercent: 100, bytesPerMs: 1 }],
-      missingBytes: () => 0,
+      nodes: [{ capacity: ledger.capacity(), speedPercent: 100, bytesPerMs: 1, running: [] }],
+      inputOf: () => null,
       offered: NONE_OFFERED,
       most,
       nowMs: Date.now(),
