@@ -199,7 +199,7 @@ export const LIMITS = {
   // The node and those who talk to it
 
   /** How long one ping of a person waits for its answer. */
-  pingMs: 2_000,
+  pingAnswerMs: 2_000,
   /** How long a node that is started in the background may take to answer, and one that is stopped to end. */
   nodeStartMs: 15_000,
   nodeStopMs: 45_000,
