@@ -165,7 +165,6 @@ function commandWork(
   const rest = {
     kind: "command",
     identity: context.identityOf(task.key),
-    task,
     isCached,
     shared: isCached && context.cache,
     ttlMs: ttlOf(task, scope),
@@ -177,6 +176,7 @@ function commandWork(
     warnings: inputs.warnings,
     script,
     variables: own,
+    filter: inputs.filter,
     hidden: inputs.hidden,
     maskParents: inputs.maskParents,
     keepFiles,
@@ -186,6 +186,12 @@ function commandWork(
     artifactPaths,
     testResults,
     problemFiles,
+    problemMatchers: task.outputs.problems.flatMap((problem) => (problem.kind === "matcher" ? [problem.matcher] : [])),
+    successExitCodes: task.outputs.successExitCodes,
+    keepsFilesystem: task.outputs.filesystem.enabled,
+    network: task.agent.network ?? "host",
+    tmpfs: task.agent.tmpfs,
+    limits: { memory: task.agent.memory !== null, cpu: task.agent.cpus !== null },
   } as const;
   return (runFolder) => ({ ...rest, runDirectory: runFolder?.layer ?? null, ...cacheKey(keyInputs(runFolder)) });
 }
