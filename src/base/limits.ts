@@ -65,4 +65,29 @@ export const LIMITS = {
   // Content that moves between machines
 
   // Work that is placed on other machines
+
+  /** How long a granted lease waits for the word to start. */
+  grantMs: 15_000,
+  /** How long attempts go on, and their ends are kept, while their coordinator is silent. */
+  orphanMs: 10 * 60_000,
+  /** A gap between two events of a machine that ticks each second which means that the machine itself stood still. */
+  ownPauseMs: 5_000,
+  /** Most attempts that a worker answers for, ends that nobody acknowledged included: in all, and of one coordinator. */
+  heldAttempts: 8_192,
+  heldAttemptsEach: 2_048,
+  /** Keys in one message about claims; machines named for one result. */
+  claimBatch: 256,
+  claimHolders: 8,
+  /** How long a claim stands that nobody repeats, and how often its holders repeat it. */
+  claimMs: 15_000,
+  claimRepeatMs: 4_000,
+  /** How long a home's answer is waited for, and how often it is asked before the other home has to do. */
+  claimAskMs: 1_000,
+  claimTries: 3,
+  /** How long a run waits for a busy key before it looks again by itself. */
+  claimWatchMs: 5_000,
+  /** Most keys that one machine looks after: in all, and of one holder. Most machines that are told when one is free. */
+  claims: 131_072,
+  claimsEach: 65_536,
+  claimWaiters: 64,
 } as const;
