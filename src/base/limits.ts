@@ -90,4 +90,18 @@ export const LIMITS = {
   claims: 131_072,
   claimsEach: 65_536,
   claimWaiters: 64,
+
+  // The node and those who talk to it
+
+  /** How long one ping of a person waits for its answer. */
+  pingMs: 2_000,
+  /** How long a node that is started in the background may take to answer, and one that is stopped to end. */
+  nodeStartMs: 15_000,
+  nodeStopMs: 45_000,
+  /** Output that may wait for one who watches a run; what is beyond is skipped for them, with a count. */
+  feedOutputBytes: 4 * MIB,
+  /** Longest line of a run that is watched on another machine: its end, with all tasks and what they left. */
+  feedLineChars: 64 * MIB,
+  /** Largest request to the node's own socket, except for a blob that is put. */
+  apiRequestBytes: 4 * MIB,
 } as const;

@@ -22,12 +22,10 @@ function fakeNode(
   const requests: RunRequest[] = [];
   return {
     requests,
-    capacity: { name: "here", os: "linux", arch: "x86_64", cpuMilli: 1, memoryBytes: 1, diskBytes: 1 },
     run: (request) => {
       requests.push(request);
       return Promise.resolve(answer(request));
     },
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 
