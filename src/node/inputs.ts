@@ -50,6 +50,12 @@ export class InputViews {
     const isFiltered = filters.some(({ artifact }) => artifact === null);
     if (!isFiltered) return this.#wholeOf(stack);
     const entries = filters.filter(({ artifact }) => artifact === null).flatMap((filter) => patternsOf(filter, scope));
+    return this.through(entries, stack);
+  }
+
+  /** What entries of a workspace filter leave; null stands for no filter. */
+  through(entries: readonly FilterEntry[] | null, stack: Stack): Inputs {
+    if (entries === null) return this.#wholeOf(stack);
     const view = this.#store.layers.view(stack.layers, compileFilter(entries));
     return {
       ...inputsOf(view, stack, entries),

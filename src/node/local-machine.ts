@@ -174,8 +174,7 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
   }
 
   async #openOwn(): Promise<Daemon> {
-    if ((await this.membership()) === null)
-      throw new MeshError("mesh.not-a-member", "This machine is in no mesh");
+    if ((await this.membership()) === null) throw new MeshError("mesh.not-a-member", "This machine is in no mesh");
     const { openDaemon } = await import("./open-node.ts");
     return this.#open.use(await openDaemon({ home: this.#home, serve: null }));
   }

@@ -146,7 +146,7 @@ function commandWork(
     problem.kind === "file" ? [{ path: interpolate(problem.path, scope), format: problem.format }] : [],
   );
   const inputs = context.views.inputs(task.filter, scope, used.stack);
-  const ask = askOf(task.agent, scope);
+  const ask = askOf(task.agent, scope, context.baseKey);
   const keepFiles = outputFilter(task.outputs.filesystem, scope);
   const keyInputs = (runFolder: RunFolder | null): KeyInputs => ({
     script,
@@ -300,7 +300,7 @@ const NO_KEY_AGENT: KeyAgent = {
   network: null,
 };
 
-function askOf(agent: Agent, scope: Scope): Ask {
+function askOf(agent: Agent, scope: Scope, baseKey: string): Ask {
   const amount = (template: Template | null, what: string, parse: (text: string) => number | null): number | null => {
     if (template === null) return null;
     const text = interpolate(template, scope);
@@ -324,6 +324,7 @@ function askOf(agent: Agent, scope: Scope): Ask {
     arch: agent.arch,
     labels: model === null ? agent.labels : [...agent.labels, modelLabel(model)],
     node: agent.node,
+    baseKey,
   });
 }
 
