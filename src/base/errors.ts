@@ -61,6 +61,12 @@ export const ERROR_CODES = {
     retry: false,
     hint: "`mesh cache prune --corrupt` drops what cannot be trusted.",
   },
+  "layer.unfit": {
+    exit: 3,
+    http: 409,
+    retry: false,
+    hint: "Its files have owners that this user cannot give: run as root, or get subordinate ids (`mesh doctor`).",
+  },
   "blob.corrupt": { exit: 5, http: 500, retry: true, hint: "The blob was dropped; the task that made it runs again." },
   "blob.missing": { exit: 5, http: 404, retry: true, hint: "The task that made it runs again on the next run." },
   "git.failed": { exit: 4, http: 502, retry: true, hint: "Check the repository's address and the ref." },

@@ -52,8 +52,39 @@ export const LIMITS = {
 
   /** Largest frame on a connection, its header included. */
   frameBytes: 1 * MIB,
+  /** Most values in one message, keys included, and their deepest nesting. */
+  messageValues: 131_072,
+  messageDepth: 32,
+  /** Longest name of a method, and longest error message that is taken from another machine. */
+  methodChars: 64,
+  peerMessageChars: 2_000,
   /** How long a call to another machine may take when its caller does not say. */
   callMs: 10_000,
+  /** Calls of one connection that are served at once, and streams. */
+  connectionCalls: 1_024,
+  connectionStreams: 64,
+  /** Bytes that wait to be sent on a connection: bulk pauses, new words and calls are refused, the connection is given up. */
+  queueBulkBytes: 1 * MIB,
+  queueWordBytes: 4 * MIB,
+  queueMostBytes: 16 * MIB,
+  /** Bytes of a stream that may be under way or unread at its reader. */
+  streamWindowBytes: 4 * MIB,
+  /** How long a stream that has bytes to send may wait for its reader. */
+  streamStallMs: 60_000,
+  /** A connection that was silent for so long is asked for a sign of life, and is given up after so long. */
+  pingMs: 1_000,
+  connectionSilentMs: 15_000,
+  /** How long a TLS handshake and the hello after it may take, each. */
+  handshakeMs: 5_000,
+  /** Connections that have not shown who they are: in all, and from one address. */
+  halfOpen: 128,
+  halfOpenPerAddress: 16,
+  /** Connections of their own for bulk data between two machines. */
+  bulkConnections: 2,
+  /** Most connections that one machine may hold here. */
+  connectionsPerPeer: 8,
+  /** How long a connection that is closed has to finish what is under way. */
+  closeMs: 2_000,
 
   // Identity and pairing
 
@@ -63,6 +94,37 @@ export const LIMITS = {
   peers: 1_024,
 
   // Content that moves between machines
+
+  /** Bytes of a chunk of large content, and most chunks of one content: beyond, chunks are larger. */
+  chunkBytes: 2 * MIB,
+  chunks: 16_384,
+  /** A file of a layer, or a blob, is sent with others up to this size, and in chunks beyond. */
+  smallContentBytes: 1 * MIB,
+  /** Files, and their bytes, that are asked for at once. */
+  batchFiles: 1_024,
+  batchBytes: 2 * MIB,
+  /** Largest tree of a layer that is taken from another machine. */
+  treeBytes: 256 * MIB,
+  /** Digests in one question, and machines named in one answer. */
+  locateRefs: 4_096,
+  swarmPeers: 64,
+  /** Pieces under way at once from one machine, and from all, for one transfer. */
+  piecesPerPeer: 3,
+  pieces: 12,
+  /** Transfers of one fetch that run at once. */
+  transfers: 4,
+  /** Streams of content served at once to one machine and to all; others wait, up to this many. */
+  servedPerPeer: 12,
+  served: 64,
+  servedWaiting: 512,
+  /** A machine that sends nothing of a piece for so long has lost it. */
+  contentStallMs: 15_000,
+  /** How long content is looked for when every machine that had it is gone. */
+  contentSearchMs: 5_000,
+  /** File contents that can be found by digest in layers that are here. */
+  filePlaces: 1_000_000,
+  /** Space that a fetch leaves free on the store's disk. */
+  diskReserveBytes: 64 * MIB,
 
   // Work that is placed on other machines
 

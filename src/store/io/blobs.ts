@@ -68,6 +68,16 @@ export class Blobs {
     }
   }
 
+  /** Makes a blob of a file of this filesystem whose digest is known to be right. The file is gone afterwards. */
+  adopt(path: string, digest: Digest): void {
+    try {
+      if (this.has(digest)) removeIfThere(path);
+      else this.#publish(path, digest, statSync(path).size);
+    } catch (error) {
+      throw storeFailure(error, `keep blob ${shortDigest(digest)}`);
+    }
+  }
+
   /** Whether the blob is there. One from an earlier boot is read through once, and dropped when it is not what it should be. */
   has(digest: Digest): boolean {
     if (this.#known.has(digest)) {

@@ -22,6 +22,7 @@ export const POLICY: Policy = {
     "bun:sqlite": ["src/store/io/"],
     cborg: ["src/base/canonical.ts"],
     ignore: ["src/node/working-tree.ts"],
+    msgpackr: ["src/mesh/wire-value.ts"],
     yaml: ["src/spec/yaml.ts"],
   },
   longFiles: {
