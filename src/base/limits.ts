@@ -169,6 +169,21 @@ export const LIMITS = {
 
   // Work that is placed on other machines
 
+  /** Longest name, and longest path, that another machine may send. */
+  nameChars: 1_024,
+  pathChars: 65_536,
+  /** Most variables, filter entries and GPUs in what another machine sends. */
+  variables: 10_000,
+  filterEntries: 100_000,
+  gpus: 256,
+  /** Work, or a result, up to this size crosses in a message; a larger one as a blob that is fetched. */
+  parcelInlineBytes: 128 * KIB,
+  /** Trees of layers that cross with a result; others are fetched. */
+  parcelTreeBytes: 64 * KIB,
+  /** Keys in one question about results. */
+  findKeys: 1_000,
+  /** What one message about work may hold. */
+  workMessageBytes: 512 * KIB,
   /** How long a granted lease waits for the word to start. */
   grantMs: 15_000,
   /** How long attempts go on, and their ends are kept, while their coordinator is silent. */

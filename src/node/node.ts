@@ -9,6 +9,7 @@ import type { Backend } from "../exec/backend.ts";
 import { ContextBackend } from "../exec/io/context-backend.ts";
 import { ProcessBackend } from "../exec/io/process-backend.ts";
 import { subsetFor } from "../sched/graph.ts";
+import type { NodeCapacity } from "../sched/fit.ts";
 import { CapacityLedger, type NodeTotals } from "../sched/ledger.ts";
 import type { RunJson } from "../sched/summary.ts";
 import type { TaskNode } from "../sched/task-node.ts";
@@ -24,6 +25,8 @@ import { findRepository, readHead } from "./git.ts";
 import { type GpuDevice, asksForGpus, findGpus, modelLabels } from "./gpus.ts";
 import type { RunObserver } from "./observer.ts";
 import { initValues } from "./init.ts";
+import { type MeshAccess, MeshSide } from "./remote/mesh-side.ts";
+import { WorkerService } from "./remote/worker-service.ts";
 import { RunJournal } from "./run-journal.ts";
 import type { RunOptions } from "./run-options.ts";
 import { cliEvent } from "./scope.ts";
@@ -47,26 +50,99 @@ export type RunOutcome =
       readonly summary: RunJson;
     };
 
+export interface NodeOptions {
+  readonly home: string;
+  /** Unique in the mesh; the machine's own name when absent. */
+  readonly name?: string;
+  /** Opens the mesh when something first wants it; null from it when this machine is in none. */
+  readonly mesh?: () => Promise<MeshAccess | null>;
+  /** What runs tasks in place of the rootless context: for tests. */
+  readonly backend?: (definitionDirectory: string) => Backend;
+}
+
+/** This machine at work for the others. */
+export interface ServedWork extends AsyncDisposable {
+  /** Attempts that run here for other machines. */
+  readonly live: number;
+  /** Whether new tasks are refused; those that run may end. */
+  drain(draining: boolean): void;
+}
+
 export class MeshNode implements AsyncDisposable {
   readonly store: Store;
   readonly capacity: MachineCapacity;
   readonly #home: string;
-  readonly #totals: NodeTotals;
+  #totals: NodeTotals;
   readonly #ledger: CapacityLedger;
+  readonly #openMesh: NodeOptions["mesh"] | null;
+  readonly #makeBackend: NodeOptions["backend"] | null;
   #base: HostBase | null = null;
+  #side: Promise<MeshSide | null> | null = null;
 
-  private constructor(home: string, store: Store) {
+  private constructor({ home, name: given, mesh, backend }: NodeOptions, store: Store) {
     this.#home = home;
     this.store = store;
-    this.capacity = readCapacity(home);
+    this.#openMesh = mesh ?? null;
+    this.#makeBackend = backend ?? null;
+    const capacity = readCapacity(home);
+    this.capacity = { ...capacity, name: given ?? capacity.name };
     const { name, os, arch, cpuMilli, memoryBytes, diskBytes } = this.capacity;
     this.#totals = { name, os, arch, labels: [], baseKeys: [], total: { cpuMilli, memoryBytes, diskBytes }, gpus: [] };
     this.#ledger = new CapacityLedger(this.#totals);
   }
 
   /** Opens the machine's store. Throws `store.*`. Starts nothing. */
-  static open(options: { readonly home: string }): MeshNode {
-    return new MeshNode(options.home, Store.open(options.home));
+  static open(options: NodeOptions): MeshNode {
+    return new MeshNode(options, Store.open(options.home));
+  }
+
+  /** This machine as the scheduler sees it: what it has, and what of that this process has not leased. */
+  nodeCapacity(): NodeCapacity {
+    this.#knowBase();
+    const capacity = this.#ledger.capacity();
+    // what is not isolated is nobody else's to ask for
+    return { ...capacity, baseKeys: capacity.baseKeys.filter((key) => !key.startsWith(PROCESS)) };
+  }
+
+  /** What this machine has, as the ledger counts it. */
+  get totals(): NodeTotals {
+    this.#knowBase();
+    return this.#totals;
+  }
+
+  /** Takes tasks of other machines from now on. Throws `mesh.not-a-member`. */
+  async serveWork({ draining }: { readonly draining: boolean }): Promise<ServedWork> {
+    const side = await this.#meshSide();
+    if (side === null)
+      throw new MeshError("mesh.not-a-member", "Cannot take tasks of other machines: this one is in no mesh");
+    this.#knowBase();
+    const gpus = findGpus();
+    this.#totals = { ...this.#totals, labels: modelLabels(gpus), gpus };
+    this.#ledger.resize(this.#totals);
+    await this.store.sweep();
+    await using stack = new AsyncDisposableStack();
+    const { backend, scratch } = stack.use(this.#openMachine("context", this.#home));
+    const faults = Promise.withResolvers<never>();
+    faults.promise.catch(() => undefined);
+    const { peers, content } = side;
+    const service = stack.use(
+      new WorkerService({
+        machine: { name: this.capacity.name, store: this.store, backend, scratch, ledger: this.#ledger, gpus },
+        peers,
+        content,
+        life: systemRandom.bytes(8).toHex(),
+        draining,
+        onFault: (error) => faults.reject(error),
+      }),
+    );
+    const parts = stack.move();
+    return {
+      get live() {
+        return service.live;
+      },
+      drain: (on) => service.drain(on),
+      [Symbol.asyncDispose]: () => parts.disposeAsync(),
+    };
   }
 
   /** Runs a definition to its end. Throws what stops a run as a whole; failing tasks are in the summary. */
@@ -103,6 +179,10 @@ export class MeshNode implements AsyncDisposable {
       baseKey: this.#baseKey(definition, request.backend),
       cache: request.cache,
       jobs: request.jobs,
+      allowed: { nodes: request.nodes, labels: request.labels },
+      actor: process.env["USER"] ?? "mesh",
+      // what runs without isolation runs where the user chose that
+      mesh: this.#openMesh === null || request.backend !== "context" ? null : () => this.#meshSide(),
       observer: request.observer,
       journal,
     });
@@ -145,8 +225,27 @@ export class MeshNode implements AsyncDisposable {
   #findGpus(definition: Definition): readonly GpuDevice[] {
     if (!asksForGpus(definition)) return [];
     const gpus = findGpus();
-    this.#ledger.resize({ ...this.#totals, labels: modelLabels(gpus), gpus });
+    this.#totals = { ...this.#totals, labels: modelLabels(gpus), gpus };
+    this.#ledger.resize(this.#totals);
     return gpus;
+  }
+
+  /** Opened once, by whatever needs it first; asked again when it could not be opened. */
+  #meshSide(): Promise<MeshSide | null> {
+    if (this.#openMesh === null || this.#openMesh === undefined) return Promise.resolve(null);
+    this.#side ??= this.#openMesh().then((access) => (access === null ? null : new MeshSide(access, this.store)));
+    this.#side.catch(() => (this.#side = null));
+    return this.#side;
+  }
+
+  #knowBase(): HostBase {
+    if (this.#base === null) {
+      this.#base = readHostBase();
+      const { key, releaseKey } = this.#base;
+      this.#totals = { ...this.#totals, baseKeys: [key, releaseKey, PROCESS + key, PROCESS + releaseKey] };
+      this.#ledger.resize(this.#totals);
+    }
+    return this.#base;
   }
 
   #nodesOf(definition: Definition, file: DefinitionFile, targets: readonly string[]): readonly TaskNode[] {
@@ -162,9 +261,11 @@ export class MeshNode implements AsyncDisposable {
   ): { backend: Backend; scratch: ScratchPool } & AsyncDisposable {
     const home = this.#home;
     const backend: Backend =
-      kind === "context"
-        ? new ContextBackend({ home, hostname: this.capacity.name })
-        : new ProcessBackend({ home, definitionDirectory });
+      this.#makeBackend !== null && this.#makeBackend !== undefined
+        ? this.#makeBackend(definitionDirectory)
+        : kind === "context"
+          ? new ContextBackend({ home, hostname: this.capacity.name })
+          : new ProcessBackend({ home, definitionDirectory });
     const scratch = new ScratchPool(this.store);
     return {
       backend,
@@ -177,13 +278,15 @@ export class MeshNode implements AsyncDisposable {
   }
 
   #baseKey(definition: Definition, backend: "context" | "process"): string {
-    this.#base ??= readHostBase();
-    const release = definition.base.config === "release";
-    const key = release ? this.#base.releaseKey : this.#base.key;
+    const base = this.#knowBase();
+    const key = definition.base.config === "release" ? base.releaseKey : base.key;
     // what ran without isolation may have read anything: it is never served to a task that is isolated
-    return backend === "process" ? `process:${key}` : key;
+    return backend === "process" ? PROCESS + key : key;
   }
 }
+
+/** Begins the base keys of what runs without isolation. */
+const PROCESS = "process:";
 
 /** Says, before anything runs, what this program parses and cannot execute. All of it at once. */
 function refuseUnsupported(
@@ -227,6 +330,6 @@ function refuseUnsupported(
 }
 
 function optionsOf(request: RunRequest, file: DefinitionFile): RunOptions {
-  const { targets, init, failFast, cache, base, title, backend, jobs } = request;
-  return { path: file.absolutePath, targets, init, failFast, cache, base, title, backend, jobs };
+  const { targets, init, failFast, cache, base, title, backend, jobs, nodes, labels } = request;
+  return { path: file.absolutePath, targets, init, failFast, cache, base, title, backend, jobs, nodes, labels };
 }

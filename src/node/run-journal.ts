@@ -77,8 +77,8 @@ export class RunJournal {
   }
 
   /** Protects content from pruning while the run lives; says what of it is gone. */
-  pin(digests: readonly Digest[]): readonly Digest[] {
-    return this.#store.runs.pin(this.#runId, digests);
+  pin(digests: readonly Digest[], kind: "layer" | "blob"): readonly Digest[] {
+    return this.#store.runs.pin(this.#runId, digests, kind);
   }
 
   /** Who has asked to cancel the run since the last time. */

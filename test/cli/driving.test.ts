@@ -54,6 +54,8 @@ describe("mesh run", () => {
       base: "host",
       title: "T",
       jobs: 3,
+      nodes: [],
+      labels: [],
       backend: "process",
     });
   });
@@ -173,6 +175,8 @@ describe("mesh retry", () => {
       title: null,
       backend: "context",
       jobs: null,
+      nodes: [],
+      labels: [],
     };
     const fake = fakeNode(() => finishedWith([taskJson("a", STATUS.succeeded)]));
     const said = await runCommand(fakeContext({ archive, node: fake }), "retry");

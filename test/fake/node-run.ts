@@ -75,6 +75,9 @@ export class NodeFixture implements AsyncDisposable {
       baseKey: "host:test",
       cache: options.cache ?? true,
       jobs: options.jobs ?? null,
+      allowed: { nodes: [], labels: [] },
+      actor: "tester",
+      mesh: null,
       observer: { event: (event) => events.push(event) },
       journal,
     });
@@ -133,6 +136,8 @@ function optionsOf({ failFast = false, cache = true, jobs }: FakeRunOptions): Ru
     title: null,
     backend: "context",
     jobs: jobs ?? null,
+    nodes: [],
+    labels: [],
   };
 }
 
@@ -142,7 +147,7 @@ function ledgerOf(cpuMilli: number): CapacityLedger {
     os: "linux",
     arch: "x86_64",
     labels: [],
-    baseKeys: [],
+    baseKeys: ["host:test"],
     total: { cpuMilli, memoryBytes: 8 * GIB, diskBytes: 100 * GIB },
     gpus: [],
   });

@@ -17,6 +17,8 @@ const SUBMISSION = {
   title: null,
   backend: "context",
   jobs: null,
+  nodes: [],
+  labels: [],
 } as const;
 
 /** A node whose run starts at once, prints, and ends when it is told to or cancelled. */

@@ -18,6 +18,8 @@ export const execute: Execute = async (context, args) => {
     title: args.text("title"),
     backend: args.text("isolation") === "process" ? "process" : "context",
     jobs: args.integer("jobs"),
+    nodes: args.texts("node"),
+    labels: args.texts("label"),
   };
   if (!args.on("detach")) return await driveRun(context, wish, { json, plain: args.on("plain") });
   const node = await (await context.keeper()).running();

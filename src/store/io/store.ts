@@ -141,9 +141,11 @@ export class Store implements Disposable {
   /** Removes what processes that have died left: scratch folders, half-made layers, logs of tasks that ran. */
   async sweep(): Promise<void> {
     await this.#home.sweep();
+    // tasks that run here for other machines are of runs that this one does not drive
+    const foreign = new Set(this.claims.list().map(({ owner }) => owner.run));
     sweepPartials(this.#home, PARTIAL_IDLE_MS, Date.now());
     for (const id of readdirSync(this.paths.runs)) {
-      if (this.runs.get(id)?.state !== "running") this.#home.discard(`${this.paths.runs}/${id}`);
+      if (!foreign.has(id) && this.runs.get(id)?.state !== "running") this.#home.discard(`${this.paths.runs}/${id}`);
     }
   }
 
