@@ -92,6 +92,14 @@ export const LIMITS = {
   certificateBytes: 4 * KIB,
   /** Largest identity file. */
   identityFileBytes: 64 * KIB,
+  /** Most entries in a roster, half of them grants; most that are issued by one grant; the largest entry and the largest file. */
+  rosterEntries: 8_192,
+  rosterPerAuthority: 2_048,
+  rosterEntryBytes: 192 * KIB,
+  rosterFileBytes: 256 * MIB,
+  /** Most entries that a revocation honours, and most that a grant overrules. */
+  rosterHonoured: 4_096,
+  rosterOverrules: 256,
 
   // Membership and discovery
 
