@@ -89,7 +89,9 @@ for (const [kind, makeMesh] of [
           return { params };
         });
       const params = { text: "é", list: [1, -2, 2.5, null, true], bytes: Uint8Array.of(1, 2) };
-      expect(await on.alpha.call(on.beta.self, "echo", params, TIMES)).toEqual({ params: { ...params, bytes: expect.anything() as unknown } });
+      expect(await on.alpha.call(on.beta.self, "echo", params, TIMES)).toEqual({
+        params: { ...params, bytes: expect.anything() as unknown },
+      });
       expect(await on.beta.call(on.alpha.self, "echo", 5, { ...TIMES, lane: "bulk" })).toEqual({ params: 5 });
       expect(seen).toEqual([
         { peer: on.alpha.self, name: "alpha", roles: ["worker", "submitter"] },
@@ -128,9 +130,16 @@ for (const [kind, makeMesh] of [
       on.beta.onCall("unknown", () => {
         throw new Error("password: 1234");
       });
-      expect(await failureOf(on.alpha.call(on.beta.self, "known", null, TIMES))).toEqual(["blob.missing", "No blob here"]);
+      expect(await failureOf(on.alpha.call(on.beta.self, "known", null, TIMES))).toEqual([
+        "blob.missing",
+        "No blob here",
+      ]);
       const failed = await on.alpha.call(on.beta.self, "unknown", null, TIMES).catch((error: unknown) => error);
-      expect((failed as MeshError).toJSON()).toMatchObject({ code: "peer.failed", message: "The handler of unknown failed", causes: [] });
+      expect((failed as MeshError).toJSON()).toMatchObject({
+        code: "peer.failed",
+        message: "The handler of unknown failed",
+        causes: [],
+      });
     });
 
     test("is refused without the role that the method needs, and without a method", async () => {
@@ -153,7 +162,10 @@ for (const [kind, makeMesh] of [
       on.beta.onCall("echo", (params) => params);
       for (const params of [new Date(0), 5n]) {
         const [code, message] = await failureOf(on.alpha.call(on.beta.self, "echo", params, TIMES));
-        expect([code, message]).toEqual(["usage.invalid", expect.stringContaining("Cannot send a value to another machine")]);
+        expect([code, message]).toEqual([
+          "usage.invalid",
+          expect.stringContaining("Cannot send a value to another machine"),
+        ]);
       }
       expect(await on.alpha.call(on.beta.self, "echo", 1, TIMES)).toBe(1);
     });
@@ -187,7 +199,9 @@ for (const [kind, makeMesh] of [
       controller.abort(new Error("not needed"));
       expect(await failureOf(call)).toEqual(["Error", "not needed"]);
       await gone;
-      expect(await failureOf(on.alpha.call(on.beta.self, "slow", null, { ...TIMES, signal: controller.signal }))).toEqual(["Error", "not needed"]);
+      expect(
+        await failureOf(on.alpha.call(on.beta.self, "slow", null, { ...TIMES, signal: controller.signal })),
+      ).toEqual(["Error", "not needed"]);
     });
 
     test("of a machine that is not there fails", async () => {
@@ -290,7 +304,11 @@ for (const [kind, makeMesh] of [
       await from(on.alpha, on.beta, bytes.length);
       await from(on.beta, on.alpha, 99_999);
       await from(on.alpha, on.alpha, 1_000_000);
-      await Promise.all([from(on.alpha, on.beta, 50_000), from(on.alpha, on.beta, 1_234_567), from(on.beta, on.alpha, 800_000)]);
+      await Promise.all([
+        from(on.alpha, on.beta, 50_000),
+        from(on.alpha, on.beta, 1_234_567),
+        from(on.beta, on.alpha, 800_000),
+      ]);
     });
 
     test("fails with the handler's error after the bytes before it", async () => {
@@ -304,8 +322,14 @@ for (const [kind, makeMesh] of [
         throw new Error("password: 1234");
       });
       on.beta.onStream("admin", () => sliced(1_000), { needs: ["admin"] });
-      expect(await failureOf(collect(on.alpha.stream(on.beta.self, "broken", null, TIMES)))).toEqual(["blob.missing", "It is gone"]);
-      expect(await failureOf(collect(on.alpha.stream(on.beta.self, "bug", null, TIMES)))).toEqual(["peer.failed", "The handler of bug failed"]);
+      expect(await failureOf(collect(on.alpha.stream(on.beta.self, "broken", null, TIMES)))).toEqual([
+        "blob.missing",
+        "It is gone",
+      ]);
+      expect(await failureOf(collect(on.alpha.stream(on.beta.self, "bug", null, TIMES)))).toEqual([
+        "peer.failed",
+        "The handler of bug failed",
+      ]);
       expect((await failureOf(collect(on.alpha.stream(on.beta.self, "admin", null, TIMES))))[0]).toBe("peer.refused");
       expect((await failureOf(collect(on.alpha.stream(on.beta.self, "no.such", null, TIMES))))[0]).toBe("peer.version");
     });

@@ -51,7 +51,10 @@ export class Links implements Pick<Peers, "self" | "call" | "tell" | "stream" | 
   readonly #options: LinksOptions;
   readonly #methods = new Methods();
   readonly #links = new Map<PeerId, Link>();
-  readonly #dialling = new Map<PeerId, Promise<PeerId>>();
+  /** By machine and address: several addresses of one machine may be tried side by side. */
+  readonly #dialling = new Map<string, Promise<PeerId>>();
+  /** Machines that were reached and have not said hello yet. */
+  readonly #greeting = new Map<PeerId, Promise<MeshError | null>>();
   readonly #ticking: ReturnType<typeof setInterval>;
   #listener: TlsListener | null = null;
   #isClosing = false;
@@ -85,10 +88,11 @@ export class Links implements Pick<Peers, "self" | "call" | "tell" | "stream" | 
     if (this.#isClosing) throw new MeshError("peer.unreachable", "This machine is leaving the network");
     if (peer === null) return await this.#dial(null, address, signal);
     if (this.isLinked(peer)) return peer;
-    const underWay = this.#dialling.get(peer);
+    const key = `${peer} ${addressText(address)}`;
+    const underWay = this.#dialling.get(key);
     if (underWay !== undefined) return await underWay;
-    const dial = this.#dial(peer, address, signal).finally(() => this.#dialling.delete(peer));
-    this.#dialling.set(peer, dial);
+    const dial = this.#dial(peer, address, signal).finally(() => this.#dialling.delete(key));
+    this.#dialling.set(key, dial);
     return await dial;
   }
 
@@ -228,9 +232,17 @@ export class Links implements Pick<Peers, "self" | "call" | "tell" | "stream" | 
       const found = peerIdOfCertificate(socket.certificate);
       if (found === null)
         throw new MeshError("peer.refused", `No machine of the mesh answers at ${addressText(address)}`);
+      // Another of its addresses was faster: two connections at once might each be given up by one of the ends.
+      const first = this.#greeting.get(found);
+      if (this.isLinked(found) || (first !== undefined && (await first) === null)) {
+        socket.destroy();
+        return found;
+      }
       this.#linkOf(found).dialledAddress = address;
       const connection = this.#begin(socket, { peer: found, lane: "control", dialledHere: true });
-      const failure = await this.#linkOf(found).settled(connection);
+      const greeting = this.#linkOf(found).settled(connection);
+      this.#greeting.set(found, greeting);
+      const failure = await greeting.finally(() => this.#greeting.delete(found));
       if (failure !== null) throw failure;
       return found;
     } finally {
