@@ -11,7 +11,7 @@ import { readHeartbeat } from "../heartbeat.ts";
 import type { Identity } from "../identity.ts";
 import { issueRevocation } from "../issue.ts";
 import { Membership } from "../membership.ts";
-import type { DialId, Member, MembershipEffect, MembershipEvent, Timing } from "../membership-event.ts";
+import type { DialId, MembershipEffect, MembershipEvent, Timing } from "../membership-event.ts";
 import type { MemberView } from "../methods.ts";
 import type { Address, NodeSnapshot, PeerView } from "../peer-view.ts";
 import type {
@@ -24,11 +24,14 @@ import type {
   StreamHandler,
   WordHandler,
 } from "../peers.ts";
+import { ownAnnouncement } from "../own-announcement.ts";
 import type { Roster } from "../roster.ts";
+import { membersOf } from "../roster-members.ts";
 import { forgetAddresses, loadAddresses, saveAddresses } from "./addresses-file.ts";
 import { Discovery, ownHosts } from "./discovery.ts";
 import { loadIdentity } from "./identity-file.ts";
 import { Links } from "./links.ts";
+import { listenAt, plainRemote } from "./listening.ts";
 import { lockMesh } from "./mesh-lock.ts";
 import { readMachineTraits } from "./read-traits.ts";
 import { forgetRoster, loadRoster, saveRoster } from "./roster-file.ts";
@@ -54,7 +57,6 @@ export interface MeshNotice {
   readonly error: MeshError;
 }
 
-const USUAL_PORT = 7433;
 /** Words and calls between two of these objects. */
 const HEARTBEAT = "mesh.heartbeat";
 const COPIED = "mesh.copied";
@@ -132,13 +134,16 @@ export class Mesh implements Peers, AsyncDisposable {
           this.#linked.delete(peer);
           this.#step({ kind: "lost", peer, reason: reason.message });
         },
-        refused: (_, error) => this.#notice(error),
+        refused: (_, error) => {
+          // That a connection broke is no news before it was one: the slower of two addresses is always given up.
+          if (error.code !== "peer.unreachable") this.#notice(error);
+        },
         roundTrip: (peer, ms) => this.#step({ kind: "round-trip", peer, ms }),
         handlerFailed: (method, error) =>
           this.#notice(new MeshError("peer.failed", `The handler of ${method} failed`, { cause: error })),
       },
     });
-    this.#port = port === null ? null : listen(this.#links, port);
+    this.#port = port === null ? null : listenAt(this.#links, port);
     this.#machine = new Membership({
       self: this.self,
       instance: this.#instance,
@@ -356,17 +361,7 @@ export class Mesh implements Peers, AsyncDisposable {
   }
 
   #rosterChanged(): void {
-    const members = this.roster.members(Date.now()).flatMap(({ id, verdict }): readonly Member[] => {
-      switch (verdict.kind) {
-        case "unknown":
-          return [];
-        case "member":
-          return [{ id, name: verdict.name, roles: verdict.roles, verdict: "member" }];
-        case "expired":
-        case "revoked":
-          return [{ id, name: verdict.name, roles: [], verdict: verdict.kind }];
-      }
-    });
+    const members = membersOf(this.roster, Date.now());
     this.#step({ kind: "roster", members, digest: this.roster.summary().root.slice("sha256:".length) });
     if (this.#memberOf(this.self) === null)
       this.#notice(new MeshError("mesh.revoked", "This machine is no member of the mesh any more"));
@@ -374,21 +369,15 @@ export class Mesh implements Peers, AsyncDisposable {
   }
 
   #announcement(): Announcement {
-    const { capacity } = this.#snapshot ?? {};
-    const member = this.#memberOf(this.self);
-    const none = { cpuMilli: 0, memoryBytes: 0 };
-    const gpus = capacity?.gpus ?? [];
-    return {
-      meshTag: meshTag(this.roster.mesh),
+    return ownAnnouncement({
+      mesh: this.roster.mesh,
       peer: this.self,
       instance: this.#instance,
-      name: member?.name ?? shortPeer(this.self),
-      roles: member?.roles ?? [],
+      member: this.#memberOf(this.self),
       version: this.#parts.version,
       inviteOpen: this.#inviteOpen,
-      total: { ...amountsOf(capacity?.total ?? none), gpus: gpus.length },
-      free: { ...amountsOf(capacity?.free ?? none), gpus: gpus.filter(({ inUse }) => !inUse).length },
-    };
+      snapshot: this.#snapshot,
+    });
   }
 
   #announce(): void {
@@ -435,28 +424,6 @@ export class Mesh implements Peers, AsyncDisposable {
   }
 }
 
-function listen(links: Links, port: number | "any"): number {
-  if (port !== "any") return listenOn(links, port);
-  try {
-    return listenOn(links, USUAL_PORT);
-  } catch {
-    return listenOn(links, 0); // Another mesh's machine has it, or another program.
-  }
-}
-
-function listenOn(links: Links, port: number): number {
-  try {
-    return links.listen({ hostname: "::", port });
-  } catch {
-    return links.listen({ hostname: "0.0.0.0", port }); // A kernel without IPv6.
-  }
-}
-
-/** An IPv4 address as such, where a socket for both families shows it as IPv6. */
-function plainRemote({ host, port }: Address): Address {
-  return { host: host.replace(/^::ffff:(?=\d+\.)/i, ""), port };
-}
-
 function closing(reason: Extract<MembershipEffect, { kind: "close" }>["reason"], name: string): MeshError {
   switch (reason) {
     case "not-a-member":
@@ -468,8 +435,4 @@ function closing(reason: Extract<MembershipEffect, { kind: "close" }>["reason"],
     case "copied":
       return new MeshError("mesh.identity-copied", `Two machines have the identity of ${name}`);
   }
-}
-
-function amountsOf({ cpuMilli, memoryBytes }: { readonly cpuMilli: number; readonly memoryBytes: number }) {
-  return { cpuMilli, memoryBytes };
 }
