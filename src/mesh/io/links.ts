@@ -105,6 +105,12 @@ export class Links implements Pick<Peers, "self" | "call" | "tell" | "stream" | 
     return this.#links.get(peer)?.heardAtMs ?? null;
   }
 
+  /** How many connections there are with a machine. */
+  connectionsWith(peer: PeerId): Readonly<Record<Lane, number>> {
+    const link = this.#links.get(peer);
+    return { control: (link?.count ?? 0) - (link?.bulkCount ?? 0), bulk: link?.bulkCount ?? 0 };
+  }
+
   /** Closes all connections with a machine at once: what is under way fails. */
   drop(peer: PeerId, reason: MeshError): void {
     this.#links.get(peer)?.abort(reason);
