@@ -152,7 +152,9 @@ export class HubPeers implements Peers {
 
   /** The hub cut the link to a machine. */
   linkLost(id: PeerId): void {
-    this.#links.get(id)?.abort(new MeshError("peer.unreachable", `Lost the connection to ${this.#hub.node(id)?.name ?? id}`));
+    this.#links
+      .get(id)
+      ?.abort(new MeshError("peer.unreachable", `Lost the connection to ${this.#hub.node(id)?.name ?? id}`));
     this.#links.delete(id);
     this.announce("down", id);
   }

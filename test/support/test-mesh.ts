@@ -111,4 +111,3 @@ export class TestMesh implements AsyncDisposable {
     await Promise.all(this.#machines.map(async ({ links }) => await links.close()));
   }
 }
-

@@ -65,7 +65,7 @@ export async function* streamHere(ends: Ends, request: Request): AsyncGenerator<
     for (;;) {
       const next = await patience.orGiveUp(pieces.next());
       if (next.done === true) return;
-      if (next.value.length > 0) yield next.value.slice();
+      if (next.value.length > 0) yield new Uint8Array(next.value);
     }
   } finally {
     patience.end();
@@ -100,7 +100,10 @@ class Patience implements Disposable {
     this.signal.addEventListener("abort", onAbort, { once: true });
     if (this.signal.aborted) onAbort();
     const late = `${this.#ends.answerer} did not answer ${method} within ${timeoutMs} ms`;
-    const timer = setTimeout(() => this.#controller.abort(new MeshError("peer.timeout", late)), Math.min(timeoutMs, 2 ** 31 - 1));
+    const timer = setTimeout(
+      () => this.#controller.abort(new MeshError("peer.timeout", late)),
+      Math.min(timeoutMs, 2 ** 31 - 1),
+    );
     try {
       return await Promise.race([answer, gaveUp]);
     } catch (error) {
