@@ -16,7 +16,7 @@ export interface SocketListener {
 /** One TLS record: small writes are gathered up to it. */
 const RECORD_BYTES = 16 * 1024;
 /** Written at most before other events have their turn. */
-const TURN_BYTES = 4 * 1024 * 1024;
+const TURN_BYTES = 1024 * 1024;
 const BINDING_LABEL = "EXPORTER-mesh-channel-binding";
 
 export class SecureSocket {
