@@ -9,6 +9,7 @@ import type { Role } from "./roles.ts";
 export type Lane = "control" | "bulk";
 
 export interface CallOptions {
+  /** Of a stream: between two pieces of it. */
   readonly timeoutMs: number;
   /** "control" when absent. */
   readonly lane?: Lane;

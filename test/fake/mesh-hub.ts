@@ -135,9 +135,47 @@ export class HubPeers implements Peers {
     const handled = allowed(node.#streams, method, this);
     const signal = AbortSignal.any([link, ...asList(options.signal)]);
     const caller = { peer: this.self, name: this.name, roles: this.roles, signal };
-    for await (const piece of handled.handler(structuredClone(params), caller)) {
-      if (signal.aborted) throw this.#lost(peer, link, options.signal);
-      yield piece.slice();
+    const pieces = handled.handler(structuredClone(params), caller)[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const next = await this.#orGiveUp(pieces.next(), { peer, link, signal, options });
+        if (next.done === true) return;
+        yield next.value.slice();
+      }
+    } catch (error) {
+      if (error instanceof MeshError || options.signal?.aborted) throw error;
+      throw new MeshError("peer.failed", `${node.name} failed to answer ${method}`, { cause: error });
+    } finally {
+      // A sender that hangs is not waited for.
+      pieces.return?.().catch(() => {});
+    }
+  }
+
+  /** What comes, unless the link goes, the reader gives up, or nothing comes in time. */
+  async #orGiveUp<T>(
+    next: Promise<T>,
+    {
+      peer,
+      link,
+      signal,
+      options,
+    }: {
+      readonly peer: PeerId;
+      readonly link: AbortSignal;
+      readonly signal: AbortSignal;
+      readonly options: CallOptions;
+    },
+  ): Promise<T> {
+    const { promise, reject } = Promise.withResolvers<never>();
+    const giveUp = (): void => reject(this.#lost(peer, link, options.signal));
+    const timer = setTimeout(giveUp, options.timeoutMs);
+    signal.addEventListener("abort", giveUp, { once: true });
+    try {
+      if (signal.aborted) giveUp();
+      return await Promise.race([next, promise]);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", giveUp);
     }
   }
 
