@@ -170,7 +170,7 @@ export const LIMITS = {
   transfers: 4,
   /** Streams of content served at once to one machine and to all; others wait, up to this many. */
   servedPerPeer: 12,
-  served: 64,
+  served: 32,
   servedWaiting: 512,
   /** A machine that sends nothing of a piece for so long has lost it. */
   contentStallMs: 15_000,
