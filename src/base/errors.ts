@@ -102,6 +102,18 @@ export const ERROR_CODES = {
     retry: false,
     hint: "This machine is a copy of another one: `mesh leave --new-identity`, then join the mesh with a code of its own.",
   },
+  "mesh.state-exposed": {
+    exit: 4,
+    http: 500,
+    retry: false,
+    hint: "What the mesh keeps in MESH_HOME must be its user's own and closed to others.",
+  },
+  "mesh.state-corrupt": {
+    exit: 5,
+    http: 500,
+    retry: false,
+    hint: "`mesh leave --new-identity`, then join the mesh with a code of an admin.",
+  },
   "node.already-running": { exit: 2, http: 409, retry: false, hint: "`mesh down` stops the one that runs." },
   "node.not-running": { exit: 2, http: 409, retry: true, hint: "`mesh up` starts it." },
   "node.failed": {

@@ -88,10 +88,51 @@ export const LIMITS = {
 
   // Identity and pairing
 
+  /** Largest certificate of a peer that is read. */
+  certificateBytes: 4 * KIB,
+  /** Largest identity file. */
+  identityFileBytes: 64 * KIB,
+  /** Most entries in a roster, half of them grants; most that are issued by one grant; the largest entry and the largest file. */
+  rosterEntries: 8_192,
+  rosterPerAuthority: 2_048,
+  rosterEntryBytes: 192 * KIB,
+  rosterFileBytes: 256 * MIB,
+  /** Most entries that a revocation honours, and most that a grant overrules. */
+  rosterHonoured: 4_096,
+  rosterOverrules: 256,
+
   // Membership and discovery
 
   /** Most machines in one mesh. */
   peers: 1_024,
+  /** Most addresses that are known of one machine, and most of them that are tried in one round. */
+  peerAddresses: 16,
+  dialsPerRound: 8,
+  /** Most connections to other machines that are being opened at once, and how long one may take. */
+  dialsAtOnce: 16,
+  dialMs: 3_000,
+  /** How much later the next address of a machine is tried while the one before has not answered. */
+  dialHeadStartMs: 100,
+  /** How long a machine waits between rounds in which none of an absent machine's addresses answered: first, and at most. */
+  redialMs: 250,
+  redialMaxMs: 30_000,
+  /** How often a connection carries a heartbeat. */
+  heartbeatMs: 1_000,
+  /** Silence after which a connected machine is suspected, and after which its connection is given up. */
+  suspectMs: 2_500,
+  silentMs: 3_700,
+  /** How long a machine whose connection broke may take to be connected again before it counts as down. */
+  reconnectMs: 700,
+  /** A pause of this machine's own that is so much longer than meant is not held against others. */
+  ownLagMs: 150,
+  /** Most machines whose addresses one heartbeat tells. */
+  toldPeers: 16,
+  /** Longest host name, version and name of a GPU that another machine may say of itself; most labels, base keys and GPUs. */
+  snapshotTextChars: 256,
+  snapshotItems: 256,
+  /** Largest text that a machine announces of itself by multicast, and most machines that are listened to at once. */
+  announcementBytes: 1_024,
+  announcements: 2_048,
 
   // Content that moves between machines
 
@@ -167,11 +208,13 @@ export const LIMITS = {
   claims: 131_072,
   claimsEach: 65_536,
   claimWaiters: 64,
+  /** Shapes of asks for which a coordinator keeps all machines in order. */
+  fleetViews: 64,
 
   // The node and those who talk to it
 
   /** How long one ping of a person waits for its answer. */
-  pingMs: 2_000,
+  pingAnswerMs: 2_000,
   /** How long a node that is started in the background may take to answer, and one that is stopped to end. */
   nodeStartMs: 15_000,
   nodeStopMs: 45_000,

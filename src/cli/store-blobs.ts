@@ -65,7 +65,7 @@ export class StoreBlobs implements BlobShelf, Disposable {
       const fd = openSync(temporary, "wx", 0o666);
       let size: number;
       try {
-        size = await this.#copy(digest, (piece) =>  writeAll(fd, piece));
+        size = await this.#copy(digest, (piece) => writeAll(fd, piece));
         fsyncSync(fd);
       } finally {
         closeSync(fd);

@@ -53,6 +53,15 @@ export class ContentDirectory {
     for (const digest of digests) this.#here.delete(digest);
   }
 
+  /** Bytes of all that a task builds on. */
+  bytesOf(work: TaskWork): number {
+    let bytes = 0;
+    for (const { sizeBytes } of work.stack.layers) bytes += sizeBytes;
+    if (work.kind !== "command") return bytes;
+    for (const { artifact } of work.artifacts) bytes += artifact.sizeBytes;
+    return bytes + (work.runDirectory?.sizeBytes ?? 0);
+  }
+
   /** Bytes of what a task builds on that a machine lacks; null stands for this one. */
   missingBytes(work: TaskWork, holder: PeerId | null): number {
     let bytes = 0;

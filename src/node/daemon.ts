@@ -89,7 +89,7 @@ export class Daemon implements NodeService, ApiNode, AsyncDisposable {
     const rttMs: (number | null)[] = [];
     while (rttMs.length < count && !signal.aborted) {
       const started = performance.now();
-      const answered = await peers.call(id, "node.ping", {}, { timeoutMs: LIMITS.pingMs, signal }).then(
+      const answered = await peers.call(id, "node.ping", {}, { timeoutMs: LIMITS.pingAnswerMs, signal }).then(
         () => true,
         () => false,
       );

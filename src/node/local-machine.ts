@@ -104,7 +104,15 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
     const socket = stack.use(openSocketPath(this.#home));
     // only the lock's owner gets here: what lies there is left of a node that was killed
     rmSync(socket.path, { force: true });
-    const server = Bun.serve({ unix: socket.path, idleTimeout: 0, fetch: localApi(daemon).fetch });
+    const api = localApi(daemon);
+    const server = Bun.serve({
+      unix: socket.path,
+      fetch(request, self) {
+        // a run may be silent for hours
+        self.timeout(request, 0);
+        return api.fetch(request);
+      },
+    });
     stack.defer(async () => {
       await server.stop(true);
       rmSync(socket.path, { force: true });

@@ -22,7 +22,8 @@ import { type MachineCapacity, readCapacity } from "./capacity.ts";
 import { Coordinator } from "./coordinator.ts";
 import { type DefinitionFile, loadDefinition } from "./definition-file.ts";
 import { findRepository, readHead } from "./git.ts";
-import { type GpuDevice, asksForGpus, findGpus, modelLabels } from "./gpus.ts";
+import { type GpuDevice, asksForGpus, findGpus } from "./gpus.ts";
+import { LEND_ALL, type Lending, lentGpus, lentTotals } from "./lending.ts";
 import type { RunObserver } from "./observer.ts";
 import { initValues } from "./init.ts";
 import { type MeshAccess, MeshSide } from "./remote/mesh-side.ts";
@@ -54,6 +55,8 @@ export interface NodeOptions {
   readonly home: string;
   /** Unique in the mesh; the machine's own name when absent. */
   readonly name?: string;
+  /** What of this machine may be used; all of it when absent. */
+  readonly lending?: Lending;
   /** Opens the mesh when something first wants it; null from it when this machine is in none. */
   readonly mesh?: () => Promise<MeshAccess | null>;
   /** What runs tasks in place of the rootless context: for tests. */
@@ -72,6 +75,7 @@ export class MeshNode implements AsyncDisposable {
   readonly store: Store;
   readonly capacity: MachineCapacity;
   readonly #home: string;
+  readonly #lending: Lending;
   #totals: NodeTotals;
   readonly #ledger: CapacityLedger;
   readonly #openMesh: NodeOptions["mesh"] | null;
@@ -79,15 +83,15 @@ export class MeshNode implements AsyncDisposable {
   #base: HostBase | null = null;
   #side: Promise<MeshSide | null> | null = null;
 
-  private constructor({ home, name: given, mesh, backend }: NodeOptions, store: Store) {
+  private constructor({ home, name: given, mesh, backend, lending }: NodeOptions, store: Store) {
     this.#home = home;
     this.store = store;
     this.#openMesh = mesh ?? null;
     this.#makeBackend = backend ?? null;
     const capacity = readCapacity(home);
     this.capacity = { ...capacity, name: given ?? capacity.name };
-    const { name, os, arch, cpuMilli, memoryBytes, diskBytes } = this.capacity;
-    this.#totals = { name, os, arch, labels: [], baseKeys: [], total: { cpuMilli, memoryBytes, diskBytes }, gpus: [] };
+    this.#lending = lending ?? LEND_ALL;
+    this.#totals = lentTotals(this.capacity, this.#lending, []);
     this.#ledger = new CapacityLedger(this.#totals);
   }
 
@@ -116,9 +120,7 @@ export class MeshNode implements AsyncDisposable {
     if (side === null)
       throw new MeshError("mesh.not-a-member", "Cannot take tasks of other machines: this one is in no mesh");
     this.#knowBase();
-    const gpus = findGpus();
-    this.#totals = { ...this.#totals, labels: modelLabels(gpus), gpus };
-    this.#ledger.resize(this.#totals);
+    const gpus = this.#lendGpus();
     await this.store.sweep();
     await using stack = new AsyncDisposableStack();
     const { backend, scratch } = stack.use(this.#openMachine("context", this.#home));
@@ -224,8 +226,12 @@ export class MeshNode implements AsyncDisposable {
   /** Asks the driver only when a task wants to know. */
   #findGpus(definition: Definition): readonly GpuDevice[] {
     if (!asksForGpus(definition)) return [];
-    const gpus = findGpus();
-    this.#totals = { ...this.#totals, labels: modelLabels(gpus), gpus };
+    return this.#lendGpus();
+  }
+
+  #lendGpus(): readonly GpuDevice[] {
+    const gpus = lentGpus(this.#lending, findGpus);
+    this.#totals = { ...lentTotals(this.capacity, this.#lending, gpus), baseKeys: this.#totals.baseKeys };
     this.#ledger.resize(this.#totals);
     return gpus;
   }

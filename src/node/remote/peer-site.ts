@@ -10,7 +10,7 @@ import type { PeerView } from "../../mesh/peer-view.ts";
 import type { Peers } from "../../mesh/peers.ts";
 import type { Ask } from "../../sched/ask.ts";
 import type { NodeCapacity } from "../../sched/fit.ts";
-import type { PlaceNode } from "../../sched/place.ts";
+import type { PlaceNode } from "../../sched/place-node.ts";
 import type { AttemptRef } from "../../sched/run-event.ts";
 import type { Store } from "../../store/io/store.ts";
 import { type TaskResult, needsOf } from "../../store/result.ts";
@@ -50,9 +50,6 @@ export interface PeerSiteOptions {
 
 /** What moves to another machine in a millisecond, where nothing is known: 1 Gbit/s. */
 const BYTES_PER_MS = 100_000;
-
-/** What it costs to ask another machine at all, in milliseconds: of two that are alike, the near one wins. */
-export const OFFER_MS = 1;
 
 /** How long a machine that had no room although it seemed to is left alone. */
 const BLOCKED_MS = 50;
@@ -124,6 +121,7 @@ export class PeerSite implements RemoteSite {
       capacity: { ...capacity, free: { cpuMilli, memoryBytes, diskBytes }, gpus },
       speedPercent: Math.max(1, view.snapshot.speedPercent),
       bytesPerMs: BYTES_PER_MS,
+      running: [],
     };
   }
 

@@ -60,7 +60,10 @@ export class Machine {
   }
 
   /** Runs a definition to its end; its JSON, and the exit code. */
-  async run(definition: string, ...flags: readonly string[]): Promise<{ readonly run: RunJson; readonly exitCode: number; readonly stderr: string }> {
+  async run(
+    definition: string,
+    ...flags: readonly string[]
+  ): Promise<{ readonly run: RunJson; readonly exitCode: number; readonly stderr: string }> {
     this.write("tasks.yml", definition);
     const { exitCode, stdout, stderr } = await this.try("run", "tasks.yml", "--json", ...flags);
     const last = stdout.trimEnd().split("\n").at(-1) ?? "";
@@ -143,8 +146,11 @@ export async function until(what: string, holds: () => Promise<boolean>, waitMs 
   }
 }
 
-/** Tasks without inputs that take a while, so that one machine alone cannot be meant. */
-export function manyTasks(count: number, script = "sleep 0.3; hostname"): string {
-  const tasks = Array.from({ length: count }, (_, at) => `  - key: t${at}\n    run: ${JSON.stringify(`${script} # ${at}`)}\n    agent: { cpus: 1, memory: 100mb }\n`);
+/** Tasks without inputs, each with a key of its own. */
+export function manyTasks(count: number, script = "sleep 0.3; hostname", agent = "cpus: 1, memory: 100mb"): string {
+  const tasks = Array.from(
+    { length: count },
+    (_, at) => `  - key: t${at}\n    run: ${JSON.stringify(`${script} # ${at}`)}\n    agent: { ${agent} }\n`,
+  );
   return `tasks:\n${tasks.join("")}`;
 }

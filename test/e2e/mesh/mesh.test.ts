@@ -14,7 +14,11 @@ describeIf(["binary", "lan", "bash"], "a mesh of three machines", () => {
   beforeAll(async () => {
     mesh = await makeMesh({
       hosts: 3,
-      flags: [["--cpus", "2"], ["--cpus", "2", "--labels", "ssd"], ["--cpus", "2", "--gpus", "2xh100:80gb"]],
+      flags: [
+        ["--cpus", "2"],
+        ["--cpus", "2", "--labels", "ssd"],
+        ["--cpus", "2", "--gpus", "2xh100:80gb"],
+      ],
     });
   });
   afterAll(async () => {
@@ -108,7 +112,9 @@ tasks:
   test("a detached run is watched and stopped from another machine", async () => {
     mesh.at(1).write("tasks.yml", manyTasks(2, "echo begun; sleep 300"));
     const { run } = await mesh.at(1).json<{ run: string }>("run", "tasks.yml", "--detach");
-    await until("the run is seen elsewhere", async () => (await mesh.at(2).mesh("top", "-n", "1")).includes("of 1 run"));
+    await until("the run is seen elsewhere", async () =>
+      (await mesh.at(2).mesh("top", "-n", "1")).includes("of 1 run"),
+    );
     const watching = await mesh.at(0).spawn("attach", run, "--json");
     await until("its tasks run", async () => {
       const { nodes } = await mesh.at(0).json<{ nodes: { runningTasks: number }[] }>("nodes");
@@ -154,7 +160,9 @@ tasks:
     await mesh.at(0).mesh("revoke", "late");
     await until("the others know", async () => !(await mesh.at(2).sees("up")).includes("late"), 4_000);
     expect(performance.now() - started).toBeLessThan(4_000);
-    expect((await late.try("run", late.write("tasks.yml", manyTasks(1))))).toMatchObject({ exitCode: expect.any(Number) });
+    expect(await late.try("run", late.write("tasks.yml", manyTasks(1)))).toMatchObject({
+      exitCode: expect.any(Number),
+    });
     await late.mesh("down");
   });
 });

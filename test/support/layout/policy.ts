@@ -19,13 +19,17 @@ export const POLICY: Policy = {
   doors: {
     // Calls by path, one at a time; and calls by descriptor, for thousands of files.
     "bun:ffi": ["src/base/io/libc.ts", "src/store/io/raw-files.ts"],
+    // ristretto255 for pairing; signatures are the runtime's own.
+    "@noble/curves": ["src/mesh/cpace.ts"],
     "bun:sqlite": ["src/store/io/"],
+    "bonjour-service": ["src/mesh/io/multicast.ts"],
     cborg: ["src/base/canonical.ts"],
     ignore: ["src/node/working-tree.ts"],
     msgpackr: ["src/mesh/wire-value.ts"],
     yaml: ["src/spec/yaml.ts"],
   },
   longFiles: {
+    "src/mesh/membership.ts": "one machine: its transitions call each other, and all of its state is private",
     "src/sched/run-machine.ts": "one machine: its transitions call each other, and all of its state is private",
     "src/spec/references.ts": "one visitor: what each kind of reference may name",
   },
