@@ -22,7 +22,9 @@ describe("a run over several machines", () => {
   test("a task runs on another machine, and the next one finds its files here", async () => {
     await using mesh = new NodeMesh();
     let layers = 0;
-    const here = await mesh.add("here", { scripts: { use: ({ execution }) => void (layers = execution.layers.length) } });
+    const here = await mesh.add("here", {
+      scripts: { use: ({ execution }) => void (layers = execution.layers.length) },
+    });
     const there = await mesh.add("there", {
       scripts: {
         make: (task) => {
