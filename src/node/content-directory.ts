@@ -55,26 +55,23 @@ export class ContentDirectory {
 
   /** Bytes of all that a task builds on. */
   bytesOf(work: TaskWork): number {
-    return sizesOf(work, () => false);
+    let bytes = 0;
+    for (const { sizeBytes } of work.stack.layers) bytes += sizeBytes;
+    if (work.kind !== "command") return bytes;
+    for (const { artifact } of work.artifacts) bytes += artifact.sizeBytes;
+    return bytes + (work.runDirectory?.sizeBytes ?? 0);
   }
 
   /** Bytes of what a task builds on that a machine lacks; null stands for this one. */
   missingBytes(work: TaskWork, holder: PeerId | null): number {
-    return sizesOf(work, ({ kind, digest }) =>
-      holder === null ? this.isHere({ kind, digest }) : this.holdersOf(digest).has(holder),
-    );
+    let bytes = 0;
+    const has = (kind: ContentRef["kind"], digest: Digest) =>
+      holder === null ? this.isHere({ kind, digest }) : this.holdersOf(digest).has(holder);
+    for (const { digest, sizeBytes } of work.stack.layers) if (!has("layer", digest)) bytes += sizeBytes;
+    if (work.kind !== "command") return bytes;
+    for (const { artifact } of work.artifacts)
+      if (!has(artifact.kind === "directory" ? "layer" : "blob", artifact.digest)) bytes += artifact.sizeBytes;
+    if (work.runDirectory !== null && !has("layer", work.runDirectory.digest)) bytes += work.runDirectory.sizeBytes;
+    return bytes;
   }
-}
-
-/** Bytes of what a task builds on, less what `has` says is there. */
-function sizesOf(work: TaskWork, has: (ref: ContentRef) => boolean): number {
-  let bytes = 0;
-  const count = (kind: ContentRef["kind"], { digest, sizeBytes }: { readonly digest: Digest; readonly sizeBytes: number }) => {
-    if (!has({ kind, digest })) bytes += sizeBytes;
-  };
-  for (const layer of work.stack.layers) count("layer", layer);
-  if (work.kind !== "command") return bytes;
-  for (const { artifact } of work.artifacts) count(artifact.kind === "directory" ? "layer" : "blob", artifact);
-  if (work.runDirectory !== null) count("layer", work.runDirectory);
-  return bytes;
 }

@@ -13,7 +13,7 @@ import { evaluateAfter } from "./after.ts";
 import { type ExecutionMachine, Executor } from "./executor.ts";
 import { Elsewhere } from "./elsewhere.ts";
 import { Foundations } from "./foundations.ts";
-import { Handover } from "./handover.ts";
+import { Handover, exportsOf } from "./handover.ts";
 import { InputViews } from "./inputs.ts";
 import type { RunObserver } from "./observer.ts";
 import { type Allowed, Placing } from "./placing.ts";
@@ -25,8 +25,10 @@ import type { ResolveContext } from "./resolve-context.ts";
 import type { AttemptRef } from "../sched/run-event.ts";
 import { runDirectoryLayer } from "./run-directory.ts";
 import type { RunJournal } from "./run-journal.ts";
+import type { JournalEntry } from "./run-record.ts";
 import type { RunScope } from "./scope.ts";
 import type { RemoteSite, SiteReports } from "./site.ts";
+import { TakingUp } from "./taking-up.ts";
 import { Timers } from "./timers.ts";
 import type { Resolution, TaskWork } from "./work.ts";
 import { faultText } from "./fault-text.ts";
@@ -141,15 +143,60 @@ export class Coordinator {
       this.#watchForCancel();
       return await this.#end.promise;
     } finally {
-      this.#stop.abort();
-      this.#timers[Symbol.dispose]();
-      await Promise.all([this.#executor.close(), this.#mesh?.[Symbol.asyncDispose]()]);
+      await this.#close();
+    }
+  }
+
+  /** Goes on with a run whose driver is gone, and ends like `run`. */
+  async resume(entries: readonly JournalEntry[]): Promise<RunStatus> {
+    const { machine, journal, observer } = this.#options;
+    const takingUp = new TakingUp({
+      machine: this.machine,
+      tasks: this.#tasks,
+      results: machine.store.results,
+      handover: this.#handover,
+      journal,
+      context: this.#context,
+      name: machine.name,
+      apply: (event) => this.#apply(event),
+      setWork: (key, work) => this.#work.set(key, work),
+    });
+    try {
+      takingUp.replay(entries, (event, effects) => {
+        this.#count(event, effects);
+        observer.replayed?.(event);
+      });
+      if (this.machine.status.execution !== "running") return this.machine.status;
+      const outstanding = this.machine.outstanding();
+      // nothing is performed before all is known
+      this.#busy = true;
+      await new Promise<void>((resolve) => this.#withMesh(resolve));
+      await takingUp.settle(this.#mesh ?? null);
+      this.#busy = false;
+      this.#effects.push(...outstanding.filter(({ kind }) => kind === "resolve" || kind === "cancel-task"));
+      this.#placeAgain();
+      this.#watchForCancel();
+      return await this.#end.promise;
+    } finally {
+      await this.#close();
     }
   }
 
   /** Asks the run to stop: the first time gracefully, then at once. */
   cancel(by: string): void {
     if (this.machine.status.execution === "running") this.#apply({ kind: "cancel-requested", by, atMs: Date.now() });
+  }
+
+  async #close(): Promise<void> {
+    this.#stop.abort();
+    this.#timers[Symbol.dispose]();
+    await Promise.all([this.#executor.close(), this.#mesh?.[Symbol.asyncDispose]()]);
+  }
+
+  /** Keeps count of tasks without an end, as far as events of before say. */
+  #count(event: RunEvent, effects: readonly Effect[]): void {
+    if (event.kind === "run-started" || event.kind === "tasks-added") this.#unsettled += event.tasks.length;
+    for (const { kind } of effects) if (kind === "task-settled") this.#unsettled--;
   }
 
   #apply(event: RunEvent): void {
@@ -266,13 +313,14 @@ export class Coordinator {
 
   #hitElsewhere(key: string, round: number, work: TaskWork, { result, ageMs }: FoundResult): void {
     const { results } = this.#options.machine.store;
-    if (this.#mesh?.hasAllOf(result) === true && work.isCached)
+    const isKept = this.#mesh?.hasAllOf(result) === true && work.isCached;
+    if (isKept)
       results.put(result, work.parts, work.ttlMs === null ? null : Date.now() + Math.max(0, work.ttlMs - ageMs));
-    this.#hit(key, round, work, result);
+    this.#hit(key, round, work, result, isKept ? "hit" : "found");
   }
 
-  #hit(key: string, round: number, work: TaskWork, result: TaskResult): void {
-    this.#options.journal.keep(key, result, "hit");
+  #hit(key: string, round: number, work: TaskWork, result: TaskResult, how: "hit" | "found" = "hit"): void {
+    this.#options.journal.keep({ task: key, result, exports: exportsOf(work) }, how);
     this.#handover.take(key, work, result);
     this.#apply({
       kind: "task-resolved",
@@ -326,7 +374,7 @@ export class Coordinator {
       holds: (ref) => this.machine.holds(ref),
       onOutput: ({ key }, stream, bytes) => observer.output?.(key, stream, bytes),
       onResult: ({ key }, work, result, succeeded) => {
-        journal.keep(key, result, "executed");
+        journal.keep({ task: key, result, exports: exportsOf(work) }, "executed");
         if (succeeded) this.#handover.take(key, work, result);
       },
       onEvent: (event) => {
@@ -334,6 +382,7 @@ export class Coordinator {
         this.#apply(event);
       },
       onReturned: (ref, node, cause, missing) => this.#returned(ref, node, cause, missing),
+      onceWritten: (act) => journal.onceWritten(act),
       notice: (text) => observer.notice?.("warning", text),
       onFault: (error) => this.#break(error),
     };

@@ -101,7 +101,7 @@ export class Placing {
     const assignments = place({
       lanes: machine.ready.lanes(),
       nodes,
-      inputOf: this.#inputOf(sites),
+      inputOf: this.#inputs(sites),
       offered: this.#offered,
       most,
       nowMs: Date.now(),
@@ -141,7 +141,7 @@ export class Placing {
     const { ledger } = this.#options;
     const capacity = ledger.capacity();
     const nodes: PlaceNode[] = [];
-    if (!this.#localIsFull) nodes.push({ capacity, speedPercent: 100, bytesPerMs: LOCAL_BYTES_PER_MS, running: [] });
+    if (!this.#localIsFull) nodes.push({ capacity, speedPercent: 100, bytesPerMs: BYTES_PER_MS, running: [] });
     for (const site of sites) {
       const seen = site.seen();
       if (seen !== null && this.#isAllowed(seen.capacity)) nodes.push(seen);
@@ -149,23 +149,21 @@ export class Placing {
     return nodes;
   }
 
-  #inputOf(sites: readonly RemoteSite[]): (key: string) => Input | null {
+  /** What tasks read and who has how much of it; null when all of it is here and nobody else is. */
+  #inputs(sites: readonly RemoteSite[]): (key: string) => Input | null {
     const mesh = this.#mesh;
     if (mesh === null || sites.length === 0) return () => null;
-    const { name, workOf } = this.#options;
-    const localIsAllowed = this.#isAllowed(this.#options.ledger.capacity());
+    const { name, workOf, ledger } = this.#options;
+    const localIsAllowed = this.#isAllowed(ledger.capacity());
     return (key) => {
       const work = workOf(key);
-      const refusals = this.#refusals.get(key);
-      const present = new Map<string, number>();
-      const bytes = FAR_AWAY + OFFER_BYTES + mesh.directory.bytesOf(work);
-      const has = (missingBytes: number) => bytes - missingBytes;
-      if (localIsAllowed && refusals?.has(name) !== true) present.set(name, has(mesh.directory.missingBytes(work, null)));
-      for (const { node, peer } of sites) {
-        if (refusals?.has(node) === true) continue;
-        present.set(node, has(OFFER_BYTES + mesh.directory.missingBytes(work, peer)));
-      }
-      return { bytes, present };
+      const bytes = mesh.directory.bytesOf(work);
+      const here = bytes - mesh.directory.missingBytes(work, null);
+      const present = new Map([[name, localIsAllowed || work.kind !== "command" ? here + OFFER_BYTES : -FAR_AWAY]]);
+      if (bytes > 0)
+        for (const { node, peer } of sites) present.set(node, bytes - mesh.directory.missingBytes(work, peer));
+      for (const node of this.#refusals.get(key)?.keys() ?? []) present.set(node, -FAR_AWAY);
+      return { bytes: bytes + OFFER_BYTES, present };
     };
   }
 
@@ -314,10 +312,10 @@ export class Placing {
 }
 
 /** As for another machine: what it lacks comes over the same network. */
-const LOCAL_BYTES_PER_MS = 100_000;
+const BYTES_PER_MS = 100_000;
 
 /** What asking another machine costs, in bytes that could be moved meanwhile: of two that are alike, the near one wins. */
-const OFFER_BYTES = LOCAL_BYTES_PER_MS;
+const OFFER_BYTES = BYTES_PER_MS;
 
 /** More than any inputs: a machine that must not have the task comes last, and is then passed over. */
 const FAR_AWAY = 2 ** 50;

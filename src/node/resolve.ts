@@ -196,7 +196,8 @@ function commandWork(
   return (runFolder) => ({ ...rest, runDirectory: runFolder?.layer ?? null, ...cacheKey(keyInputs(runFolder)) });
 }
 
-function usedBy(task: CommandTask | PackageTask, context: ResolveContext): Finished {
+/** What a task finds of those that it uses. */
+export function usedBy(task: CommandTask | PackageTask, context: Pick<ResolveContext, "finished">): Finished {
   const used = task.use.map((key) => ({ key, ...context.finished(key) }));
   return {
     stack: joinStacks(used.map(({ stack }) => stack)),

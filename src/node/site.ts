@@ -57,6 +57,8 @@ export interface SiteReports {
   readonly onEvent: (event: RunEvent) => void;
   /** An attempt came back before it began; `missing` is what of its inputs the machine could not get. */
   readonly onReturned: (ref: AttemptRef, node: string, cause: MeshError, missing: readonly Digest[]) => void;
+  /** Does something once all that was reported so far is on the disk. */
+  readonly onceWritten: (act: () => void) => void;
   /** Something a person should know. */
   readonly notice: (text: string) => void;
   /** Something failed that is no task's fault. */

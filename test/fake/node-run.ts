@@ -60,7 +60,12 @@ export class NodeFixture implements AsyncDisposable {
     if (definition === null) throw new Error(diagnostics.map(({ message }) => message).join("\n"));
     const store = options.store ?? this.store;
     const runId = makeRunId(1_700_000_000_000 + this.#runs++, new Uint8Array(5).fill(this.#runs));
-    const journal = new RunJournal(store, { id: runId, title: "test", options: optionsOf(options) });
+    const journal = new RunJournal(store, {
+      id: runId,
+      title: "test",
+      options: optionsOf(options),
+      basis: () => ({ text: yaml, init: {}, event: {} }),
+    });
     const scratch = new ScratchPool(store);
     this.#pools.push(scratch);
     const events: RunEvent[] = [];

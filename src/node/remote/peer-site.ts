@@ -51,9 +51,6 @@ export interface PeerSiteOptions {
 /** What moves to another machine in a millisecond, where nothing is known: 1 Gbit/s. */
 const BYTES_PER_MS = 100_000;
 
-/** What it costs to ask another machine at all, in milliseconds: of two that are alike, the near one wins. */
-export const OFFER_MS = 1;
-
 /** How long a machine that had no room although it seemed to is left alone. */
 const BLOCKED_MS = 50;
 
@@ -74,6 +71,10 @@ export class PeerSite implements RemoteSite {
   /** Words about leases of which the run does not know yet. */
   readonly #early = new Map<string, WorkWord[]>();
   readonly #collections = new Set<Promise<void>>();
+  /** Leases whose ends were reported and are not written down yet. */
+  #ended: string[] = [];
+  /** While a run is taken up, every word may be about a lease that it will hold. */
+  #isAdopting = false;
   #free: Free | null = null;
   #blockedUntilMs = 0;
 
@@ -200,7 +201,14 @@ export class PeerSite implements RemoteSite {
 
   /** Takes up what goes on there of the run, as one that comes back does. Throws `peer.*`. */
   async adopt(leases: readonly string[]): Promise<Holdings> {
+    this.#isAdopting = true;
     return await this.#ask("work.adopt", leases);
+  }
+
+  /** All that was found there is held or given back: what is said of other leases from now on is old. */
+  adopted(): void {
+    this.#isAdopting = false;
+    for (const lease of this.#early.keys()) if (!this.#held.has(lease)) this.#early.delete(lease);
   }
 
   /** Gives leases back that the run does not hold: what runs is killed, ends are forgotten. */
@@ -291,7 +299,7 @@ export class PeerSite implements RemoteSite {
   #keepEarly(word: WorkWord): void {
     const early = this.#early.get(word.lease);
     if (early !== undefined) early.push(word);
-    else if (this.#pending.has(word.key)) this.#early.set(word.lease, [word]);
+    else if (this.#isAdopting || this.#pending.has(word.key)) this.#early.set(word.lease, [word]);
     else if (word.kind === "finished" || word.kind === "returned") this.acknowledge([word.lease]);
   }
 
@@ -361,6 +369,8 @@ export class PeerSite implements RemoteSite {
       reports.onResult(ref, work, result, outcome.result === "succeeded");
     }
     reports.onEvent({ kind: "task-finished", ...ref, atMs: Date.now(), outcome });
+    this.#ended.push(ref.lease);
+    if (this.#ended.length === 1) reports.onceWritten(() => this.acknowledge(this.#ended.splice(0)));
   }
 
   /** What the machine sent cannot be used: as good as lost. */

@@ -16,7 +16,8 @@ import { PeerSite } from "./peer-site.ts";
 import { type FoundResult, ResultFinder } from "./result-finder.ts";
 import { comesHome } from "./wire-result.ts";
 import { contentOf } from "./wire-work.ts";
-import type { WorkWords } from "./wire-words.ts";
+import { LIMITS } from "../../base/limits.ts";
+import type { Holdings, WorkWords } from "./wire-words.ts";
 
 export interface RunMeshOptions {
   readonly peers: Peers;
@@ -70,6 +71,39 @@ export class RunMesh implements AsyncDisposable {
     return (
       this.#finder.find(work.key, work.ttlMs)?.then((found) => (found === null ? null : this.#take(found))) ?? null
     );
+  }
+
+  /**
+   * Takes up what goes on of the run: asks all machines what they have of it, those first that the run knows to have something
+   * (`known`: leases by name of machine) and waits a while for these. Answers by name of machine.
+   */
+  async adopt(known: ReadonlyMap<string, readonly string[]>): Promise<ReadonlyMap<string, Holdings>> {
+    await this.#wait([...known.keys()]);
+    const found = new Map<string, Holdings>();
+    const asked = this.sites().map(async (site) => {
+      if (site.absence() !== null && !known.has(site.node)) return;
+      const holdings = await site.adopt(known.get(site.node) ?? []).catch((error: unknown) => {
+        if (asMeshError(error) === null) throw error;
+        return null;
+      });
+      if (holdings !== null) found.set(site.node, holdings);
+    });
+    await Promise.all(asked);
+    return found;
+  }
+
+  /** Until all of these machines are there, for a bounded time: those that come back need a moment to find each other. */
+  async #wait(nodes: readonly string[]): Promise<void> {
+    const { peers } = this.#options;
+    const areThere = () =>
+      nodes.every((name) => peers.list().some((view) => view.name === name && view.state === "up"));
+    if (areThere()) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, LIMITS.adoptMs);
+    using _watch = peers.watch(() => areThere() && resolve());
+    this.#stop.signal.addEventListener("abort", () => resolve());
+    await promise;
+    clearTimeout(timer);
   }
 
   hear(from: PeerId, words: WorkWords): void {
