@@ -27,6 +27,7 @@ import { membersOf } from "../roster-members.ts";
 import { forgetAddresses, loadAddresses, saveAddresses } from "./addresses-file.ts";
 import { Discovery, ownHosts } from "./discovery.ts";
 import { loadIdentity } from "./identity-file.ts";
+import { type InviteOptions, Inviting, type OpenCode } from "./inviting.ts";
 import { Links } from "./links.ts";
 import { listenAt, plainRemote } from "./listening.ts";
 import { MembershipDriver, type TalkEffect } from "./membership-driver.ts";
@@ -95,6 +96,7 @@ export class Mesh implements Peers, AsyncDisposable {
   readonly #parts: Parts;
   readonly #links: Links;
   readonly #gossip: RosterGossip;
+  readonly #inviting: Inviting;
   readonly #membership: MembershipDriver;
   readonly #instance = systemRandom.bytes(8).toHex();
   readonly #port: number | null;
@@ -104,7 +106,6 @@ export class Mesh implements Peers, AsyncDisposable {
   #saving: ReturnType<typeof setTimeout> | undefined;
   #expiry: ReturnType<typeof setInterval> | undefined;
   #snapshot: NodeSnapshot | null = null;
-  #inviteOpen = false;
   #isClosed = false;
 
   /** Use `openMesh`. */
@@ -116,7 +117,7 @@ export class Mesh implements Peers, AsyncDisposable {
     this.#links = new Links({
       identity,
       memberOf: (peer) => this.#memberOf(peer),
-      joining: () => null,
+      joining: () => (this.#inviting.isOpen ? (socket) => this.#inviting.take(socket) : null),
       version,
       instance: this.#instance,
       events: {
@@ -137,6 +138,13 @@ export class Mesh implements Peers, AsyncDisposable {
           this.#notice(new MeshError("peer.failed", `The handler of ${method} failed`, { cause: error })),
       },
     });
+    this.#inviting = new Inviting({
+      identity,
+      roster,
+      onAdmitted: (grant) => this.#gossip.spread([grant], null),
+      onOpenChanged: () => this.#announce(),
+      onRefused: (error) => this.#notice(error),
+    });
     this.#port = port === null ? null : listenAt(this.#links, port);
     this.#membership = new MembershipDriver({
       self: this.self,
@@ -156,6 +164,16 @@ export class Mesh implements Peers, AsyncDisposable {
       connected: () => [...this.#linked],
       onGrown: () => this.#rosterChanged(),
     });
+  }
+
+  /**
+   * Opens a one-time code by which a machine may join. Throws `mesh.not-allowed` when this machine is no admin or does not listen.
+   */
+  invite(options: InviteOptions): OpenCode {
+    if (this.#memberOf(this.self)?.roles.includes("admin") !== true)
+      fail("mesh.not-allowed", "Cannot invite: this machine is no admin of the mesh");
+    if (this.#port === null) fail("mesh.not-allowed", "Cannot invite: this machine does not listen");
+    return this.#inviting.open(options);
   }
 
   /** Begins to look for others. Called once, by `openMesh`. */
@@ -263,6 +281,7 @@ export class Mesh implements Peers, AsyncDisposable {
     this.#isClosed = true;
     clearTimeout(this.#saving);
     clearInterval(this.#expiry);
+    this.#inviting[Symbol.dispose]();
     this.#membership.close();
     this.#saveAddresses();
     saveRoster(this.#parts.folder, this.roster);
@@ -325,7 +344,7 @@ export class Mesh implements Peers, AsyncDisposable {
       instance: this.#instance,
       member: this.#memberOf(this.self),
       version: this.#parts.version,
-      inviteOpen: this.#inviteOpen,
+      inviteOpen: this.#inviting.isOpen,
       snapshot: this.#snapshot,
     });
   }

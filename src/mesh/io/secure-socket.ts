@@ -24,6 +24,8 @@ export class SecureSocket {
   /** The certificate of the other end (DER). */
   readonly certificate: Uint8Array;
   readonly remote: Address;
+  /** This end. */
+  readonly local: Address;
   readonly #early: Uint8Array[] = [];
   #listener: SocketListener | null = null;
   #queue: Uint8Array[] = [];
@@ -38,6 +40,7 @@ export class SecureSocket {
     this.#socket = socket;
     this.certificate = certificate;
     this.remote = { host: socket.remoteAddress, port: socket.remotePort };
+    this.local = { host: socket.localAddress, port: socket.localPort };
   }
 
   /** 32 bytes that both ends of this connection know and nobody else (RFC 9266). */
