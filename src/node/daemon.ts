@@ -40,11 +40,16 @@ export interface DaemonParts {
   readonly close: () => Promise<void>;
 }
 
+/** How long the end of an invitation can still be asked for. */
+const ENDED_INVITE_MS = 60_000;
+
 export class Daemon implements NodeService, ApiNode, AsyncDisposable {
   readonly runs: ActiveRuns;
   readonly #parts: DaemonParts;
   readonly #meshRuns: MeshRuns;
   readonly #startedAtMs = Date.now();
+  /** By code. */
+  readonly #invites = new Map<string, Promise<InviteEnd>>();
   readonly #stopAsked = Promise.withResolvers<void>();
 
   constructor(parts: DaemonParts) {
@@ -105,12 +110,20 @@ export class Daemon implements NodeService, ApiNode, AsyncDisposable {
     return { name, rttMs, address: addresses[0] ?? null };
   }
 
-  async invite(wish: { readonly roles: readonly Role[]; readonly ttlMs: number }): Promise<Invite> {
-    return await Promise.resolve(this.#parts.mesh.invite(wish));
+  async invite({ roles, ttlMs }: { readonly roles: readonly Role[]; readonly ttlMs: number }): Promise<Invite> {
+    const opened = this.#parts.mesh.invite({ roles, memberUntilMs: null, lifeMs: ttlMs });
+    this.#invites.set(opened.text, opened.ended);
+    void opened.ended.then(() => setTimeout(() => this.#invites.delete(opened.text), ENDED_INVITE_MS).unref());
+    return await Promise.resolve({ code: opened.text, expiresAtMs: opened.expiresAtMs, roles });
   }
 
-  inviteEnd(code: string, signal: AbortSignal): Promise<InviteEnd> {
-    return this.#parts.mesh.inviteEnd(code, signal);
+  async inviteEnd(code: string, signal: AbortSignal): Promise<InviteEnd> {
+    const ended = this.#invites.get(code);
+    if (ended === undefined) throw new MeshError("usage.invalid", "No invitation of this node has that code");
+    const gone = Promise.withResolvers<never>();
+    const leave = () => gone.reject(new MeshError("run.interrupted", "Nobody waits for the invitation any more"));
+    signal.addEventListener("abort", leave, { once: true });
+    return await Promise.race([ended, gone.promise]);
   }
 
   async revoke(named: string): Promise<PeerView> {

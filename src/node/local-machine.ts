@@ -65,12 +65,12 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
   async membership(): Promise<Membership | null> {
     if (!existsSync(meshFolder(this.#home))) return null;
     const { readMembership } = await import("./membership.ts");
-    return await readMembership(this.#home);
+    return readMembership(this.#home);
   }
 
   async init(name: string | null): Promise<Membership> {
     const { makeMesh } = await import("./membership.ts");
-    return await makeMesh(this.#home, name);
+    return makeMesh(this.#home, name);
   }
 
   async find(signal: AbortSignal): Promise<readonly FoundMesh[]> {
@@ -79,7 +79,7 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
   }
 
   async join(wish: JoinWish, signal: AbortSignal): Promise<Membership> {
-    const { joinMesh } = await import("./membership.ts");
+    const { join: joinMesh } = await import("./membership.ts");
     return await joinMesh(this.#home, wish, signal);
   }
 

@@ -2,19 +2,20 @@
 
 import { hostname } from "node:os";
 import { fail } from "../base/errors.ts";
-import { systemRandom } from "../base/io/system.ts";
+import { shortPeer } from "../base/ids.ts";
 import { VERSION } from "../base/version.ts";
-import type { Identity } from "../mesh/identity.ts";
-import { ensureIdentity, forgetIdentity, loadIdentity } from "../mesh/io/identity-file.ts";
+import { MeshFinder } from "../mesh/io/find-meshes.ts";
+import { forgetIdentity, loadIdentity } from "../mesh/io/identity-file.ts";
+import { initMesh, joinMesh, type Joined } from "../mesh/io/join-mesh.ts";
 import { openMesh } from "../mesh/io/mesh.ts";
 import { lockMesh } from "../mesh/io/mesh-lock.ts";
 import { readMachineTraits } from "../mesh/io/read-traits.ts";
-import { forgetRoster, loadRoster, saveRoster } from "../mesh/io/roster-file.ts";
-import { foundMesh } from "../mesh/issue.ts";
-import { nodeNameFrom } from "../mesh/node-name.ts";
-import { Roster } from "../mesh/roster.ts";
-import type { Membership } from "./node-service.ts";
+import { forgetRoster, loadRoster } from "../mesh/io/roster-file.ts";
+import type { FoundMesh, JoinWish, Membership } from "./node-service.ts";
 import { meshFolder } from "./socket-path.ts";
+
+/** How long a look at the local network takes: machines that are there answer within a few hundredths of a second. */
+const LOOK_MS = 1_500;
 
 /** How long those who are connected may take to hear a farewell. */
 const FAREWELL_MS = 1_500;
@@ -25,19 +26,36 @@ export function readMembership(home: string): Membership | null {
   const roster = loadRoster(folder);
   if (roster === null) return null;
   const identity = loadIdentity(placeOf(folder));
-  return identity === null ? null : membershipOf(identity, roster);
+  if (identity === null) return null;
+  const verdict = roster.verdict(identity.id, Date.now());
+  const isMember = verdict.kind === "member";
+  const name = verdict.kind === "unknown" ? shortPeer(identity.id) : verdict.name;
+  return { id: identity.id, name, mesh: roster.mesh, roles: isMember ? verdict.roles : [] };
 }
 
-/** Makes a mesh with this machine as its first member. Throws `mesh.already-a-member`, `usage.invalid` for a name that cannot be. */
+/** Makes a mesh with this machine as its first member. Throws `mesh.already-a-member`, `node.already-running`. */
 export function makeMesh(home: string, name: string | null): Membership {
-  refuseMember(home);
-  const folder = meshFolder(home);
-  using _lock = lockMesh(folder);
-  const identity = ensureIdentity(placeOf(folder), systemRandom);
-  const occasion = { nowMs: Date.now(), serial: systemRandom.bytes(16) };
-  const roster = Roster.founded(foundMesh(identity, name ?? usualName(), occasion));
-  saveRoster(folder, roster);
-  return membershipOf(identity, roster);
+  return membershipOf(initMesh(meshFolder(home), name ?? hostname()));
+}
+
+/** Joins a mesh. Throws as `joinMesh` of the mesh does. */
+export async function join(home: string, { address, code, name }: JoinWish, signal: AbortSignal): Promise<Membership> {
+  const wish = { folder: meshFolder(home), code, name: name ?? hostname(), roles: null, address, signal };
+  return membershipOf(await joinMesh(wish));
+}
+
+/** Meshes that announce themselves on the local network, after a short look. */
+export async function findMeshes(signal: AbortSignal): Promise<readonly FoundMesh[]> {
+  const { promise: stopped, resolve: stop } = Promise.withResolvers<void>();
+  signal.addEventListener("abort", () => stop(), { once: true });
+  await using finder = await MeshFinder.open(() => undefined);
+  await Promise.race([stopped, Bun.sleep(LOOK_MS)]);
+  signal.throwIfAborted();
+  return finder.found.map(({ tag, machines }) => ({
+    mesh: tag,
+    nodes: machines.flatMap(({ name, addresses }) => addresses.slice(0, 1).map((address) => ({ name, address }))),
+    inviting: machines.some(({ inviteOpen }) => inviteOpen),
+  }));
 }
 
 /** Forgets the mesh; those who can be reached are told. `newIdentity` forgets the key as well. */
@@ -57,25 +75,10 @@ export async function leaveMesh(home: string, { newIdentity }: { readonly newIde
   await mesh.leave();
 }
 
-/** Throws `mesh.already-a-member`. */
-export function refuseMember(home: string): void {
-  const before = readMembership(home);
-  if (before !== null) fail("mesh.already-a-member", `This machine is ${before.name} of a mesh already`);
-}
-
-/** What this machine is called when nobody says otherwise. */
-export function usualName(): string {
-  return nodeNameFrom(hostname());
-}
-
 function placeOf(folder: string) {
   return { folder, traits: readMachineTraits() };
 }
 
-/** What the roster says of this machine. */
-export function membershipOf({ id }: Identity, roster: Roster): Membership {
-  const verdict = roster.verdict(id, Date.now());
-  const { mesh } = roster;
-  if (verdict.kind === "member") return { id, name: verdict.name, mesh, roles: verdict.roles };
-  return { id, name: usualName(), mesh, roles: [] };
+function membershipOf({ self, name, mesh, roles }: Joined): Membership {
+  return { id: self, name, mesh, roles };
 }

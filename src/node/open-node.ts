@@ -1,5 +1,5 @@
-// Opens this machine's node: the parts of every floor put together. One that serves listens and takes work of others; one for the
-// time of a command does neither, and opens the mesh only when it needs it.
+// Opens this machine's node: the parts of every floor put together. One that serves takes work of others; one for the time of a
+// command does not, and one for a run opens the mesh only when the run needs it.
 
 import { MeshError } from "../base/errors.ts";
 import { VERSION } from "../base/version.ts";
@@ -61,7 +61,7 @@ class RunNode implements AsyncDisposable {
 
 export interface DaemonOptions {
   readonly home: string;
-  /** null: for the time of one command; it does not listen, and takes no work. */
+  /** null: for the time of one command; it takes no work. */
   readonly serve: ServeOptions | null;
 }
 
@@ -74,7 +74,7 @@ export async function openDaemon({ home, serve }: DaemonOptions): Promise<Daemon
     await openMesh({
       folder: meshFolder(home),
       version: VERSION,
-      port: serve === null ? null : (serve.port ?? "any"),
+      port: serve?.port ?? "any",
       onNotice: ({ error }) => {
         if (notices.size < MOST_NOTICES) notices.add(error.message);
       },
