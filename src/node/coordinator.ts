@@ -4,7 +4,7 @@
 import type { Digest } from "../base/digest.ts";
 import { MeshError } from "../base/errors.ts";
 import type { RunId } from "../base/ids.ts";
-import type { Effect, RunEvent, RunStatus } from "../sched/run-event.ts";
+import type { Effect, RunEvent, RunStatus,AttemptRef } from "../sched/run-event.ts";
 import { RunMachine } from "../sched/run-machine.ts";
 import type { Definition, Task } from "../spec/definition.ts";
 import type { StoredResult } from "../store/io/results.ts";
@@ -22,7 +22,6 @@ import type { RunMesh } from "./remote/run-mesh.ts";
 import type { FoundResult } from "./remote/result-finder.ts";
 import { resolveTask } from "./resolve.ts";
 import type { ResolveContext } from "./resolve-context.ts";
-import type { AttemptRef } from "../sched/run-event.ts";
 import { runDirectoryLayer } from "./run-directory.ts";
 import type { RunJournal } from "./run-journal.ts";
 import type { JournalEntry } from "./run-record.ts";

@@ -90,7 +90,13 @@ export async function openDaemon({ home, serve }: DaemonOptions): Promise<Daemon
     serve === null
       ? null
       : stack.use(
-          new SnapshotPublisher({ node, peers: mesh, home, gpus: lentGpus(lending, findGpus), draining: lending.draining }),
+          new SnapshotPublisher({
+            node,
+            peers: mesh,
+            home,
+            gpus: lentGpus(lending, findGpus),
+            draining: lending.draining,
+          }),
         );
   if (serve === null) await gathered(mesh);
   const parts = stack.move();

@@ -2,7 +2,7 @@
 // task goes first and what costs least is sched's to say, and the machines have the last word.
 
 import type { Digest } from "../base/digest.ts";
-import { MeshError } from "../base/errors.ts";
+import { type MeshError } from "../base/errors.ts";
 import type { ContentRef } from "../mesh/content.ts";
 import { type Assignment, type Input, place } from "../sched/place.ts";
 import type { PlaceNode } from "../sched/place-node.ts";

@@ -51,7 +51,15 @@ export class SnapshotPublisher implements Disposable {
       const taken = store.claims.list();
       const cpuPercent = this.#meter.percent();
       peers.publish(
-        takeSnapshot({ totals: node.totals, gpus, taken, blobs: this.#blobs, draining: this.#draining, cpuPercent, home }),
+        takeSnapshot({
+          totals: node.totals,
+          gpus,
+          taken,
+          blobs: this.#blobs,
+          draining: this.#draining,
+          cpuPercent,
+          home,
+        }),
       );
     } catch (error) {
       // a store that is busy or full: what was said last stands for another second

@@ -1,7 +1,7 @@
 // One coordinator's run as a worker knows it: attempts over the worker's own store, ledger and claims, and the words about them.
 // Which attempts there are is the lease book's to say.
 
-import { MeshError } from "../../base/errors.ts";
+import { type MeshError } from "../../base/errors.ts";
 import type { PeerId, RunId } from "../../base/ids.ts";
 import type { ContentExchange, ContentRef } from "../../mesh/content.ts";
 import type { Peers } from "../../mesh/peers.ts";
