@@ -120,7 +120,7 @@ export class LocalClient implements NodeService, Disposable {
     return new Map((await this.#ask("POST", "/v1/content/locate", { wanted })) as [Digest, readonly string[]][]);
   }
 
-  /** Asks the node to end, and waits until its socket is gone. Returns its process id. */
+  /** Asks the node to end. Returns its process id. */
   async stop(): Promise<number> {
     const { pid } = await this.status();
     await this.#ask("POST", "/v1/stop");
