@@ -1,8 +1,18 @@
 // Writes a set-up program as the table that the stub walks, with its texts and variables behind it. Pure.
 
+import { assert } from "../../base/assert.ts";
 import { fail } from "../../base/errors.ts";
 import type { Argument, Place, SetupOp, SetupProgram, Target } from "./setup-op.ts";
-import { BITS_FLAG, buildImage, DATA_ADDRESS, DECIMAL_FLAG, FAILURE_ADDRESS, FIRST_ROW_ADDRESS, ROW } from "./stub.ts";
+import {
+  BITS_FLAG,
+  buildImage,
+  DATA_ADDRESS,
+  DECIMAL_FLAG,
+  FAILURE_ADDRESS,
+  FIRST_ROW_ADDRESS,
+  ROW,
+  VARIABLES_ADDRESS,
+} from "./stub.ts";
 import { type Architecture, syscallNumber } from "./syscalls.ts";
 
 /** A program ready to be spawned, and what its reports mean. */
@@ -117,7 +127,7 @@ function encodingOf(
     case "decimal":
       return {
         number: 0,
-        args: [{ kind: "value", at: op.of }, writer.bytes(DECIMAL_BYTES) + DECIMAL_BYTES - 1],
+        args: [{ kind: "value", at: op.of }, writer.changing(new Uint8Array(DECIMAL_BYTES)) + DECIMAL_BYTES - 1],
         kindFlag: DECIMAL_FLAG,
       };
   }
@@ -162,13 +172,17 @@ interface Row {
 
 const utf8 = new TextEncoder();
 
-/** Grows the data segment: the rows first, then whatever they point at. Equal texts are kept once. */
+/** mount(2) copies a page from where its options begin, and is slow where there is less. */
+const BEHIND_TEXTS_BYTES = 4096;
+
+/** Grows the data segment: variables and rows first, then whatever they point at. Equal texts are kept once. */
 class DataWriter {
   #buffer = new Uint8Array(32 * 1024);
   #view = new DataView(this.#buffer.buffer);
   /** The same bytes, for what is aligned. */
   #words32 = new Uint32Array(this.#buffer.buffer);
   #length: number;
+  #variablesEnd = VARIABLES_ADDRESS;
   readonly #texts = new Map<string, number>();
   readonly #variables = new Map<string, number>();
   readonly #numbers = new Map<number, number>();
@@ -180,10 +194,11 @@ class DataWriter {
     this.#initial = variables;
     this.#length = FIRST_ROW_ADDRESS - DATA_ADDRESS + rowCount * ROW.size;
     this.#reserve(0);
-    this.scratch = DATA_ADDRESS + this.#allocate(8);
+    this.scratch = this.changing(new Uint8Array(8));
   }
 
   finish(): Uint8Array {
+    this.#allocate(BEHIND_TEXTS_BYTES);
     return this.#buffer.subarray(0, this.#length);
   }
 
@@ -204,16 +219,20 @@ class DataWriter {
     } else this.#word(at, this.#addressOf(argument));
   }
 
-  /** Address of fresh zero bytes. */
-  bytes(sizeBytes: number): number {
-    return DATA_ADDRESS + this.#allocate(sizeBytes);
+  /** Address of bytes that the program changes; at first they are `content`. */
+  changing(content: Uint8Array): number {
+    const at = this.#variablesEnd;
+    this.#variablesEnd += (content.length + 7) & ~7;
+    assert(this.#variablesEnd <= FIRST_ROW_ADDRESS, "a program's variables have room before its rows");
+    this.#buffer.set(content, at - DATA_ADDRESS);
+    return at;
   }
 
   place(place: Place): number {
     if ("fixed" in place) return place.fixed;
     let at = this.#variables.get(place.variable);
     if (at === undefined) {
-      at = this.#put(this.#initial[place.variable] ?? new Uint8Array(8));
+      at = this.changing(this.#initial[place.variable] ?? new Uint8Array(8));
       this.#variables.set(place.variable, at);
     }
     return at + (place.offset ?? 0);
