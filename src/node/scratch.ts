@@ -3,7 +3,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Scratch } from "../exec/backend.ts";
-import { resetWorkDirectory } from "../exec/io/work-directory.ts";
 import type { Store } from "../store/io/store.ts";
 import { makeIoFolders } from "./outputs.ts";
 
@@ -11,7 +10,6 @@ import { makeIoFolders } from "./outputs.ts";
 export class ScratchPool implements AsyncDisposable {
   readonly #store: Store;
   readonly #idle: Scratch[] = [];
-  readonly #resets = new Set<Promise<void>>();
   #directory: string | null = null;
   #made = 0;
 
@@ -29,18 +27,9 @@ export class ScratchPool implements AsyncDisposable {
     return this.#idle.slice(0, count);
   }
 
-  /**
-   * Takes a scratch back, and makes it ready in the background. `clean`: the task changed no file and wrote no output; what
-   * another one left is removed.
-   */
+  /** Takes a scratch back. `clean`: the task changed no file and wrote no output; what another one left is removed. */
   give(scratch: Scratch, clean: boolean): void {
-    const reset = this.#makeReady(scratch, clean);
-    this.#resets.add(reset);
-    void reset.then(() => this.#resets.delete(reset));
-  }
-
-  async #makeReady(scratch: Scratch, clean: boolean): Promise<void> {
-    if (clean && (await resetWorkDirectory(scratch.work))) {
+    if (clean) {
       this.#idle.push(scratch);
       return;
     }
@@ -52,7 +41,6 @@ export class ScratchPool implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#resets);
     this.#idle.length = 0;
     if (this.#directory !== null) this.#store.discard(this.#directory);
     this.#directory = null;

@@ -6,7 +6,6 @@ import type { PreparedContext } from "../../oci/io/prepared-context.ts";
 import type { ContextCommand, ContextSetup } from "../../oci/runtime/context-spec.ts";
 import { CONTEXT } from "../../store/paths.ts";
 import type { Backend, Execution, RunningExecution, Scratch } from "../backend.ts";
-import { resetWorkDirectory } from "./work-directory.ts";
 
 interface ContextBackendOptions {
   readonly home: string;
@@ -73,7 +72,6 @@ export class ContextBackend implements Backend {
     if (!waiting || !context) return null;
     if (isPlain && waiting.shape === keyOf(execution) && context.isWaiting) return context;
     await context.discard();
-    await resetWorkDirectory(scratch.work);
     return null;
   }
 

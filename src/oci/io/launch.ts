@@ -106,6 +106,7 @@ export class ContextRuntime implements AsyncDisposable {
     await Promise.allSettled([...this.#alive].map((context) => context.discard()));
     await this.#idMaps.close();
     await this.#hostMounts.close();
+    this.#images.close();
     this.#cgroups?.close();
     this.#cgroups = null;
   }

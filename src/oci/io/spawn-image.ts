@@ -4,7 +4,7 @@ import { chmodSync, closeSync, unlinkSync, write, writeFileSync, writeSync } fro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { errnoOf } from "../../base/errors.ts";
-import { errnoName, makeMemoryFile, makeSocketPair } from "../../base/io/libc.ts";
+import { errnoName, makeMemoryFile, makeSocketPair, sealMemoryFile } from "../../base/io/libc.ts";
 import { type ContextImage, emitImage } from "../runtime/emit.ts";
 import type { SetupProgram } from "../runtime/setup-op.ts";
 
@@ -47,43 +47,92 @@ export interface SpawnOptions {
   readonly extraFds?: readonly (number | null)[];
 }
 
-/** Programs that were compiled lately. */
+/** Programs that were compiled lately, each ready to be spawned. */
 export class ImageCache {
-  readonly #kept = new Map<string, ContextImage>();
+  readonly #kept = new Map<string, ExecutableImage>();
 
   /** The program of that key; `make` is asked when it is not kept. */
-  get(key: string, make: () => SetupProgram): ContextImage {
-    const image = this.#kept.get(key) ?? compile(make());
+  get(key: string, make: () => SetupProgram): ExecutableImage {
+    const image = this.#kept.get(key) ?? new ExecutableImage(make());
     this.#kept.delete(key);
     this.#kept.set(key, image);
-    const oldest = this.#kept.keys().next();
-    if (this.#kept.size > KEPT_IMAGES && oldest.done !== true) this.#kept.delete(oldest.value);
+    const [oldest] = this.#kept;
+    if (this.#kept.size > KEPT_IMAGES && oldest !== undefined) {
+      this.#kept.delete(oldest[0]);
+      oldest[1].close();
+    }
     return image;
+  }
+
+  close(): void {
+    for (const image of this.#kept.values()) image.close();
+    this.#kept.clear();
   }
 }
 
-function compile(program: SetupProgram): ContextImage {
-  return emitImage(program, process.arch === "arm64" ? "arm64" : "x64");
+/** Starts the program. Throws system errors when it can't be spawned. */
+export function spawnImage(program: SetupProgram | ExecutableImage, options: SpawnOptions): SpawnedImage {
+  if (program instanceof ExecutableImage) return spawn(program, options);
+  const image = new ExecutableImage(program);
+  try {
+    return spawn(image, options);
+  } finally {
+    image.close();
+  }
 }
 
-/** Starts the program. Throws system errors when it can't be spawned. */
-export function spawnImage(program: SetupProgram | ContextImage, options: SpawnOptions): SpawnedImage {
-  const compiled = "image" in program ? program : compile(program);
+function spawn(executable: ExecutableImage, options: SpawnOptions): SpawnedImage {
   const [ours, theirs] = makeSocketPair();
   let child: Bun.Subprocess;
   try {
-    child = withExecutable(compiled, (path) => {
-      const [stdout, stderr]: readonly [number | "ignore", number | "ignore"] = options.output ?? ["ignore", "ignore"];
-      const extra = options.extraFds?.map((fd) => fd ?? "ignore") ?? [];
-      return Bun.spawn([path], { argv0: options.name, env: {}, stdio: ["ignore", stdout, stderr, theirs, ...extra] });
-    });
+    const [stdout, stderr]: readonly [number | "ignore", number | "ignore"] = options.output ?? ["ignore", "ignore"];
+    const extra = options.extraFds?.map((fd) => fd ?? "ignore") ?? [];
+    child = executable.use((path) =>
+      Bun.spawn([path], { argv0: options.name, env: {}, stdio: ["ignore", stdout, stderr, theirs, ...extra] }),
+    );
   } catch (error) {
     closeSync(ours);
     throw error;
   } finally {
     closeSync(theirs);
   }
-  return new Spawned(child, compiled, ours);
+  return new Spawned(child, executable.image, ours);
+}
+
+let memoryFilesRun = true;
+
+/**
+ * A compiled program and the file that it is executed from: one in memory, sealed so that no context may change what the next
+ * one runs. It needs no directory that allows execution; where the system forbids it (vm.memfd_noexec), a file serves.
+ */
+export class ExecutableImage {
+  readonly image: ContextImage;
+  #fd: number | null = null;
+  #uses = 0;
+
+  constructor(program: SetupProgram) {
+    this.image = emitImage(program, process.arch === "arm64" ? "arm64" : "x64");
+  }
+
+  /** Calls `use`, which may execute the file at that path. What is used a second time is kept for a third. */
+  use<T>(use: (path: string) => T): T {
+    if (memoryFilesRun) {
+      try {
+        this.#fd ??= writeMemoryFile(this.image.image);
+        return use(`/proc/self/fd/${this.#fd}`);
+      } catch {
+        memoryFilesRun = false;
+      } finally {
+        if (this.#uses++ === 0) this.close();
+      }
+    }
+    return withFile(this.image.image, use);
+  }
+
+  close(): void {
+    if (this.#fd !== null) closeSync(this.#fd);
+    this.#fd = null;
+  }
 }
 
 class Spawned implements SpawnedImage {
@@ -153,19 +202,9 @@ class Spawned implements SpawnedImage {
   }
 }
 
-let memoryFilesRun = true;
-
-/** A file in memory needs no directory that allows execution; where the system forbids it (vm.memfd_noexec), a file serves. */
-function withExecutable<T>(compiled: ContextImage, use: (path: string) => T): T {
-  if (memoryFilesRun) {
-    try {
-      return withMemoryFile(compiled, use);
-    } catch {
-      memoryFilesRun = false;
-    }
-  }
+function withFile<T>(content: Uint8Array, use: (path: string) => T): T {
   const path = join(tmpdir(), `mesh-${process.pid}-${crypto.randomUUID()}`);
-  writeFileSync(path, compiled.image, { mode: 0o700, flag: "wx" });
+  writeFileSync(path, content, { mode: 0o700, flag: "wx" });
   try {
     chmodSync(path, 0o700);
     return use(path);
@@ -174,13 +213,15 @@ function withExecutable<T>(compiled: ContextImage, use: (path: string) => T): T 
   }
 }
 
-function withMemoryFile<T>(compiled: ContextImage, use: (path: string) => T): T {
+function writeMemoryFile(content: Uint8Array): number {
   const fd = makeMemoryFile("mesh-context");
   try {
-    writeSync(fd, compiled.image);
-    return use(`/proc/self/fd/${fd}`);
-  } finally {
+    writeSync(fd, content);
+    sealMemoryFile(fd);
+    return fd;
+  } catch (error) {
     closeSync(fd);
+    throw error;
   }
 }
 

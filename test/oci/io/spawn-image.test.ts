@@ -1,0 +1,54 @@
+import { expect, test } from "bun:test";
+import { closeSync, openSync, readdirSync, statSync, writeSync } from "node:fs";
+import { errnoOf } from "../../../src/base/errors.ts";
+import { ExecutableImage, ImageCache } from "../../../src/oci/io/spawn-image.ts";
+import { call, type SetupProgram } from "../../../src/oci/runtime/setup-op.ts";
+
+function exiting(code: number): SetupProgram {
+  return { variables: {}, operations: [call("end", "exit_group", [code])] };
+}
+
+function exitCode(image: ExecutableImage): number {
+  return image.use((path) => Bun.spawnSync([path]).exitCode);
+}
+
+test("ExecutableImage.use() gives a program that runs, and keeps its file from the second time on", () => {
+  const image = new ExecutableImage(exiting(7));
+  const files = [1, 2, 3].map(() => image.use((path) => statSync(path).ino));
+  expect(exitCode(image)).toBe(7);
+  expect(files[2]).toBe(files[1] ?? 0);
+  const before = readdirSync("/proc/self/fd").length;
+  image.close();
+  expect(readdirSync("/proc/self/fd").length).toBe(before - 1);
+});
+
+test("ExecutableImage.use() gives a file that nobody can change", () => {
+  const image = new ExecutableImage(exiting(0));
+  const refusal = image.use((path) => {
+    const fd = openSync(path, "r+");
+    try {
+      return String(writeSync(fd, "x"));
+    } catch (error) {
+      return errnoOf(error);
+    } finally {
+      closeSync(fd);
+    }
+  });
+  expect(refusal).toBe("EPERM");
+});
+
+test("ImageCache.get() compiles a program once, and again when 64 others came between", () => {
+  const cache = new ImageCache();
+  let made = 0;
+  const get = (key: string) =>
+    cache.get(key, () => {
+      made++;
+      return exiting(0);
+    });
+  expect(get("a")).toBe(get("a"));
+  expect(made).toBe(1);
+  for (let other = 0; other < 64; other++) get(`other ${other}`);
+  get("a");
+  expect(made).toBe(66);
+  cache.close();
+});
