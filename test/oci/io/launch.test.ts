@@ -191,10 +191,17 @@ describeIf(CONTEXTS, "a context's root over the host", () => {
   });
 
   test("serves one context after another in the same directories", async () => {
-    const root = { kind: "host", lowers: [], upper: contexts.directory("upper"), work: contexts.directory("work") } as const;
+    const root = {
+      kind: "host",
+      lowers: [],
+      upper: contexts.directory("upper"),
+      work: contexts.directory("work"),
+    } as const;
     const codes: (number | null)[] = [];
     for (let round = 0; round < 3; round++) {
-      const { exit } = await contexts.run("test ! -e /workspace/seen && > /workspace/seen && rm /workspace/seen", { root });
+      const { exit } = await contexts.run("test ! -e /workspace/seen && > /workspace/seen && rm /workspace/seen", {
+        root,
+      });
       codes.push(exit.exitCode);
     }
     expect(codes).toEqual([0, 0, 0]);
