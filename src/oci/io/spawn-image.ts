@@ -5,10 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { errnoOf } from "../../base/errors.ts";
 import { errnoName, makeMemoryFile, makeSocketPair, sealMemoryFile } from "../../base/io/libc.ts";
-import { type ContextImage, emitImage } from "../runtime/emit.ts";
+import { type ContextImage, emitForm, emitImage, type ImageForm } from "../runtime/emit.ts";
 import type { SetupProgram } from "../runtime/setup-op.ts";
+import type { Architecture } from "../runtime/syscalls.ts";
 
-/** Compiled programs that are kept: a few shapes of context in a few folders. */
+/** Programs, and forms of programs, that are kept: a few shapes of context in a few folders. */
 const KEPT_IMAGES = 64;
 /** Always fits into a socket's buffer. */
 const SHORT_BYTES = 64 * 1024;
@@ -47,21 +48,23 @@ export interface SpawnOptions {
   readonly extraFds?: readonly (number | null)[];
 }
 
-/** Programs that were compiled lately, each ready to be spawned. */
+/** Programs that were made lately, each ready to be spawned, and the forms that they were made from. */
 export class ImageCache {
   readonly #kept = new Map<string, ExecutableImage>();
+  readonly #forms = new Map<string, ImageForm>();
 
   /** The program of that key; `make` is asked when it is not kept. */
-  get(key: string, make: () => SetupProgram): ExecutableImage {
+  get(key: string, make: () => ContextImage): ExecutableImage {
     const image = this.#kept.get(key) ?? new ExecutableImage(make());
-    this.#kept.delete(key);
-    this.#kept.set(key, image);
-    const [oldest] = this.#kept;
-    if (this.#kept.size > KEPT_IMAGES && oldest !== undefined) {
-      this.#kept.delete(oldest[0]);
-      oldest[1].close();
-    }
+    keepLatest(this.#kept, key, image)?.close();
     return image;
+  }
+
+  /** A program's form of that key; `make` is asked when it is not kept. */
+  form(key: string, make: () => SetupProgram): ImageForm {
+    const form = this.#forms.get(key) ?? emitForm(make(), architecture());
+    keepLatest(this.#forms, key, form);
+    return form;
   }
 
   close(): void {
@@ -70,10 +73,24 @@ export class ImageCache {
   }
 }
 
+/** Makes the entry the latest; the oldest one that gave way to it, if any. */
+function keepLatest<T>(kept: Map<string, T>, key: string, value: T): T | undefined {
+  kept.delete(key);
+  kept.set(key, value);
+  const [oldest] = kept;
+  if (kept.size <= KEPT_IMAGES || oldest === undefined) return undefined;
+  kept.delete(oldest[0]);
+  return oldest[1];
+}
+
+function architecture(): Architecture {
+  return process.arch === "arm64" ? "arm64" : "x64";
+}
+
 /** Starts the program. Throws system errors when it can't be spawned. */
 export function spawnImage(program: SetupProgram | ExecutableImage, options: SpawnOptions): SpawnedImage {
   if (program instanceof ExecutableImage) return spawn(program, options);
-  const image = new ExecutableImage(program);
+  const image = new ExecutableImage(emitImage(program, architecture()));
   try {
     return spawn(image, options);
   } finally {
@@ -110,8 +127,8 @@ export class ExecutableImage {
   #fd: number | null = null;
   #uses = 0;
 
-  constructor(program: SetupProgram) {
-    this.image = emitImage(program, process.arch === "arm64" ? "arm64" : "x64");
+  constructor(image: ContextImage) {
+    this.image = image;
   }
 
   /** Calls `use`, which may execute the file at that path. What is used a second time is kept for a third. */

@@ -2,6 +2,7 @@
 
 import { assert } from "../../base/assert.ts";
 import { fail } from "../../base/errors.ts";
+import { fillBlanks, hasBlanks } from "./blanks.ts";
 import type { Argument, Place, SetupOp, SetupProgram, Target } from "./setup-op.ts";
 import {
   BITS_FLAG,
@@ -30,8 +31,27 @@ export const PID_RECORD = 1;
 /** Exit code of a program that failed before its task began. */
 export const SETUP_FAILED_EXIT = 125;
 
+/** A compiled program that may have blanks (blanks.ts). */
+export interface ImageForm {
+  readonly architecture: Architecture;
+  readonly data: Uint8Array;
+  readonly blankTexts: readonly BlankText[];
+  readonly nameOf: (rowAddress: number) => string;
+}
+
+/** A text with blanks, and where in the data its address is wanted. */
+interface BlankText {
+  readonly text: string;
+  readonly wantedAt: number[];
+}
+
 /** Encodes the program. Throws `context.unavailable` when the architecture lacks one of the calls. */
 export function emitImage(program: SetupProgram, architecture: Architecture): ContextImage {
+  return fillImage(emitForm(program, architecture), []);
+}
+
+/** Encodes a program whose texts may have blanks. Throws as `emitImage` does. */
+export function emitForm(program: SetupProgram, architecture: Architecture): ImageForm {
   const rows = program.operations.filter((op) => op.kind !== "label");
   const writer = new DataWriter(rows.length + FAILURE_ROWS.length, program.variables);
   const labels = labelAddresses(program.operations);
@@ -42,11 +62,31 @@ export function emitImage(program: SetupProgram, architecture: Architecture): Co
     index++;
   }
   return {
-    image: buildImage(writer.finish(), architecture),
+    architecture,
+    ...writer.finish(),
     nameOf: (address) => {
       const op = rows[(address - FIRST_ROW_ADDRESS) / ROW.size];
       return op && "name" in op ? op.name : `operation at 0x${address.toString(16)}`;
     },
+  };
+}
+
+/** The program with its blanks filled in by these paths: the texts come behind all else, and their addresses where they are wanted. */
+export function fillImage(form: ImageForm, paths: readonly string[]): ContextImage {
+  const texts = form.blankTexts.map(({ text }) => utf8.encode(fillBlanks(text, paths)));
+  const textBytes = texts.reduce((sum, text) => sum + text.length + 1, 0);
+  const data = new Uint8Array(form.data.length + textBytes + BEHIND_TEXTS_BYTES);
+  data.set(form.data);
+  const view = new DataView(data.buffer);
+  let at = form.data.length;
+  for (const [index, text] of texts.entries()) {
+    data.set(text, at);
+    for (const wanted of form.blankTexts[index]?.wantedAt ?? []) view.setUint32(wanted, DATA_ADDRESS + at, true);
+    at += text.length + 1;
+  }
+  return {
+    image: buildImage(data, form.architecture),
+    nameOf: (address) => fillBlanks(form.nameOf(address), paths),
   };
 }
 
@@ -184,6 +224,7 @@ class DataWriter {
   #length: number;
   #variablesEnd = VARIABLES_ADDRESS;
   readonly #texts = new Map<string, number>();
+  readonly #blankTexts = new Map<string, BlankText>();
   readonly #variables = new Map<string, number>();
   readonly #numbers = new Map<number, number>();
   readonly #initial: Readonly<Record<string, Uint8Array>>;
@@ -197,9 +238,8 @@ class DataWriter {
     this.scratch = this.changing(new Uint8Array(8));
   }
 
-  finish(): Uint8Array {
-    this.#allocate(BEHIND_TEXTS_BYTES);
-    return this.#buffer.subarray(0, this.#length);
+  finish(): Pick<ImageForm, "data" | "blankTexts"> {
+    return { data: this.#buffer.slice(0, this.#length), blankTexts: [...this.#blankTexts.values()] };
   }
 
   row(at: number, row: Row): void {
@@ -216,7 +256,8 @@ class DataWriter {
     if (typeof argument === "number" && argument >= 0) this.#word(at, argument);
     else if (typeof argument === "number" || typeof argument === "bigint") {
       this.#view.setBigUint64(at, BigInt.asUintN(64, BigInt(argument)), true);
-    } else this.#word(at, this.#addressOf(argument));
+    } else if (typeof argument === "string" && hasBlanks(argument)) this.#wantBlankText(argument, at);
+    else this.#word(at, this.#addressOf(argument));
   }
 
   /** Address of bytes that the program changes; at first they are `content`. */
@@ -249,6 +290,12 @@ class DataWriter {
       this.#numbers.set(is, at);
     }
     return at;
+  }
+
+  #wantBlankText(text: string, at: number): void {
+    const known = this.#blankTexts.get(text);
+    if (known === undefined) this.#blankTexts.set(text, { text, wantedAt: [at] });
+    else known.wantedAt.push(at);
   }
 
   #addressOf(argument: Exclude<Argument, number | bigint>): number {
