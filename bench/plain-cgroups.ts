@@ -25,7 +25,7 @@ export class PlainCgroups implements AsyncDisposable {
     const { promise, resolve: answer } = Promise.withResolvers<string | null>();
     const id = this.#asked++;
     this.#waiting.set(id, answer);
-    this.#child.stdin.write(`${JSON.stringify([id, argv])}\n`);
+    await this.#child.stdin.write(`${JSON.stringify([id, argv])}\n`);
     await this.#child.stdin.flush();
     const failure = await Promise.race([promise, this.#reading.then(() => "there are no plain control groups")]);
     if (failure !== null) throw new Error(failure);

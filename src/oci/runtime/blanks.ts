@@ -14,14 +14,14 @@ export interface Outline {
 /** Blanks may not turn short mount options into long ones, which are handed over in another way (plan-root.ts). */
 const MOST_BYTES = 1500;
 
-const BLANK = /\u0001(\d+)\u0001/g;
-const BLANK_SIGN = "\u0001";
+const BLANK = /⟦(\d+)⟧/g;
+const OPENING = "⟦";
 
 /** The same with blanks for paths; null when it has to be planned as it is. */
 export function outlineOf(setup: ContextSetup, allotment: Allotment): Outline | null {
   const paths: string[] = [];
   // The slash stays: a plan makes a path relative by leaving it out.
-  const blank = (path: string): string => `/${BLANK_SIGN}${paths.push(path) - 1}${BLANK_SIGN}`;
+  const blank = (path: string): string => `/⟦${paths.push(path) - 1}⟧`;
   const { root, binds } = setup;
   const outline = {
     setup: {
@@ -37,7 +37,7 @@ export function outlineOf(setup: ContextSetup, allotment: Allotment): Outline | 
 
 /** Whether a text has blanks. */
 export function hasBlanks(text: string): boolean {
-  return text.includes(BLANK_SIGN);
+  return text.includes(OPENING);
 }
 
 /** The text with its blanks filled in. */
@@ -47,5 +47,5 @@ export function fillBlanks(text: string, paths: readonly string[]): string {
 
 /** Overlay options escape some characters, and a blank is no character. */
 function isPlain(path: string): boolean {
-  return /^\/[^\\,:\u0001]*$/.test(path);
+  return /^\/[^\\,:⟦]*$/.test(path);
 }
