@@ -132,7 +132,8 @@ export class Project implements Disposable {
   }
 }
 
-function finalRun(ended: Ended): RunJson {
+/** The object that `mesh run --json` ends with. */
+export function finalRun(ended: Ended): RunJson {
   const last = ended.out.trimEnd().split("\n").at(-1) ?? "";
   try {
     const parsed = JSON.parse(last) as { run?: RunJson } & RunJson;
