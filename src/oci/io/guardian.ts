@@ -40,6 +40,8 @@ function programOf(argv: readonly string[], env: Readonly<Record<string, string>
     variables: {},
     operations: [
       call("leave the terminal's session", "setsid", [], ANYWAY),
+      // whoever runs mesh may have told Bun to let its children die with it
+      call("outlive mesh", "prctl", [1, 0, 0, 0, 0], ANYWAY),
       call("take a name that people know", "prctl", [15, "mesh-guardian", 0, 0, 0], ANYWAY),
       call("leave the working directory", "chdir", ["/"], ANYWAY),
       call("close inherited descriptors", "close_range", [REPORT_FD + 1, 0xffffffff, 0]),
