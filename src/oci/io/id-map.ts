@@ -1,14 +1,23 @@
 // Which user and group ids exist inside a context, and the parked user namespace that holds the subordinate ones.
 
-import { closeSync, existsSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync, statSync } from "node:fs";
 import { userInfo } from "node:os";
+import { getXattr } from "../../base/io/libc.ts";
 import { readText } from "../../base/io/text-files.ts";
 import { fail } from "../../base/errors.ts";
 import type { IdMapKind } from "../runtime/context-spec.ts";
 import { PID_RECORD, REPORT_FD } from "../runtime/emit.ts";
 import type { IdMap } from "../runtime/plan-input.ts";
 import { address, bytes, call, type SetupProgram, words } from "../runtime/setup-op.ts";
-import { findRange, type IdRange, mapsManyIds, RANGE_COUNT, sameIds, nameOfUser } from "../runtime/sub-ids.ts";
+import {
+  findRange,
+  type IdRange,
+  mapHolds,
+  mapsManyIds,
+  RANGE_COUNT,
+  sameIds,
+  nameOfUser,
+} from "../runtime/sub-ids.ts";
 import type { IdMaps as StoreIdMaps } from "../../store/ids.ts";
 import { CAP_SETGID, CAP_SETUID, hasCapability, mayGainPrivileges } from "./privilege.ts";
 import { spawnImage } from "./spawn-image.ts";
@@ -31,7 +40,29 @@ export function bestIdMap(): IdMapKind {
     const mayMap = hasCapability(CAP_SETUID) && hasCapability(CAP_SETGID);
     return mayMap && mapsManyIds(readText("/proc/self/uid_map")) ? "identity" : "single";
   }
-  return newIdMapPrograms() !== null && mayGainPrivileges() && subordinateRanges() !== null ? "range" : "single";
+  return mayMapRange() ? "range" : "single";
+}
+
+/** Whether newuidmap and newgidmap would do it: their failure in the middle of a run would come too late. */
+function mayMapRange(): boolean {
+  const programs = newIdMapPrograms();
+  if (programs === null || !mayGainPrivileges() || ![programs.uid, programs.gid].every(isPrivileged)) return false;
+  const ranges = subordinateRanges();
+  // in a container the machine's ids may be fewer than its /etc/subuid says
+  return (
+    ranges !== null &&
+    mapHolds(readText("/proc/self/uid_map"), ranges.uids) &&
+    mapHolds(readText("/proc/self/gid_map"), ranges.gids)
+  );
+}
+
+/** Whether a program brings privileges with it: by its set-user-id bit, or by capabilities of its file. */
+function isPrivileged(path: string): boolean {
+  try {
+    return (statSync(path).mode & 0o4000) !== 0 || getXattr(path, "security.capability") !== null;
+  } catch {
+    return false;
+  }
 }
 
 /** How owners on disk look in contexts of an ordinary user with these ranges. */
