@@ -47,7 +47,7 @@ tasks:
     // and what was known by then is the truth
     const runs = await project.mesh(["runs", "list", "--json"]);
     const { runs: listed } = JSON.parse(runs.out) as { runs: { status: { execution: string } }[] };
-    expect(new Set(listed.map(({ status }) => status.execution))).toEqual(new Set(["aborted"]));
+    expect(listed.filter(({ status }) => status.execution !== "aborted")).toEqual([]);
     await project.mesh(["cache", "prune", "--to", "0"]);
   },
   180_000,
