@@ -27,7 +27,7 @@ export function processContext({
   onReaderGone,
 }: ProcessContextOptions): CommandContext & AsyncDisposable {
   let node: MeshNode | null = null;
-  let archive: (Archive & Disposable) | null = null;
+  let archive: (Archive & AsyncDisposable) | null = null;
   const style = lazily(() => makeStyle(wantsColour(process.env, stdout.isTerminal)));
   const errorStyle = lazily(() => makeStyle(wantsColour(process.env, stderr.isTerminal)));
   return {
@@ -68,7 +68,7 @@ export function processContext({
     },
     async [Symbol.asyncDispose]() {
       await node?.[Symbol.asyncDispose]();
-      archive?.[Symbol.dispose]();
+      await archive?.[Symbol.asyncDispose]();
     },
   };
 }

@@ -8,6 +8,7 @@ import { systemRandom } from "../base/io/system.ts";
 import type { Backend } from "../exec/backend.ts";
 import { ContextBackend } from "../exec/io/context-backend.ts";
 import { ProcessBackend } from "../exec/io/process-backend.ts";
+import { Guardian } from "../oci/io/guardian.ts";
 import { subsetFor } from "../sched/graph.ts";
 import { CapacityLedger, type NodeTotals } from "../sched/ledger.ts";
 import type { RunJson } from "../sched/summary.ts";
@@ -20,10 +21,12 @@ import { keepToLimit } from "./cache-limit.ts";
 import { type MachineCapacity, readCapacity } from "./capacity.ts";
 import { Coordinator } from "./coordinator.ts";
 import { type DefinitionFile, loadDefinition } from "./definition-file.ts";
+import { MachineOwnership } from "./foreign-files.ts";
 import { findRepository, readHead } from "./git.ts";
 import { type GpuDevice, asksForGpus, findGpus, modelLabels } from "./gpus.ts";
 import type { RunObserver } from "./observer.ts";
 import { initValues } from "./init.ts";
+import { ownEnvironment, ownProgram } from "./own-program.ts";
 import { RunJournal } from "./run-journal.ts";
 import type { RunOptions } from "./run-options.ts";
 import { cliEvent } from "./scope.ts";
@@ -55,9 +58,12 @@ export class MeshNode implements AsyncDisposable {
   readonly #ledger: CapacityLedger;
   #base: HostBase | null = null;
 
-  private constructor(home: string, store: Store) {
+  readonly #ownership: MachineOwnership;
+
+  private constructor(home: string, ownership: MachineOwnership) {
     this.#home = home;
-    this.store = store;
+    this.#ownership = ownership;
+    this.store = Store.open(home, ownership);
     this.capacity = readCapacity(home);
     const { name, os, arch, cpuMilli, memoryBytes, diskBytes } = this.capacity;
     this.#totals = { name, os, arch, labels: [], baseKeys: [], total: { cpuMilli, memoryBytes, diskBytes }, gpus: [] };
@@ -66,7 +72,7 @@ export class MeshNode implements AsyncDisposable {
 
   /** Opens the machine's store. Throws `store.*`. Starts nothing. */
   static open(options: { readonly home: string }): MeshNode {
-    return new MeshNode(options.home, Store.open(options.home));
+    return new MeshNode(options.home, new MachineOwnership(options.home));
   }
 
   /** Runs a definition to its end. Throws what stops a run as a whole; failing tasks are in the summary. */
@@ -139,6 +145,7 @@ export class MeshNode implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.store.settled();
     this.store[Symbol.dispose]();
+    await this.#ownership[Symbol.asyncDispose]();
   }
 
   /** Asks the driver only when a task wants to know. */
@@ -163,9 +170,11 @@ export class MeshNode implements AsyncDisposable {
     const home = this.#home;
     const backend: Backend =
       kind === "context"
-        ? new ContextBackend({ home, hostname: this.capacity.name })
+        ? new ContextBackend({ home, hostname: this.capacity.name, idMap: this.#ownership.kind })
         : new ProcessBackend({ home, definitionDirectory });
-    const scratch = new ScratchPool(this.store);
+    const scratch = new ScratchPool(this.store, () =>
+      Guardian.start(ownProgram("after-death", home), ownEnvironment()),
+    );
     return {
       backend,
       scratch,
@@ -181,7 +190,10 @@ export class MeshNode implements AsyncDisposable {
     const release = definition.base.config === "release";
     const key = release ? this.#base.releaseKey : this.#base.key;
     // what ran without isolation may have read anything: it is never served to a task that is isolated
-    return backend === "process" ? `process:${key}` : key;
+    if (backend === "process") return `process:${key}`;
+    // the same script sees and makes other owners where ids are mapped otherwise
+    const { kind } = this.#ownership;
+    return kind === "identity" ? key : `${key}:${kind}`;
   }
 }
 

@@ -6,15 +6,26 @@ import type { Scratch } from "../exec/backend.ts";
 import type { Store } from "../store/io/store.ts";
 import { makeIoFolders } from "./outputs.ts";
 
+/** Who cleans up after this process unless it is dismissed. */
+export interface Guard {
+  dismiss(): Promise<void>;
+}
+
+const NOBODY: Guard = { dismiss: () => Promise.resolve() };
+
 /** Hands out scratch folders of the store's temporary space, which names its owner: a crash is swept up by the next run. */
 export class ScratchPool implements AsyncDisposable {
   readonly #store: Store;
   readonly #idle: Scratch[] = [];
+  readonly #guard: () => Guard;
+  #guardian: Guard | null = null;
   #directory: string | null = null;
   #made = 0;
 
-  constructor(store: Store) {
+  /** `guard` starts who removes the folders when this process can't. Called once, before the first folder is made. */
+  constructor(store: Store, guard: () => Guard = () => NOBODY) {
     this.#store = store;
+    this.#guard = guard;
   }
 
   take(): Scratch {
@@ -45,10 +56,13 @@ export class ScratchPool implements AsyncDisposable {
     if (this.#directory !== null) this.#store.discard(this.#directory);
     this.#directory = null;
     await this.#store.settled();
+    await this.#guardian?.dismiss();
+    this.#guardian = null;
   }
 
   #make(): Scratch {
     if (this.#directory === null) {
+      this.#guardian ??= this.#guard();
       this.#directory = this.#store.temporary();
       mkdirSync(this.#directory, { mode: 0o700 });
     }
