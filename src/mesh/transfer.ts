@@ -208,7 +208,7 @@ export class TransferMachine {
       isGiven = false;
       const isSwarm = this.#isSwarm();
       const idle = [...this.#sources.values()]
-        .filter((source) => source.underWay.size < (isSwarm && source.has === null ? 1 : LIMITS.piecesPerPeer))
+        .filter((source) => source.underWay.size < mostOf(source, isSwarm))
         .toSorted((a, b) => a.underWay.size - b.underWay.size || (a.peer < b.peer ? -1 : 1));
       for (const source of idle) {
         if (this.#underWay >= LIMITS.pieces) break;
@@ -277,4 +277,10 @@ export class TransferMachine {
   #count(piece: number, by: number): void {
     this.#rarity[piece] = (this.#rarity[piece] ?? 0) + by;
   }
+}
+
+/** Pieces that one machine is asked for at once. One at a time keeps a line busy that many ask. */
+function mostOf(source: Source, isSwarm: boolean): number {
+  if (!isSwarm) return LIMITS.piecesPerPeer;
+  return source.has === null ? 1 : LIMITS.piecesPerReceiver;
 }

@@ -19,9 +19,12 @@ export interface FanOutOutcome {
   readonly elapsedMs: number;
   readonly completed: number;
   readonly staying: number;
+  /** Pieces that the source sent, and when it had sent each at least once. */
+  readonly sourceSent: number;
+  readonly sourceDoneMs: number;
 }
 
-const PIECE_BYTES = 2 << 20;
+const PIECE_BYTES = 1 << 20;
 const QUANTUM_BYTES = 64 << 10;
 const BYTES_PER_MS = 125_000;
 const LATENCY_MS = 0.3;
@@ -59,6 +62,9 @@ class FanOutWorld {
   readonly #events: { readonly atMs: number; readonly order: number; readonly act: () => void }[] = [];
   readonly #source: Node = { id: idOf("source"), isAlive: true, sending: [], isBusy: false };
   readonly #receivers: readonly Receiver[];
+  readonly #sentOnce = new Set<number>();
+  #sourceSent = 0;
+  #sourceDoneMs = 0;
   #nowMs = 0;
   #order = 0;
 
@@ -90,6 +96,8 @@ class FanOutWorld {
       elapsedMs: this.#nowMs,
       completed: this.#receivers.filter(({ isAlive, isComplete }) => isAlive && isComplete).length,
       staying: this.#receivers.filter(({ isAlive }) => isAlive).length,
+      sourceSent: this.#sourceSent,
+      sourceDoneMs: this.#sourceDoneMs,
     };
   }
 
@@ -173,8 +181,11 @@ class FanOutWorld {
   /** Sends one quantum of what waits, in turn. */
   #serve(node: Node): void {
     if (node.isBusy || !node.isAlive) return;
-    const sending = node.sending.shift();
+    // A line does not wait for one receiver while it could serve another.
+    const freeFirst = node.sending.toSorted((a, b) => a.to.downFreeAtMs - b.to.downFreeAtMs)[0];
+    const sending = node.sending.find(({ to }) => to.downFreeAtMs <= this.#nowMs) ?? freeFirst;
     if (!sending) return;
+    node.sending.splice(node.sending.indexOf(sending), 1);
     node.isBusy = true;
     const { to } = sending;
     const startMs = Math.max(this.#nowMs, to.downFreeAtMs);
@@ -192,6 +203,11 @@ class FanOutWorld {
 
   #arrive(from: Node, { to, piece }: Sending): void {
     if (!to.isAlive) return;
+    if (from === this.#source) {
+      this.#sourceSent++;
+      if (!this.#sentOnce.has(piece)) this.#sourceDoneMs = this.#nowMs;
+      this.#sentOnce.add(piece);
+    }
     if (this.#random.below(100) < (this.#options.lossPercent ?? 0))
       return this.#tell(to, { kind: "failed", peer: from.id, piece, why: "lost" });
     to.has.add(piece);

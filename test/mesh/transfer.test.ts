@@ -25,13 +25,21 @@ function fetches(effects: readonly TransferEffect[]): readonly string[] {
 describe("TransferMachine", () => {
   test("step() asks one machine for as many pieces as its bound, in order, and then for the next", () => {
     const transfer = machine(9);
-    expect(fetches(transfer.step({ kind: "peer", peer: A, has: null }, 0))).toEqual(["a0", "a1", "a2"]);
-    expect(fetches(transfer.step({ kind: "done", peer: A, piece: 1 }, 10))).toEqual(["a3"]);
+    const first = Array.from({ length: LIMITS.piecesPerPeer }, (_, piece) => `a${piece}`);
+    expect(fetches(transfer.step({ kind: "peer", peer: A, has: null }, 0))).toEqual(first);
+    expect(fetches(transfer.step({ kind: "done", peer: A, piece: 1 }, 10))).toEqual([`a${LIMITS.piecesPerPeer}`]);
   });
 
   test("step() spreads over machines, begins where it is told, and never asks twice for a piece", () => {
-    const transfer = machine(6, [4], 3);
-    expect(fetches(transfer.step({ kind: "peer", peer: A, has: null }, 0))).toEqual(["a3", "a5", "a0"]);
+    const transfer = machine(9, [4], 3);
+    expect(fetches(transfer.step({ kind: "peer", peer: A, has: null }, 0))).toEqual([
+      "a3",
+      "a5",
+      "a6",
+      "a7",
+      "a8",
+      "a0",
+    ]);
     expect(fetches(transfer.step({ kind: "peer", peer: B, has: null }, 0))).toEqual(["b1", "b2"]);
   });
 
@@ -74,10 +82,10 @@ describe("TransferMachine", () => {
   });
 
   test("step() lets a fast machine take over what a slow one holds up, and aborts the slower", () => {
-    const transfer = machine(4);
+    const transfer = machine(7);
     transfer.step({ kind: "peer", peer: A, has: null }, 0);
-    expect(fetches(transfer.step({ kind: "peer", peer: B, has: null }, 0))).toEqual(["b3"]);
-    expect(fetches(transfer.step({ kind: "done", peer: B, piece: 3 }, 50))).toEqual([]);
+    expect(fetches(transfer.step({ kind: "peer", peer: B, has: null }, 0))).toEqual(["b6"]);
+    expect(fetches(transfer.step({ kind: "done", peer: B, piece: 6 }, 50))).toEqual([]);
     expect(fetches(transfer.step({ kind: "tick" }, 90))).toEqual([]);
     expect(fetches(transfer.step({ kind: "tick" }, 110))).toEqual(["b0"]);
     expect(transfer.step({ kind: "done", peer: B, piece: 0 }, 150)).toContainEqual({
@@ -112,10 +120,10 @@ describe("TransferMachine", () => {
 });
 
 describe("a blob on its way to many", () => {
-  const PIECES = 64;
+  const PIECES = 128;
   const one = simulateFanOut({ receivers: 1, pieces: PIECES, seed: 1 });
 
-  for (const receivers of [2, 4, 7, 15]) {
+  for (const receivers of [2, 4, 7]) {
     test(`${receivers} receivers have it in little more than the time of one`, () => {
       const many = simulateFanOut({ receivers, pieces: PIECES, seed: 1 });
       expect(many.completed).toBe(receivers);
