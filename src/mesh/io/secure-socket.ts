@@ -37,7 +37,8 @@ export class SecureSocket {
   constructor(socket: Socket<unknown>, certificate: Uint8Array) {
     this.#socket = socket;
     this.certificate = certificate;
-    this.remote = { host: socket.remoteAddress, port: socket.remotePort };
+    // A listener on "::" shows IPv4 as "::ffff:10.0.0.1".
+    this.remote = { host: socket.remoteAddress.replace(/^::ffff:(?=\d)/, ""), port: socket.remotePort };
   }
 
   /** 32 bytes that both ends of this connection know and nobody else (RFC 9266). */
