@@ -39,8 +39,9 @@ export class SecureSocket {
   constructor(socket: Socket<unknown>, certificate: Uint8Array) {
     this.#socket = socket;
     this.certificate = certificate;
-    this.remote = { host: socket.remoteAddress, port: socket.remotePort };
-    this.local = { host: socket.localAddress, port: socket.localPort };
+    // A listener on "::" shows IPv4 as "::ffff:10.0.0.1".
+    this.remote = { host: plain(socket.remoteAddress), port: socket.remotePort };
+    this.local = { host: plain(socket.localAddress), port: socket.localPort };
   }
 
   /** 32 bytes that both ends of this connection know and nobody else (RFC 9266). */
@@ -153,4 +154,8 @@ export class SecureSocket {
     this.#queue.splice(0, taken);
     return gather.subarray(0, filled);
   }
+}
+
+function plain(host: string): string {
+  return host.replace(/^::ffff:(?=\d)/, "");
 }
