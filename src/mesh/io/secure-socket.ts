@@ -16,7 +16,7 @@ export interface SocketListener {
 /** One TLS record: small writes are gathered up to it. */
 const RECORD_BYTES = 16 * 1024;
 /** Written at most before other events have their turn. */
-const TURN_BYTES = 4 * 1024 * 1024;
+const TURN_BYTES = 1024 * 1024;
 const BINDING_LABEL = "EXPORTER-mesh-channel-binding";
 
 export class SecureSocket {
@@ -39,8 +39,8 @@ export class SecureSocket {
   constructor(socket: Socket<unknown>, certificate: Uint8Array) {
     this.#socket = socket;
     this.certificate = certificate;
-    this.remote = { host: socket.remoteAddress, port: socket.remotePort };
-    this.local = { host: socket.localAddress, port: socket.localPort };
+    this.remote = { host: plainHost(socket.remoteAddress), port: socket.remotePort };
+    this.local = { host: plainHost(socket.localAddress), port: socket.localPort };
   }
 
   /** 32 bytes that both ends of this connection know and nobody else (RFC 9266). */
@@ -153,4 +153,9 @@ export class SecureSocket {
     this.#queue.splice(0, taken);
     return gather.subarray(0, filled);
   }
+}
+
+/** A listener on "::" shows IPv4 as "::ffff:10.0.0.1". */
+function plainHost(host: string): string {
+  return host.replace(/^::ffff:(?=\d)/, "");
 }
