@@ -4,6 +4,7 @@
 import { resolve } from "node:path";
 import { contextRows } from "./context.ts";
 import { layerRows } from "./layer.ts";
+import { meshRows } from "./mesh.ts";
 import { type Row, markdownTable } from "./row.ts";
 import { runRows } from "./runs.ts";
 import { transportRows } from "./transport.ts";
@@ -13,6 +14,7 @@ const PARTS: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   context: contextRows,
   layer: layerRows,
   transport: transportRows,
+  mesh: meshRows,
 };
 const README = resolve(import.meta.dir, "../README.md");
 

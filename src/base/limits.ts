@@ -150,5 +150,94 @@ export const LIMITS = {
 
   // Content that moves between machines
 
+  /** Bytes of a chunk of large content, and most chunks of one content: beyond, chunks are larger. */
+  chunkBytes: 2 * MIB,
+  chunks: 16_384,
+  /** A file of a layer, or a blob, is sent with others up to this size, and in chunks beyond. */
+  smallContentBytes: 1 * MIB,
+  /** Files, and their bytes, that are asked for at once. */
+  batchFiles: 1_024,
+  batchBytes: 2 * MIB,
+  /** Largest tree of a layer that is taken from another machine. */
+  treeBytes: 256 * MIB,
+  /** Digests in one question, and machines named in one answer. */
+  locateRefs: 4_096,
+  swarmPeers: 64,
+  /** Pieces under way at once from one machine, and from all, for one transfer. */
+  piecesPerPeer: 3,
+  pieces: 12,
+  /** Transfers of one fetch that run at once. */
+  transfers: 4,
+  /** Streams of content served at once to one machine and to all; others wait, up to this many. */
+  servedPerPeer: 12,
+  served: 32,
+  servedWaiting: 512,
+  /** A machine that sends nothing of a piece for so long has lost it. */
+  contentStallMs: 15_000,
+  /** How long content is looked for when every machine that had it is gone. */
+  contentSearchMs: 5_000,
+  /** File contents that can be found by digest in layers that are here. */
+  filePlaces: 1_000_000,
+  /** Space that a fetch leaves free on the store's disk. */
+  diskReserveBytes: 64 * MIB,
+
   // Work that is placed on other machines
+
+  /** Longest name, and longest path, that another machine may send. */
+  nameChars: 1_024,
+  pathChars: 65_536,
+  /** Most variables, filter entries and GPUs in what another machine sends. */
+  variables: 10_000,
+  filterEntries: 100_000,
+  gpus: 256,
+  /** Work, or a result, up to this size crosses in a message; a larger one as a blob that is fetched. */
+  parcelInlineBytes: 128 * KIB,
+  /** Trees of layers that cross with a result; others are fetched. */
+  parcelTreeBytes: 64 * KIB,
+  /** How long a run that is taken up waits for the machines that it had tasks on. */
+  adoptMs: 10_000,
+  /** Keys in one question about results. */
+  findKeys: 1_000,
+  /** What one message about work may hold. */
+  workMessageBytes: 512 * KIB,
+  /** How long a granted lease waits for the word to start. */
+  grantMs: 15_000,
+  /** How long attempts go on, and their ends are kept, while their coordinator is silent. */
+  orphanMs: 10 * 60_000,
+  /** A gap between two events of a machine that ticks each second which means that the machine itself stood still. */
+  ownPauseMs: 5_000,
+  /** Most attempts that a worker answers for, ends that nobody acknowledged included: in all, and of one coordinator. */
+  heldAttempts: 8_192,
+  heldAttemptsEach: 2_048,
+  /** Keys in one message about claims; machines named for one result. */
+  claimBatch: 256,
+  claimHolders: 8,
+  /** How long a claim stands that nobody repeats, and how often its holders repeat it. */
+  claimMs: 15_000,
+  claimRepeatMs: 4_000,
+  /** How long a home's answer is waited for, and how often it is asked before the other home has to do. */
+  claimAskMs: 1_000,
+  claimTries: 3,
+  /** How long a run waits for a busy key before it looks again by itself. */
+  claimWatchMs: 5_000,
+  /** Most keys that one machine looks after: in all, and of one holder. Most machines that are told when one is free. */
+  claims: 131_072,
+  claimsEach: 65_536,
+  claimWaiters: 64,
+  /** Shapes of asks for which a coordinator keeps all machines in order. */
+  fleetViews: 64,
+
+  // The node and those who talk to it
+
+  /** How long one ping of a person waits for its answer. */
+  pingAnswerMs: 2_000,
+  /** How long a node that is started in the background may take to answer, and one that is stopped to end. */
+  nodeStartMs: 15_000,
+  nodeStopMs: 45_000,
+  /** Output that may wait for one who watches a run; what is beyond is skipped for them, with a count. */
+  feedOutputBytes: 4 * MIB,
+  /** Longest line of a run that is watched on another machine: its end, with all tasks and what they left. */
+  feedLineChars: 64 * MIB,
+  /** Largest request to the node's own socket, except for a blob that is put. */
+  apiRequestBytes: 4 * MIB,
 } as const;

@@ -1,7 +1,7 @@
 // The program `mesh`: reads the command line, hands over to one command, and turns what comes back into an exit code.
 // No command's module is loaded before it is known to be the one; no top-level await, so that bytecode works.
 
-import { MeshError } from "../base/errors.ts";
+import { asMeshError, MeshError } from "../base/errors.ts";
 import type { CommandContext } from "./context.ts";
 import type { CommandModule } from "./grammar/command.ts";
 import { parseInvocation, wantsJson } from "./grammar/parse.ts";
@@ -49,7 +49,7 @@ export async function main(argv: readonly string[]): Promise<number> {
 }
 
 async function reportFailure(error: unknown, stderr: FileOutput, json: boolean): Promise<number> {
-  const [{ asMeshError, bugLines, errorJson, errorLines }, { makeStyle, wantsColour }] = await Promise.all([
+  const [{ bugLines, errorJson, errorLines }, { makeStyle, wantsColour }] = await Promise.all([
     import("./text/error-text.ts"),
     import("./text/style.ts"),
   ]);

@@ -71,6 +71,12 @@ export class InviteBook {
     return this.#open.delete(invitation.code.slot);
   }
 
+  /** Whether a code can still be used. */
+  isOpen(invitation: OpenInvitation, nowMs: number): boolean {
+    this.#expire(nowMs);
+    return this.#open.get(invitation.code.slot) === invitation;
+  }
+
   /** When the next open code expires; null when none is open. */
   nextExpiryMs(nowMs: number): number | null {
     this.#expire(nowMs);

@@ -190,7 +190,7 @@ function rootsOf({ hidden, maskParents, stack }: CommandWork, { store, scratch }
 }
 
 async function commitLayer(work: CommandWork, { store, scratch, signal }: AttemptContext): Promise<LayerRef | null> {
-  if (!work.task.outputs.filesystem.enabled) return null;
+  if (!work.keepsFilesystem) return null;
   return await store.layers.commit({
     upper: scratch.upper,
     maskedDirectories: work.hidden.length === 0 ? NO_PATHS : new Set(work.hidden),

@@ -78,7 +78,7 @@ export async function executeCommand(work: CommandWork, options: AttemptOptions)
 }
 
 function judge(work: CommandWork, exit: ExecutionExit, ended: FailureReason | null, scratch: Scratch): AttemptEnd {
-  const expected = exit.exitCode !== null && work.task.outputs.successExitCodes.includes(exit.exitCode);
+  const expected = exit.exitCode !== null && work.successExitCodes.includes(exit.exitCode);
   if (ended === "timed-out") {
     return {
       exit,
@@ -114,7 +114,6 @@ function judge(work: CommandWork, exit: ExecutionExit, ended: FailureReason | nu
 
 async function executionOf(work: CommandWork, options: AttemptOptions): Promise<Execution> {
   const { scratch, log } = options;
-  const { agent } = work.task;
   const started = performance.now();
   const layers = await layerDirectories(work, options.store);
   const environment = composeEnvironment(work.inherited, work.variables);
@@ -133,14 +132,14 @@ async function executionOf(work: CommandWork, options: AttemptOptions): Promise<
     argv: command.argv,
     env: { ...environment, ...command.env, ...gpus.env, ...options.identity },
     ioVariables: IO_VARIABLES,
-    network: agent.network ?? "host",
+    network: work.network,
     binds: [...(await artifactBinds(work, options)), ...runDirectoryBind(work, options)],
     limits: {
-      memoryBytes: agent.memory === null ? null : work.ask.memoryBytes,
-      cpuMilli: agent.cpus === null ? null : work.ask.cpuMilli,
+      memoryBytes: work.limits.memory ? work.ask.memoryBytes : null,
+      cpuMilli: work.limits.cpu ? work.ask.cpuMilli : null,
       pids: LIMITS.taskPids,
     },
-    tmpfsTmp: agent.tmpfs,
+    tmpfsTmp: work.tmpfs,
     devices: gpus.devices,
     output: (stream, bytes) => {
       log.write(stream, performance.now() - started, bytes);

@@ -1,15 +1,16 @@
 // The codes that are open on this machine, and the pairing with whoever comes with one. It never says which part of a code was wrong.
 
 import { fail, MeshError } from "../../base/errors.ts";
+import type { PeerId } from "../../base/ids.ts";
 import { systemRandom } from "../../base/io/system.ts";
 import { admitJoiner } from "../admission.ts";
 import { peerIdOfCertificate } from "../certificate.ts";
 import type { SignedEntry } from "../grant.ts";
 import type { Identity } from "../identity.ts";
-import { InviteBook, type Invitation } from "../invite-book.ts";
+import { InviteBook, type Invitation, type OpenInvitation } from "../invite-book.ts";
 import { PairingInviter, type InviterStep } from "../pairing.ts";
 import type { Roster } from "../roster.ts";
-import { PairingSocket, sharedAddress } from "./pairing-socket.ts";
+import { PairingSocket } from "./pairing-socket.ts";
 import type { SecureSocket } from "./secure-socket.ts";
 
 export interface InvitingOptions {
@@ -33,7 +34,15 @@ export interface OpenCode {
   readonly text: string;
   /** Unix time. */
   readonly expiresAtMs: number;
+  readonly ended: Promise<CodeEnd>;
 }
+
+/** How a code ended. */
+export type CodeEnd =
+  | { readonly kind: "joined"; readonly peer: PeerId; readonly name: string }
+  | { readonly kind: "expired" }
+  /** Somebody guessed wrong. */
+  | { readonly kind: "burnt" };
 
 /** Pairings that go on at once; more are closed without a word. */
 const MOST_AT_ONCE = 8;
@@ -41,6 +50,7 @@ const MOST_AT_ONCE = 8;
 export class Inviting implements Disposable {
   readonly #options: InvitingOptions;
   readonly #book = new InviteBook();
+  readonly #ends = new Map<OpenInvitation, (end: CodeEnd) => void>();
   #pairings = 0;
   #expiry: ReturnType<typeof setTimeout> | undefined;
 
@@ -57,8 +67,14 @@ export class Inviting implements Disposable {
     const nowMs = performance.now();
     const opened = this.#book.open(invitation, systemRandom, lifeMs === undefined ? { nowMs } : { nowMs, lifeMs });
     if (opened === null) return fail("mesh.not-allowed", "Cannot open another code: too many are open");
+    const { promise, resolve } = Promise.withResolvers<CodeEnd>();
+    this.#ends.set(opened, resolve);
     this.#openChanged();
-    return { text: opened.code.text, expiresAtMs: Math.round(Date.now() + opened.expiresAtMs - nowMs) };
+    return {
+      text: opened.code.text,
+      expiresAtMs: Math.round(Date.now() + opened.expiresAtMs - nowMs),
+      ended: promise,
+    };
   }
 
   /** Takes a connection of a machine that wants to join. */
@@ -87,12 +103,7 @@ export class Inviting implements Disposable {
     const peer = peerIdOfCertificate(socket.certificate);
     if (peer === null) return socket.destroy();
     using pairing = new PairingSocket(socket);
-    const channel = {
-      own: identity.id,
-      peer,
-      exporter: socket.channelBinding(),
-      addresses: { own: sharedAddress(socket.local), peer: sharedAddress(socket.remote) },
-    };
+    const channel = socket.pairingChannel(identity.id, peer);
     const inviter = new PairingInviter(this.#book, channel, socket.remote.host, systemRandom);
     for (;;) {
       const step: InviterStep = inviter.receive(await pairing.next(), performance.now());
@@ -118,6 +129,7 @@ export class Inviting implements Disposable {
         );
         const grant = roster.entries().find(({ id }) => id === answer.grant);
         if (grant !== undefined) onAdmitted(grant);
+        this.#end(step.invitation, { kind: "joined", peer, name: nameIn(grant) });
         pairing.send(inviter.answer(answer));
       } catch (error) {
         pairing.send(inviter.deny());
@@ -127,11 +139,26 @@ export class Inviting implements Disposable {
     }
   }
 
+  #end(invitation: OpenInvitation, end: CodeEnd): void {
+    this.#ends.get(invitation)?.(end);
+    this.#ends.delete(invitation);
+  }
+
   #openChanged(): void {
+    const nowMs = performance.now();
+    for (const invitation of this.#ends.keys()) {
+      // one that a pairing uses at the moment is not over
+      if (this.#pairings > 0 || this.#book.isOpen(invitation, nowMs)) continue;
+      this.#end(invitation, { kind: nowMs >= invitation.expiresAtMs ? "expired" : "burnt" });
+    }
     clearTimeout(this.#expiry);
     const expiresAtMs = this.#book.nextExpiryMs(performance.now());
     if (expiresAtMs !== null)
       this.#expiry = setTimeout(() => this.#openChanged(), Math.max(1, expiresAtMs - performance.now()));
     this.#options.onOpenChanged();
   }
+}
+
+function nameIn(grant: SignedEntry | undefined): string {
+  return grant?.entry.kind === "grant" ? grant.entry.name : "";
 }

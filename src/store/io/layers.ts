@@ -31,12 +31,8 @@ import { pruneUnkept } from "./output-filter.ts";
 import * as raw from "./raw-files.ts";
 import { type Scan, scanDirectory } from "./scan.ts";
 import { Skeletons, underlayOf } from "./skeletons.ts";
+import { Trees } from "./trees.ts";
 import { keepWorkspace } from "./workspace.ts";
-
-/** Trees up to this size live in the index, larger ones in a blob. */
-const INLINE_TREE_BYTES = 16_384;
-/** Trees and views kept in memory, by number of entries. */
-const CACHED_ENTRIES = 100_000;
 
 export interface CommitOptions {
   /** The overlay's upper directory, not mounted any more. It is gone afterwards, unless it was empty. */
@@ -84,8 +80,7 @@ export class Layers {
   readonly #pool: HashPool;
   readonly #boot: string;
   readonly #skeletons: Skeletons;
-  readonly #trees = new Map<Digest, Tree>();
-  #cachedEntries = 0;
+  readonly #trees: Trees;
   /** Layers that had a row when this process looked. */
   readonly #known = new Set<Digest>();
 
@@ -96,6 +91,7 @@ export class Layers {
     this.#pool = parts.pool;
     this.#boot = parts.boot;
     this.#skeletons = new Skeletons(parts.home);
+    this.#trees = new Trees(parts.index, parts.blobs);
   }
 
   /**
@@ -131,7 +127,7 @@ export class Layers {
     const encoded = encodeParts(tree);
     const ref = refOf(encoded, content.sizeBytes, tree.length);
     if (isEmptyLayer(ref)) return ref;
-    if (encoded.bytes.length > INLINE_TREE_BYTES) this.#blobs.put(encoded.bytes);
+    this.#trees.keepLarge(encoded.bytes);
     const target = this.directory(ref.digest);
     check(raw.chmodAt(raw.HERE, directory, 0o755), "chmod", directory);
     let isMoved = false;
@@ -152,7 +148,7 @@ export class Layers {
       if (isMoved) raw.renameAt(raw.HERE, target, raw.HERE, directory);
       throw error;
     }
-    this.#remember(ref.digest, tree);
+    this.#trees.remember(ref.digest, tree);
     return ref;
   }
 
@@ -169,9 +165,26 @@ export class Layers {
       this.#boot,
       Date.now(),
     );
-    if (encoded.bytes.length <= INLINE_TREE_BYTES) {
-      this.#index.run("INSERT OR REPLACE INTO trees (digest, bytes) VALUES (?, ?)", ref.digest, encoded.bytes);
-    }
+    this.#trees.keepSmall(ref.digest, encoded.bytes);
+  }
+
+  /**
+   * Keeps the tree of a layer whose directory is elsewhere, so that keys and views can be computed over it; `has` stays false. As
+   * a blob, it is safe from pruning while a run pins the digest. Throws `store.corrupt` when the bytes are not that layer's tree.
+   */
+  learn(digest: Digest, bytes: Uint8Array): LayerRef {
+    const tree = this.#trees.learn(digest, bytes);
+    return refOf(encodeParts(tree), contentBytes(tree), tree.length);
+  }
+
+  /** Whether the layer's tree is here, with its directory or without. */
+  knowsTree(digest: Digest): boolean {
+    return this.#trees.has(digest);
+  }
+
+  /** The canonical bytes of a layer's tree. Throws `blob.missing`. */
+  treeBytes(digest: Digest): Uint8Array {
+    return this.#trees.bytes(digest);
   }
 
   /** Where the layer's directory is, whether it exists or not. The empty layer has none. */
@@ -213,24 +226,7 @@ export class Layers {
 
   /** The layer's tree. Throws `blob.missing` when the layer is not there. */
   tree(digest: Digest): Tree {
-    if (digest === EMPTY_TREE) return [];
-    const cached = this.#trees.get(digest);
-    if (cached) return cached;
-    const row = this.#index.get<{ bytes: Uint8Array }>("SELECT bytes FROM trees WHERE digest = ?", digest);
-    const tree = decodeTree(row ? row.bytes : this.#blobs.read(digest));
-    this.#remember(digest, tree);
-    return tree;
-  }
-
-  #remember(digest: Digest, tree: Tree): void {
-    if (this.#trees.has(digest)) return;
-    this.#trees.set(digest, tree);
-    this.#cachedEntries += tree.length;
-    for (const [oldest, { length }] of this.#trees) {
-      if (this.#cachedEntries <= CACHED_ENTRIES || oldest === digest) break;
-      this.#trees.delete(oldest);
-      this.#cachedEntries -= length;
-    }
+    return this.#trees.get(digest);
   }
 
   /** Reads the whole layer again. False when its directory is not what its digest says; then the layer is dropped. */
@@ -255,26 +251,19 @@ export class Layers {
         signal,
       });
       await this.#pool.hash(scan, Date.now(), signal);
-      return scan.dropped.length === 0 && encodeParts(scan.tree()).digest === digest && this.#treeIsSound(digest);
+      return scan.dropped.length === 0 && encodeParts(scan.tree()).digest === digest && this.#trees.isSound(digest);
     } catch (error) {
       if (signal?.aborted) throw error;
       return false;
     }
   }
 
-  #treeIsSound(digest: Digest): boolean {
-    const row = this.#index.get<{ bytes: Uint8Array }>("SELECT bytes FROM trees WHERE digest = ?", digest);
-    return row !== null || this.#blobs.read(digest).length > 0;
-  }
-
   /** Forgets a layer and removes its directory. */
   drop(digest: Digest): void {
-    this.#cachedEntries -= this.#trees.get(digest)?.length ?? 0;
-    this.#trees.delete(digest);
     this.#known.delete(digest);
     this.#index.transaction(() => {
       this.#index.run("DELETE FROM layers WHERE digest = ?", digest);
-      this.#index.run("DELETE FROM trees WHERE digest = ?", digest);
+      this.#trees.forget(digest);
       this.#home.discard(this.directory(digest));
     });
   }

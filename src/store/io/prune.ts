@@ -152,7 +152,9 @@ export class Pruner {
   #pinned(protect: ReadonlySet<Digest> | undefined): Set<Digest> {
     const pinned = new Set(protect);
     const runs = this.#index.all<{ run: string; owner: string | null }>(
-      "SELECT DISTINCT pins.run AS run, runs.owner AS owner FROM pins LEFT JOIN runs ON runs.id = pins.run",
+      // a run that another machine drives pins as long as it has a claim here
+      `SELECT pins.run AS run, COALESCE(runs.owner, MAX(claims.owner)) AS owner FROM pins
+       LEFT JOIN runs ON runs.id = pins.run LEFT JOIN claims ON claims.owner ->> '$.run' = pins.run GROUP BY pins.run`,
     );
     for (const { run, owner } of runs) {
       if (owner === null || !isAlive(JSON.parse(owner) as Owner)) {

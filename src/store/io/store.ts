@@ -1,26 +1,37 @@
 // The store of one MESH_HOME: opens it and ties its parts together. What each part does stands in the file named after it.
 
 import { closeSync, openSync, readdirSync } from "node:fs";
+import type { Digest } from "../../base/digest.ts";
+import type { IdMaps } from "../ids.ts";
 import type { LogRef } from "../result.ts";
 import { Artifacts } from "./artifacts.ts";
 import { Blobs } from "./blobs.ts";
+import type { ChunkList } from "../chunks.ts";
 import { Claims } from "./claims.ts";
+import { defaultIds } from "./default-ids.ts";
 import { Definitions } from "./definitions.ts";
 import { Durations } from "./durations.ts";
+import { FilePlaces } from "./file-places.ts";
 import { HashPool } from "./hash-pool.ts";
 import { Home } from "./home.ts";
 import { Index, type StoreWarning } from "./index-db.ts";
 import { Layers } from "./layers.ts";
+import { LayerWriter } from "./layer-writer.ts";
 import { bootId } from "./liveness.ts";
 import { type LogBounds, LogWriter } from "./log-writer.ts";
+import { PartialContent, sweepPartials } from "./partial-content.ts";
 import { type PruneOptions, Pruner, type PruneReport, type StoreStats } from "./prune.ts";
 import { check } from "./errno.ts";
 import * as raw from "./raw-files.ts";
+import { Room } from "./room.ts";
 import { Results, type StoredResult } from "./results.ts";
 import { Runs } from "./runs.ts";
 import { type FromFilesOptions, type SourceFile, WorkingTrees } from "./working-tree.ts";
 import type { LayerRef } from "../layer.ts";
 import type { HomePaths } from "../paths.ts";
+
+/** Content that began to arrive and did not go on for so long is removed. */
+const PARTIAL_IDLE_MS = 24 * 60 * 60_000;
 
 export class Store implements Disposable {
   readonly paths: HomePaths;
@@ -32,6 +43,8 @@ export class Store implements Disposable {
   readonly runs: Runs;
   readonly definitions: Definitions;
   readonly durations: Durations;
+  readonly places: FilePlaces;
+  readonly room: Room;
   readonly #home: Home;
   readonly #index: Index;
   readonly #pool = new HashPool();
@@ -51,6 +64,7 @@ export class Store implements Disposable {
     this.#boot = bootId();
     this.blobs = new Blobs(home, this.#index, this.#boot);
     this.layers = new Layers({ home, index: this.#index, blobs: this.blobs, pool: this.#pool, boot: this.#boot });
+    this.places = new FilePlaces({ index: this.#index, layers: this.layers, blobs: this.blobs, boot: this.#boot });
     this.artifacts = new Artifacts(home, this.blobs, this.layers, this.#pool);
     this.results = new Results(this.#index, this.layers, this.blobs);
     this.claims = new Claims(this.#index, this.results);
@@ -59,6 +73,10 @@ export class Store implements Disposable {
     this.durations = new Durations(this.#index);
     this.#trees = new WorkingTrees(home, this.#index, this.layers);
     this.#pruner = new Pruner(home, this.#index, this.layers, this.blobs);
+    this.room = new Room(home.paths.home, () => {
+      const { layers, blobs } = this.stats();
+      return layers.bytes + blobs.bytes;
+    });
   }
 
   /** What went wrong without stopping anything, since the store was opened. */
@@ -94,6 +112,17 @@ export class Store implements Disposable {
     return true;
   }
 
+  /** A writer for a layer whose tree is here and whose files come from elsewhere. Throws `blob.missing`, `layer.unfit`. */
+  writeLayer(digest: Digest, ids: IdMaps = defaultIds()): LayerWriter {
+    const parts = { home: this.#home, layers: this.layers, places: this.places };
+    return new LayerWriter(parts, { digest, tree: this.layers.tree(digest), ids });
+  }
+
+  /** Begins large content that comes in chunks, or goes on with it. */
+  openPartial(digest: Digest, list: ChunkList): Promise<PartialContent> {
+    return PartialContent.open(this.#home, { digest, list, boot: this.#boot });
+  }
+
   /** A temporary path in the store, on the same filesystem as layers and blobs. */
   temporary(): string {
     return this.#home.temporary();
@@ -112,8 +141,11 @@ export class Store implements Disposable {
   /** Removes what processes that have died left: scratch folders, half-made layers, logs of tasks that ran. */
   async sweep(): Promise<void> {
     await this.#home.sweep();
+    // tasks that run here for other machines are of runs that this one does not drive
+    const foreign = new Set(this.claims.list().map(({ owner }) => owner.run));
+    sweepPartials(this.#home, PARTIAL_IDLE_MS, Date.now());
     for (const id of readdirSync(this.paths.runs)) {
-      if (this.runs.get(id)?.state !== "running") this.#home.discard(`${this.paths.runs}/${id}`);
+      if (!foreign.has(id) && this.runs.get(id)?.state !== "running") this.#home.discard(`${this.paths.runs}/${id}`);
     }
   }
 
