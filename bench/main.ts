@@ -13,8 +13,8 @@ const PARTS: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   runs: () => runRows(),
   context: contextRows,
   layer: layerRows,
-  mesh: meshRows,
   transport: transportRows,
+  mesh: meshRows,
 };
 const README = resolve(import.meta.dir, "../README.md");
 
