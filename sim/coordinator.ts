@@ -350,12 +350,15 @@ export class Coordinator {
     if (placing.againAtMs !== null) this.#host.after(Math.max(1, placing.againAtMs - nowMs), () => this.#wantPlacing());
   }
 
-  /** Tasks that are offered, and those whose key the run does not have. */
+  /** Tasks that are offered, and those whose key the run does not have: for them it is asked again. */
   #notToOffer(): ReadonlySet<string> {
     const keys = new Set(this.#offers.keys());
-    for (const { key, phase, shared, cacheKey } of this.machine.tasks)
-      if (phase === "ready" && shared && cacheKey !== null && this.#host.claims?.holds(cacheKey, this.#run) !== true)
-        keys.add(key);
+    const isOpen = ({ phase, shared, cacheKey }: TaskView) =>
+      phase === "ready" && shared && cacheKey !== null && this.#host.claims?.holds(cacheKey, this.#run) !== true;
+    for (const { key, cacheKey } of this.machine.tasks.filter(isOpen)) {
+      keys.add(key);
+      this.#claim(key, cacheKey ?? "");
+    }
     return keys;
   }
 
