@@ -53,7 +53,7 @@ export const MAX_LINES = 400;
 export const VAGUE_NAMES = ["common", "helper", "helpers", "index", "misc", "shared", "types", "util", "utils"];
 
 /** Folders of test/ that mirror nothing. */
-export const UNMIRRORED_TESTS = ["test/e2e/", "test/fake/", "test/fixtures/", "test/support/"];
+export const UNMIRRORED_TESTS = ["test/e2e/", "test/fake/", "test/fixtures/", "test/sim/", "test/support/"];
 
 /** Node's modules without effects. */
 export const PURE_NODE_MODULES = ["node:buffer", "node:path", "node:path/posix", "node:util"];
