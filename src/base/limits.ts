@@ -130,6 +130,10 @@ export const LIMITS = {
   /** Longest host name, version and name of a GPU that another machine may say of itself; most labels, base keys and GPUs. */
   snapshotTextChars: 256,
   snapshotItems: 256,
+  /** Largest file of remembered addresses. */
+  addressesFileBytes: 4 * MIB,
+  /** Most bytes of roster entries in one message. */
+  rosterMessageBytes: 768 * KIB,
   /** Largest text that a machine announces of itself by multicast, and most machines that are listened to at once. */
   announcementBytes: 1_024,
   announcements: 2_048,

@@ -109,10 +109,14 @@ describe("hello", () => {
     const [a, b] = pair({ protocol: { least: 1, most: 2 } }, { protocol: { least: 3, most: 4 }, version: "9.0" });
     const close = (message: string): ChannelEffect => ({ kind: "close", error: { code: "peer.version", message } });
     expect(a.take()).toEqual([
-      close("Cannot speak with beta: it speaks protocol 3 to 4, this machine 1 to 2; this machine (mesh 0.1.0) must be updated"),
+      close(
+        "Cannot speak with beta: it speaks protocol 3 to 4, this machine 1 to 2; this machine (mesh 0.1.0) must be updated",
+      ),
     ]);
     expect(b.take()).toEqual([
-      close("Cannot speak with alpha: it speaks protocol 1 to 2, this machine 3 to 4; alpha (mesh 0.1.0) must be updated"),
+      close(
+        "Cannot speak with alpha: it speaks protocol 1 to 2, this machine 3 to 4; alpha (mesh 0.1.0) must be updated",
+      ),
     ]);
   });
 
@@ -137,7 +141,9 @@ describe("hello", () => {
   }
 
   test("anything before hello, and a second hello, close the connection", () => {
-    expect(received(new End("mallory"), valueFrame(FRAME.call, 1, ["a", 1]))).toEqual([closedFor("it did not say hello")]);
+    expect(received(new End("mallory"), valueFrame(FRAME.call, 1, ["a", 1]))).toEqual([
+      closedFor("it did not say hello"),
+    ]);
     const again = valueFrame(FRAME.hello, 0, helloValue(hello()));
     expect(received(againstLiar(), again)).toEqual([closedFor("it said hello twice")]);
   });
@@ -152,7 +158,12 @@ describe("hello", () => {
 describe("calls", () => {
   test("a call is answered, in both directions, out of order", () => {
     const [a, b] = openPair();
-    a.step({ kind: "call", id: 1, method: "add", params: { x: 1 } }).step({ kind: "call", id: 2, method: "sub", params: null });
+    a.step({ kind: "call", id: 1, method: "add", params: { x: 1 } }).step({
+      kind: "call",
+      id: 2,
+      method: "sub",
+      params: null,
+    });
     b.step({ kind: "call", id: 1, method: "mul", params: [] });
     carry(a, b);
     expect(a.take()).toEqual([{ kind: "called", id: 1, method: "mul", params: [] }]);
@@ -190,8 +201,13 @@ describe("calls", () => {
 
   test("codes that are not in our table, and control characters, do not pass", () => {
     const end = againstLiar();
-    end.step({ kind: "call", id: 1, method: "a", params: null }).step({ kind: "call", id: 2, method: "a", params: null });
-    const failures = [valueFrame(FRAME.failure, 1, ["toString", "a\u001b[2Jb"]), valueFrame(FRAME.failure, 2, { code: 1 })];
+    end
+      .step({ kind: "call", id: 1, method: "a", params: null })
+      .step({ kind: "call", id: 2, method: "a", params: null });
+    const failures = [
+      valueFrame(FRAME.failure, 1, ["toString", "a\u001b[2Jb"]),
+      valueFrame(FRAME.failure, 2, { code: 1 }),
+    ];
     expect(received(end, ...failures)).toEqual([
       { kind: "failed", id: 1, error: { code: "peer.failed", message: "a [2Jb" } },
       { kind: "failed", id: 2, error: { code: "peer.failed", message: "It did not say why" } },
@@ -205,7 +221,9 @@ describe("calls", () => {
     expect(() => b.step({ kind: "answer", id: 1, value: new Date(0) })).toThrow("Cannot send a value");
     b.step({ kind: "flushed", queuedBytes: 0 });
     carry(a, b);
-    expect(a.take()).toEqual([{ kind: "failed", id: 1, error: { code: "peer.failed", message: "The answer cannot be sent" } }]);
+    expect(a.take()).toEqual([
+      { kind: "failed", id: 1, error: { code: "peer.failed", message: "The answer cannot be sent" } },
+    ]);
   });
 
   test("words come in order and want no answer", () => {
@@ -223,7 +241,11 @@ describe("calls", () => {
     expect(a.channel.isFull).toBe(true);
     a.step({ kind: "call", id: 6, method: "put", params: null });
     expect(a.take()).toEqual([
-      { kind: "failed", id: 6, error: { code: "peer.unreachable", message: "Cannot reach beta: too much is waiting to be sent to it" } },
+      {
+        kind: "failed",
+        id: 6,
+        error: { code: "peer.unreachable", message: "Cannot reach beta: too much is waiting to be sent to it" },
+      },
     ]);
     a.takeBytes();
     expect(a.channel.isFull).toBe(false);
@@ -279,7 +301,10 @@ describe("streams", () => {
     a.step({ kind: "cancel", id: 1 });
     carry(a, b);
     expect(a.take()).toEqual([]);
-    expect(b.take()).toEqual([{ kind: "wanted", id: 1 }, { kind: "cancelled", id: 1 }]);
+    expect(b.take()).toEqual([
+      { kind: "wanted", id: 1 },
+      { kind: "cancelled", id: 1 },
+    ]);
     b.step({ kind: "piece", id: 1, bytes: new Uint8Array(100) }).step({ kind: "end", id: 1 });
     expect(b.outgoing).toEqual([]);
   });
@@ -408,14 +433,19 @@ describe("a peer that lies", () => {
 
   test("a frame of a kind that may be skipped is skipped, another one says that a version is wanted", () => {
     expect(received(againstLiar(), frameHead(0x80, 1, 3), new Uint8Array(3))).toEqual([]);
-    expect(received(againstLiar(), frameHead(0x7f, 1, 0))).toMatchObject([{ kind: "close", error: { code: "peer.version" } }]);
+    expect(received(againstLiar(), frameHead(0x7f, 1, 0))).toMatchObject([
+      { kind: "close", error: { code: "peer.version" } },
+    ]);
   });
 
   test("sends more of a stream than it was allowed to", () => {
     const end = againstLiar();
     end.step({ kind: "open", id: 1, method: "blob", params: null });
     const most = Math.floor(LIMITS.streamWindowBytes / 500_000) + 1;
-    const frames = Array.from({ length: most }, () => [frameHead(FRAME.data, 1, 500_000), new Uint8Array(500_000)]).flat();
+    const frames = Array.from({ length: most }, () => [
+      frameHead(FRAME.data, 1, 500_000),
+      new Uint8Array(500_000),
+    ]).flat();
     expect(received(end, ...frames).at(-1)).toEqual(closedFor("it sent more than it was allowed to"));
   });
 
@@ -488,7 +518,7 @@ test("damaged conversations end in a closed connection or go on, and never throw
     for (let faults = 1 + random.below(4); faults > 0; faults--) bytes[random.below(bytes.length)] = random.below(256);
     const end = new End("mallory");
     try {
-      for (let at = 0; at < bytes.length; ) {
+      for (let at = 0; at < bytes.length;) {
         const size = 1 + random.below(60);
         end.step({ kind: "received", bytes: bytes.subarray(at, at + size) });
         if (at < 100 && end.channel.isOpen && end.channel.busy < 2) {

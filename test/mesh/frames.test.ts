@@ -13,7 +13,7 @@ function joined(...parts: readonly Uint8Array[]): Uint8Array {
 
 /** Cuts bytes into pieces of random sizes. */
 function* pieces(bytes: Uint8Array, random: SeededRandom, most: number): Generator<Uint8Array> {
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const size = 1 + random.below(most);
     yield bytes.subarray(at, at + size);
     at += size;
@@ -106,7 +106,8 @@ test("1,000,000 random frames and pieces: no crash, and no more held than a fram
       counts.refusals++;
       reader = new FrameReader();
     }
-    if (reader.heldBytes > LIMITS.frameBytes) throw new Error(`MESH_TEST_SEED=${seed}, round ${round}: ${reader.heldBytes} held`);
+    if (reader.heldBytes > LIMITS.frameBytes)
+      throw new Error(`MESH_TEST_SEED=${seed}, round ${round}: ${reader.heldBytes} held`);
   }
   expect(counts.frames).toBeGreaterThan(100_000);
   expect(counts.values).toBeGreaterThan(1_000);

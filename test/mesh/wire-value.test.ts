@@ -84,7 +84,11 @@ describe("unpackValue() refuses", () => {
     ["a key that is a number", "81 01 02", "the key at byte 1 is not text"],
     ["a key that is a list", "81 90 02", "the key at byte 1 is not text"],
     ["__proto__", "81 a9 5f5f70726f746f5f5f 80", "it names __proto__"],
-    ["__proto__ inside a list, its length in a byte of its own", "91 81 d9 09 5f5f70726f746f5f5f 80", "it names __proto__"],
+    [
+      "__proto__ inside a list, its length in a byte of its own",
+      "91 81 d9 09 5f5f70726f746f5f5f 80",
+      "it names __proto__",
+    ],
     ["the unused type", "c1", "the type 0xc1 at byte 0 is not allowed"],
     ["a record definition", "d4 72 40 91 a1 61 01", "the type 0xd4 at byte 0 is not allowed"],
     ["a regular expression", "92 c7 03 78 92 a1 61 a0", "the type 0xc7 at byte 1 is not allowed"],

@@ -54,6 +54,16 @@ export function getXattr(path: string, name: string): Uint8Array | null {
   );
 }
 
+/** Locks an open file for this process alone, until it is closed or the process ends (flock(2)). False when another one has it. */
+export function tryLock(fd: number): boolean {
+  const LOCK_EX = 2;
+  const LOCK_NB = 4;
+  if (library().flock(fd, LOCK_EX | LOCK_NB) === 0) return true;
+  const code = errno();
+  if (code === "EWOULDBLOCK" || code === "EAGAIN") return false;
+  throw systemError("flock", code);
+}
+
 const CLOSE_ON_EXEC = 0o2000000;
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
@@ -63,6 +73,7 @@ const SYMBOLS = {
   pipe2: { args: ["ptr", "i32"], returns: "i32" },
   socketpair: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
   memfd_create: { args: ["ptr", "u32"], returns: "i32" },
+  flock: { args: ["i32", "i32"], returns: "i32" },
   mknod: { args: ["ptr", "u32", "u64"], returns: "i32" },
   lsetxattr: { args: ["ptr", "ptr", "ptr", "u64", "i32"], returns: "i32" },
   lgetxattr: { args: ["ptr", "ptr", "ptr", "u64"], returns: "i64" },
