@@ -260,11 +260,22 @@ export class Coordinator {
         return (this.#siteOf(effect.node) ?? this.#executor).cancel(refOf(effect), effect.graceful);
       case "task-settled":
         this.#unsettled--;
+        this.#letGo(effect.key);
         this.#work.delete(effect.key);
         return;
       case "finish-run":
         return this.#end.resolve(effect.status);
     }
+  }
+
+  /** Others may have the key of a task that is final, and should know who has its result. */
+  #letGo(key: string): void {
+    const mesh = this.#mesh;
+    const work = this.#work.get(key);
+    if (!mesh || work === undefined) return;
+    const task = this.machine.task(key);
+    const at = task?.status.result === "succeeded" && task.node !== null ? mesh.idOf(task.node) : null;
+    mesh.giveBack(work.key, at);
   }
 
   // Resolving
@@ -303,11 +314,26 @@ export class Coordinator {
   }
 
   /** What another machine has made is a hit as well; its files stay there until they are needed. */
-  #lookElsewhere(key: string, round: number, work: TaskWork): void {
-    const finding = work.shared ? (this.#mesh?.find(work) ?? null) : null;
-    if (finding === null) return this.#missed(key, round, work);
+  #lookElsewhere(key: string, round: number, work: TaskWork, anew = false): void {
+    const mesh = this.#mesh ?? null;
+    const finding = work.shared ? (mesh?.find(work) ?? null) : null;
+    if (mesh === null || finding === null) return this.#missed(key, round, work);
+    // asked for at the same time, to be given back when there is a result
+    const claim = work.kind === "command" ? mesh.claim(work.key, anew) : null;
     finding
-      .then((found) => (found === null ? this.#missed(key, round, work) : this.#hitElsewhere(key, round, work, found)))
+      .then(async (found) => {
+        if (found !== null) {
+          mesh.giveBack(work.key, found.at);
+          return this.#hitElsewhere(key, round, work, found);
+        }
+        const answer = claim === null ? null : await claim;
+        if (answer === null || answer.kind === "granted") return this.#missed(key, round, work);
+        if (answer.kind === "result")
+          return anew ? this.#missed(key, round, work) : this.#lookElsewhere(key, round, work, true);
+        this.#apply({ kind: "task-deferred", key, round, atMs: Date.now(), elsewhere: answer.elsewhere });
+        await answer.freed;
+        if (!this.#stop.signal.aborted) this.#apply({ kind: "task-undeferred", key, round, atMs: Date.now() });
+      })
       .catch((error: unknown) => this.#refused(key, round, error));
   }
 

@@ -147,12 +147,13 @@ export class MeshNode implements AsyncDisposable {
     const { backend, scratch } = stack.use(this.#openMachine("context", this.#home));
     const faults = Promise.withResolvers<never>();
     faults.promise.catch(() => undefined);
-    const { peers, content } = side;
+    const { peers, content, claims } = side;
     const service = stack.use(
       new WorkerService({
         machine: { name: this.capacity.name, store: this.store, backend, scratch, ledger: this.#ledger, gpus },
         peers,
         content,
+        claims,
         life: systemRandom.bytes(8).toHex(),
         draining,
         onFault: (error) => faults.reject(error),
@@ -287,6 +288,7 @@ export class MeshNode implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    (await this.#side?.catch(() => null))?.[Symbol.dispose]();
     await this.store.settled();
     this.store[Symbol.dispose]();
   }

@@ -26,7 +26,9 @@ async function written(machine: Machine, watched: Watched, kind: string, key: st
 describe("MeshNode.resumeRun()", () => {
   test("resumeRun() runs again what its old driver was running, and nothing that was finished", async () => {
     await using mesh = new NodeMesh();
-    const before = await mesh.add("here", { scripts: { make: (task) => task.write("workspace/a", "a"), slow: untilKilled } });
+    const before = await mesh.add("here", {
+      scripts: { make: (task) => task.write("workspace/a", "a"), slow: untilKilled },
+    });
     const yaml = `${HOST}tasks:
   - { key: make, run: make, cache: false }
   - { key: slow, run: slow, use: make }

@@ -4,6 +4,7 @@ import type { RunId } from "../../base/ids.ts";
 import type { ContentExchange } from "../../mesh/content.ts";
 import type { Peers } from "../../mesh/peers.ts";
 import type { Store } from "../../store/io/store.ts";
+import { MeshClaims } from "./mesh-claims.ts";
 import { RunMesh, type RunMeshOptions } from "./run-mesh.ts";
 import { serveResults } from "./result-service.ts";
 import { taken } from "./wire-check.ts";
@@ -15,9 +16,10 @@ export interface MeshAccess {
   readonly content: ContentExchange;
 }
 
-export class MeshSide {
+export class MeshSide implements Disposable {
   readonly peers: Peers;
   readonly content: ContentExchange;
+  readonly claims: MeshClaims;
   readonly #store: Store;
   readonly #runs = new Map<RunId, RunMesh>();
 
@@ -26,6 +28,7 @@ export class MeshSide {
     this.peers = peers;
     this.content = content;
     this.#store = store;
+    this.claims = new MeshClaims(peers);
     serveResults(peers, store);
     peers.onWord("work.words", (params, { peer }) => {
       const words = taken<WorkWords>(checkWorkWords, params, "words");
@@ -34,15 +37,20 @@ export class MeshSide {
   }
 
   /** The mesh for one run, until it is closed. */
-  join(run: Omit<RunMeshOptions, "peers" | "content" | "store" | "onClosed">): RunMesh {
+  join(run: Omit<RunMeshOptions, "peers" | "content" | "claims" | "store" | "onClosed">): RunMesh {
     const joined = new RunMesh({
       ...run,
       peers: this.peers,
       content: this.content,
+      claims: this.claims,
       store: this.#store,
       onClosed: () => this.#runs.delete(run.run),
     });
     this.#runs.set(run.run, joined);
     return joined;
+  }
+
+  [Symbol.dispose](): void {
+    this.claims[Symbol.dispose]();
   }
 }

@@ -12,6 +12,7 @@ import { LeaseBook } from "../../sched/lease-book.ts";
 import type { LeaseEffect, LeaseEvent } from "../../sched/lease-event.ts";
 import type { AttemptRef } from "../../sched/run-event.ts";
 import type { ExecutionMachine } from "../executor.ts";
+import type { MeshClaims } from "./mesh-claims.ts";
 import { ForeignRun } from "./foreign-run.ts";
 import { taken } from "./wire-check.ts";
 import { type OfferedWork, readWork } from "./wire-work.ts";
@@ -34,6 +35,7 @@ export interface WorkerOptions {
   readonly machine: ExecutionMachine;
   readonly peers: Peers;
   readonly content: ContentExchange;
+  readonly claims: MeshClaims;
   /** New and hard to guess each time the worker starts. */
   readonly life: string;
   readonly draining: boolean;
@@ -51,6 +53,8 @@ export class WorkerService implements AsyncDisposable {
   readonly #book: LeaseBook<WorkEnd>;
   readonly #runs = new Map<string, ForeignRun>();
   readonly #runOfLease = new Map<string, ForeignRun>();
+  /** Keys that run here, by lease. */
+  readonly #keys = new Map<string, Disposable>();
   readonly #closing = new Set<Promise<void>>();
   readonly #ticker: Timer;
   readonly #watch: Disposable;
@@ -147,6 +151,7 @@ export class WorkerService implements AsyncDisposable {
       return room.kind === "elsewhere" ? { kind: "elsewhere", by: room.by } : { kind: room.kind };
     }
     this.#runOfLease.set(lease, run);
+    if (work.shared) this.#keys.set(lease, this.#options.claims.hold(work.key, offer.run));
     this.#step({ kind: "start", from, lease });
     return { kind: "granted", lease };
   }
@@ -229,6 +234,8 @@ export class WorkerService implements AsyncDisposable {
           this.#say(effect.lease, (run, ref) => run.words.say({ ...ref, kind: "started" }));
           break;
         case "finished":
+          this.#keys.get(effect.lease)?.[Symbol.dispose]();
+          this.#keys.delete(effect.lease);
           this.#say(effect.lease, (run, ref) => run.words.say({ ...ref, ...effect.result }));
           break;
         case "forget":

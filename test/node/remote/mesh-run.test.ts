@@ -119,6 +119,47 @@ describe("a run over several machines", () => {
   });
 });
 
+describe("the same key on two machines at once", () => {
+  test("it runs once, and the other run is answered by its result", async () => {
+    await using mesh = new NodeMesh();
+    const release = Promise.withResolvers<void>();
+    const scripts = { same: async () => await release.promise };
+    const a = await mesh.add("a", { scripts });
+    const b = await mesh.add("b", { scripts });
+    const yaml = `${HOST}tasks:\n  - { key: same, run: same }`;
+    const first = mesh.start(a, yaml);
+    await until(() => a.backend.running + b.backend.running === 1);
+    const second = mesh.start(b, yaml);
+    await until(() => second.events.some(({ kind }) => kind === "task-deferred"), "task-deferred");
+    release.resolve();
+    expect(outcomesOf(summaryOf(await first.outcome))).toEqual({ same: "succeeded" });
+    expect(outcomesOf(summaryOf(await second.outcome))).toEqual({ same: "cacheHit" });
+    expect([...a.backend.started, ...b.backend.started]).toEqual(["same"]);
+  });
+
+  test("when the first fails, the other runs it", async () => {
+    await using mesh = new NodeMesh();
+    const release = Promise.withResolvers<void>();
+    const scripts: Record<string, FakeScript> = {
+      same: async () => {
+        await release.promise;
+        return { exitCode: 1 };
+      },
+    };
+    const a = await mesh.add("a", { scripts });
+    const b = await mesh.add("b", { scripts });
+    const yaml = `${HOST}tasks:\n  - { key: same, run: same }`;
+    const first = mesh.start(a, yaml);
+    await until(() => a.backend.running + b.backend.running === 1);
+    const second = mesh.start(b, yaml);
+    await until(() => second.events.some(({ kind }) => kind === "task-deferred"), "task-deferred");
+    release.resolve();
+    expect(outcomesOf(summaryOf(await first.outcome))).toEqual({ same: "failed" });
+    expect(outcomesOf(summaryOf(await second.outcome))).toEqual({ same: "failed" });
+    expect([...a.backend.started, ...b.backend.started]).toEqual(["same", "same"]);
+  });
+});
+
 describe("when machines go", () => {
   test("a task of a machine that is lost in the middle runs again elsewhere", async () => {
     await using mesh = new NodeMesh();
