@@ -19,7 +19,7 @@ import type { Diagnostic } from "../spec/diagnostic.ts";
 import type { Value } from "../spec/expression/value.ts";
 import { parseDefinition } from "../spec/parse.ts";
 import { Store } from "../store/io/store.ts";
-import { type HostBase, readHostBase } from "./base-key.ts";
+import { type HostBase, PROCESS_BASE, baseKeysOf, readHostBase } from "./base-key.ts";
 import { keepToLimit } from "./cache-limit.ts";
 import { type MachineCapacity, readCapacity } from "./capacity.ts";
 import { Coordinator } from "./coordinator.ts";
@@ -126,7 +126,7 @@ export class MeshNode implements AsyncDisposable {
     this.#knowBase();
     const capacity = this.#ledger.capacity();
     // what is not isolated is nobody else's to ask for
-    return { ...capacity, baseKeys: capacity.baseKeys.filter((key) => !key.startsWith(PROCESS)) };
+    return { ...capacity, baseKeys: capacity.baseKeys.filter((key) => !key.startsWith(PROCESS_BASE)) };
   }
 
   /** What this machine has, as the ledger counts it. */
@@ -159,6 +159,7 @@ export class MeshNode implements AsyncDisposable {
         onFault: (error) => faults.reject(error),
       }),
     );
+    stack.use(side.alsoFresh(service));
     const parts = stack.move();
     return {
       get live() {
@@ -317,8 +318,7 @@ export class MeshNode implements AsyncDisposable {
   #knowBase(): HostBase {
     if (this.#base === null) {
       this.#base = readHostBase();
-      const { key, releaseKey } = this.#base;
-      this.#totals = { ...this.#totals, baseKeys: [key, releaseKey, PROCESS + key, PROCESS + releaseKey] };
+      this.#totals = { ...this.#totals, baseKeys: baseKeysOf(this.#base) };
       this.#ledger.resize(this.#totals);
     }
     return this.#base;
@@ -357,12 +357,9 @@ export class MeshNode implements AsyncDisposable {
     const base = this.#knowBase();
     const key = definition.base.config === "release" ? base.releaseKey : base.key;
     // what ran without isolation may have read anything: it is never served to a task that is isolated
-    return backend === "process" ? PROCESS + key : key;
+    return backend === "process" ? PROCESS_BASE + key : key;
   }
 }
-
-/** Begins the base keys of what runs without isolation. */
-const PROCESS = "process:";
 
 function optionsOf(request: RunRequest, file: DefinitionFile): RunOptions {
   const { targets, init, failFast, cache, base, title, backend, jobs, nodes, labels } = request;

@@ -70,7 +70,7 @@ export class TakingUp {
         held.filter(({ node }) => node !== name),
       );
     // what a ready task comes down to is not in the journal
-    for (const { key, round, phase } of [...machine.tasks]) {
+    for (const { key, round, phase } of machine.tasks) {
       if (phase !== "ready" && phase !== "deferred") continue;
       if (phase === "ready") apply({ kind: "task-deferred", key, round, elsewhere: "", atMs: Date.now() });
       apply({ kind: "task-undeferred", key, round, atMs: Date.now() });

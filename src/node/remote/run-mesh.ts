@@ -29,6 +29,8 @@ export interface RunMeshOptions {
   readonly title: string;
   readonly actor: string;
   readonly reports: SiteReports;
+  /** A result that the run has made here and that is not written yet. */
+  readonly fresh: (key: Digest) => TaskResult | null;
   /** Some machine may have room, or be there, or be gone. */
   readonly onRoom: () => void;
   readonly onClosed: () => void;
@@ -159,6 +161,11 @@ export class RunMesh implements AsyncDisposable {
     this.#options.onClosed();
   }
 
+  /** A result that is not in the store yet. */
+  fresh(key: Digest): TaskResult | null {
+    return this.#options.fresh(key);
+  }
+
   /** Wants a key for this run, and nobody else at the same time. */
   claim(key: Digest, anew: boolean): Promise<ClaimAnswer> {
     this.#claimed.add(key);
@@ -193,7 +200,7 @@ export class RunMesh implements AsyncDisposable {
   #siteOf(peer: PeerId): PeerSite {
     let site = this.#sites.get(peer);
     if (site === undefined) {
-      const { onRoom: _room, onClosed: _closed, claims: _claims, ...rest } = this.#options;
+      const { onRoom: _room, onClosed: _closed, claims: _claims, fresh: _fresh, ...rest } = this.#options;
       site = new PeerSite({ ...rest, peer, directory: this.directory, signal: this.#stop.signal });
       this.#sites.set(peer, site);
     }

@@ -2,6 +2,8 @@
 // coordinator has written it down. The lease book decides; the claims in the store keep this machine from being overbooked.
 
 import { asMeshError, MeshError } from "../../base/errors.ts";
+import type { Digest } from "../../base/digest.ts";
+import type { TaskResult } from "../../store/result.ts";
 import type { PeerId, RunId } from "../../base/ids.ts";
 import { LIMITS } from "../../base/limits.ts";
 import type { ContentExchange } from "../../mesh/content.ts";
@@ -76,6 +78,15 @@ export class WorkerService implements AsyncDisposable {
     this.#ticker.unref();
   }
 
+  /** A result that was made here for another machine and is not written yet. */
+  fresh(key: Digest): TaskResult | null {
+    for (const run of this.#runs.values()) {
+      const result = run.fresh(key);
+      if (result !== null) return result;
+    }
+    return null;
+  }
+
   /** Attempts that run here for other machines. */
   get live(): number {
     return this.#book.live;
@@ -122,7 +133,7 @@ export class WorkerService implements AsyncDisposable {
     const bytes = machine.store.blobs.read(blob);
     if (bytes.length > 2 * LIMITS.definitionBytes)
       throw new MeshError("peer.misbehaved", "Cannot take work of that size");
-    return readWork(JSON.parse(new TextDecoder().decode(bytes)));
+    return readWork(parsed(bytes));
   }
 
   #admit(offer: Offer, task: OfferedTask, work: OfferedWork, from: PeerId): OfferAnswer {
@@ -273,6 +284,14 @@ export class WorkerService implements AsyncDisposable {
   #free(): Free {
     const { free, gpus } = this.#options.machine.ledger.capacity();
     return { ...free, gpus };
+  }
+}
+
+function parsed(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw new MeshError("peer.misbehaved", "Cannot take work that is no JSON", { cause });
   }
 }
 

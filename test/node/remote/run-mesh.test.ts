@@ -28,7 +28,7 @@ describe("a run over several machines", () => {
     const there = await mesh.add("there", {
       scripts: {
         make: (task) => {
-          writeA(task);
+          task.write("workspace/a", "content");
           task.write("io/values/x", "1");
           task.print("hello\n");
         },
