@@ -9,7 +9,7 @@ import type { AttemptName } from "../src/sched/lease-event.ts";
 import { placeOn } from "../src/sched/place.ts";
 import { likelyEndMs, type PlaceNode } from "../src/sched/place-node.ts";
 import type { Effect, RunEvent, TaskOutcome } from "../src/sched/run-event.ts";
-import { RunMachine } from "../src/sched/run-machine.ts";
+import { type RunMachine } from "../src/sched/run-machine.ts";
 import { likelyMs } from "../src/sched/task-node.ts";
 import type { TaskView } from "../src/sched/task-state.ts";
 import { CANCELLED, evaluateAfter, FAILED, HEADER, SUCCEEDED } from "../test/fake/sched-story.ts";
@@ -40,7 +40,10 @@ export class Coordinator {
   readonly #offers = new Map<string, { readonly node: Host; readonly attempt: number }>();
   /** Tasks that wait for an answer about their key, or have the key, by task. */
   readonly #keys = new Map<string, string>();
-  readonly #waiting = new Map<string, { readonly key: string; readonly round: number; readonly phase: "claim" | "find" }>();
+  readonly #waiting = new Map<
+    string,
+    { readonly key: string; readonly round: number; readonly phase: "claim" | "find" }
+  >();
   /** Machines that refused, until when. */
   readonly #refusing = new Map<string, number>();
   #isPlacing = false;
@@ -143,7 +146,8 @@ export class Coordinator {
     const offer = this.#offers.get(key);
     const task = this.machine.task(key);
     if (this.machine.holds({ key, attempt, lease })) return;
-    const isWanted = offer?.node === from && offer.attempt === attempt && task?.phase === "ready" && task.attempt === attempt;
+    const isWanted =
+      offer?.node === from && offer.attempt === attempt && task?.phase === "ready" && task.attempt === attempt;
     if (!isWanted) return this.#host.send(from, { kind: "cancel", lease, graceful: false });
     this.#offers.delete(key);
     this.#tell({ kind: "task-placed", key, attempt, node: from.name, lease });
@@ -396,7 +400,8 @@ export class Coordinator {
   #perform(): void {
     if (this.#isBusy) return;
     this.#isBusy = true;
-    for (let effect = this.#effects.shift(); effect !== undefined; effect = this.#effects.shift()) this.#performOne(effect);
+    for (let effect = this.#effects.shift(); effect !== undefined; effect = this.#effects.shift())
+      this.#performOne(effect);
     this.#isBusy = false;
   }
 
@@ -450,7 +455,10 @@ export class Coordinator {
   }
 }
 
-function refOf(task: TaskView, lease: string): { readonly key: string; readonly attempt: number; readonly lease: string } {
+function refOf(
+  task: TaskView,
+  lease: string,
+): { readonly key: string; readonly attempt: number; readonly lease: string } {
   return { key: task.key, attempt: task.attempt, lease };
 }
 

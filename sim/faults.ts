@@ -19,7 +19,12 @@ export class Faults {
   readonly #untilMs: number;
 
   constructor(
-    around: { readonly world: World; readonly network: Network; readonly rules: Rules; readonly hosts: readonly Host[] },
+    around: {
+      readonly world: World;
+      readonly network: Network;
+      readonly rules: Rules;
+      readonly hosts: readonly Host[];
+    },
     untilMs: number,
   ) {
     this.#world = around.world;
@@ -106,7 +111,9 @@ export class Faults {
   #break(from: readonly Host[], to: readonly Host[], bothWays: boolean): void {
     const ms = this.#world.between(500, 40_000);
     this.#divided(ms);
-    this.#world.note(() => `cut: ${from.map(({ name }) => name).join()} ${bothWays ? "|" : ">"} ${to.map(({ name }) => name).join()}`);
+    this.#world.note(
+      () => `cut: ${from.map(({ name }) => name).join()} ${bothWays ? "|" : ">"} ${to.map(({ name }) => name).join()}`,
+    );
     const each = (act: (a: Host, b: Host) => void) => {
       for (const a of from)
         for (const b of to) {

@@ -27,6 +27,9 @@ export class Disk {
   slowness = 1;
 }
 
+/** How long a process that starts looks for the others before it takes the mesh to be those it has found. */
+const SETTLED_MS = 1_500;
+
 /** Where a machine stands. */
 export interface Surroundings {
   readonly world: World;
@@ -58,6 +61,7 @@ export class Host {
   wallOffMs: number;
   /** What came while it stood still. */
   #backlog: (() => void)[] = [];
+  #startedAtMs = 0;
   #around: Surroundings | null = null;
   #believed = new Set<Host>();
   worker: SimWorker | null = null;
@@ -127,7 +131,9 @@ export class Host {
     this.claims = new KeyClaims(this.id);
     this.coordinators = new Map();
     this.around.world.note(() => `${this.name} starts, life ${this.life}`);
+    this.#startedAtMs = this.monotonicMs;
     this.#tick();
+    this.after(SETTLED_MS + 10, () => this.#tellMembers());
     this.#do(this.life, () => this.#takeUpRuns());
     this.around.network.changed(this);
   }
@@ -168,7 +174,7 @@ export class Host {
   submit(run: string, definition: SimDefinition): void {
     this.disk.definitions.set(run, definition);
     this.disk.journals.set(run, []);
-    if (this.isRunning) this.#do(this.life, () => this.#takeUp(run));
+    this.#do(this.life, () => this.#takeUp(run));
   }
 
   /** A journal entry was written: the process may die here, before it does what follows from it. */
@@ -191,9 +197,14 @@ export class Host {
       this.around.world.note(() => `${this.name} believes ${other.name} ${isUp ? "up" : "down"}`);
       if (isUp) this.#believed.add(other);
       else this.#believed.delete(other);
-      this.tellClaims({ kind: "members", alive: this.believed.map(({ id }) => id) });
+      this.#tellMembers();
       for (const coordinator of this.coordinators.values()) coordinator.membersChanged(other, isUp);
     });
+  }
+
+  #tellMembers(): void {
+    const settled = this.monotonicMs - this.#startedAtMs >= SETTLED_MS;
+    this.tellClaims({ kind: "members", alive: this.believed.map(({ id }) => id), settled });
   }
 
   send(to: Host, message: Message): void {

@@ -32,7 +32,9 @@ function simulateAll(): number {
     try {
       sums.add(simulate({ seed, nodes, tell }));
     } catch (error) {
-      process.stdout.write(`✗ seed ${seed}: ${error instanceof Broken ? error.message : String((error as Error).stack)}\n`);
+      process.stdout.write(
+        `✗ seed ${seed}: ${error instanceof Broken ? error.message : String((error as Error).stack)}\n`,
+      );
       process.stdout.write(`  bun run sim --seed ${seed}${nodes === null ? "" : ` --nodes ${nodes}`} --trace\n`);
       return 1;
     }

@@ -100,6 +100,16 @@ export const LIMITS = {
   /** Most entries that a revocation honours, and most that a grant overrules. */
   rosterHonoured: 4_096,
   rosterOverrules: 256,
+  /** Most codes that are open at once, and how long one is open when its inviter does not say. */
+  inviteCodes: 16,
+  inviteMs: 10 * 60_000,
+  /** How often pairing may be tried within the window: by one address, and by all. */
+  pairingsPerAddress: 6,
+  pairingsInAll: 30,
+  pairingWindowMs: 60_000,
+  /** Largest message of a pairing, the last one with the roster in it; and how long a pairing may take. */
+  pairingMessageBytes: 1 * MIB - 4 * KIB,
+  pairingMs: 15_000,
 
   // Membership and discovery
 
@@ -160,7 +170,7 @@ export const LIMITS = {
   transfers: 4,
   /** Streams of content served at once to one machine and to all; others wait, up to this many. */
   servedPerPeer: 12,
-  served: 64,
+  served: 32,
   servedWaiting: 512,
   /** A machine that sends nothing of a piece for so long has lost it. */
   contentStallMs: 15_000,

@@ -42,11 +42,9 @@ export function standingOf(entries: ReadonlyMap<EntryId, SignedEntry>): Standing
   }
   const inForce = new Map<PeerId, readonly SignedEntry<Grant>[]>();
   for (const [node, list] of byNode) {
-    const current = list.filter((grant) => !list.some((other) => replaces(other, grant, levelOf)));
-    inForce.set(
-      node,
-      current.filter((grant) => !isHit(grant, counted)),
-    );
+    const replaced = replacedIn(list, levelOf);
+    const current = list.filter((grant) => !replaced.has(grant.id) && hits(grant, counted).length === 0);
+    inForce.set(node, current);
   }
   return { nodes: named(byNode, inForce) };
 }
@@ -80,12 +78,8 @@ function soundness(
   counted: ReadonlyMap<PeerId, readonly SignedEntry<Revocation>[]>,
 ): (signed: SignedEntry) => boolean {
   const known = new Map<EntryId, boolean>();
-  const honours = new Map<EntryId, ReadonlySet<EntryId>>();
-  const isHonoured = (revocation: SignedEntry<Revocation>, id: EntryId) => {
-    let set = honours.get(revocation.id);
-    if (set === undefined) honours.set(revocation.id, (set = new Set(revocation.entry.honoured)));
-    return set.has(id);
-  };
+  const hitBy = memoized((grant: SignedEntry<Grant>) => hits(grant, counted));
+  const honoured = memoized((revocation: SignedEntry<Revocation>) => new Set(revocation.entry.honoured));
   const judge = (signed: SignedEntry): boolean => {
     // Down the tree first, without recursion: a chain may be as long as the roster.
     const path: SignedEntry[] = [];
@@ -99,7 +93,7 @@ function soundness(
         authority === undefined ||
         (known.get(authority.id) === true &&
           isGrant(authority) &&
-          hits(authority, counted).every((revocation) => isHonoured(revocation, each.id)));
+          hitBy(authority).every((revocation) => honoured(revocation).has(each.id)));
       known.set(each.id, isSound);
     }
     return known.get(signed.id) === true;
@@ -111,22 +105,26 @@ function hits(
   grant: SignedEntry<Grant>,
   counted: ReadonlyMap<PeerId, readonly SignedEntry<Revocation>[]>,
 ): readonly SignedEntry<Revocation>[] {
+  const overrules = new Set(grant.entry.overrules);
   return (counted.get(grant.entry.node) ?? []).filter(
-    ({ id, entry }) => !grant.entry.overrules.includes(id) && (!isPlainLeave(entry) || entry.authority === grant.id),
+    ({ id, entry }) => !overrules.has(id) && (!isPlainLeave(entry) || entry.authority === grant.id),
   );
 }
 
-function isHit(grant: SignedEntry<Grant>, counted: Counted): boolean {
-  return hits(grant, counted).length > 0;
-}
-
 /** A grant takes the place of another of its machine when it says so and its issuer stands no lower than the other's. */
-function replaces(
-  newer: SignedEntry<Grant>,
-  older: SignedEntry<Grant>,
+function replacedIn(
+  grants: readonly SignedEntry<Grant>[],
   levelOf: (signed: SignedEntry) => number,
-): boolean {
-  return newer.entry.overrules.includes(older.id) && levelOf(newer) <= levelOf(older);
+): ReadonlySet<EntryId> {
+  const byId = new Map(grants.map((grant) => [grant.id, grant]));
+  const replaced = new Set<EntryId>();
+  for (const newer of grants) {
+    for (const id of newer.entry.overrules) {
+      const older = byId.get(id);
+      if (older !== undefined && levelOf(newer) <= levelOf(older)) replaced.add(id);
+    }
+  }
+  return replaced;
 }
 
 /** Gives each name to the machine whose grant comes first by digest; the others with that name get a part of their id with it. */
@@ -148,6 +146,18 @@ function named(
     nodes.set(node, { name: isHolder ? name : distinctName(name, shortPeer(node)), grants });
   }
   return nodes;
+}
+
+/** The same answer for the same entry, worked out once. */
+function memoized<S extends SignedEntry, T>(work: (signed: S) => T): (signed: S) => T {
+  const known = new Map<EntryId, T>();
+  return (signed) => {
+    const before = known.get(signed.id);
+    if (before !== undefined) return before;
+    const value = work(signed);
+    known.set(signed.id, value);
+    return value;
+  };
 }
 
 function depthOf(

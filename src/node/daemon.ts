@@ -3,15 +3,18 @@
 
 import type { Digest } from "../base/digest.ts";
 import { MeshError } from "../base/errors.ts";
+import { type PeerId, shortPeer } from "../base/ids.ts";
 import { LIMITS } from "../base/limits.ts";
 import { VERSION } from "../base/version.ts";
+import type { Mesh } from "../mesh/io/mesh.ts";
 import type { ContentExchange, ContentRef, FetchReport } from "../mesh/content.ts";
+import { ownHosts } from "../mesh/io/discovery.ts";
 import type { PeerView } from "../mesh/peer-view.ts";
+import type { Peers } from "../mesh/peers.ts";
 import type { Role } from "../mesh/roles.ts";
 import { ActiveRuns, type RunSubmission } from "./active-runs.ts";
 import type { ApiNode } from "./local-api.ts";
 import { findPeer, follow } from "./local-client.ts";
-import type { MeshConnection } from "./mesh-connection.ts";
 import { MeshRuns, serveRuns } from "./mesh-runs.ts";
 import type { MeshNode, RunOutcome, RunRequest } from "./node.ts";
 import type {
@@ -27,22 +30,31 @@ import type { RunObserver } from "./observer.ts";
 
 export interface DaemonParts {
   readonly node: MeshNode;
-  readonly connection: MeshConnection;
+  readonly mesh: Mesh;
   readonly content: ContentExchange;
+  /** What a person should know: multicast that does not work, say. */
+  readonly remarks: () => readonly string[];
   /** Keeps whether this machine takes tasks, and says so to the others. */
   readonly setDraining: (on: boolean) => void;
+  /** Ends the parts. */
+  readonly close: () => Promise<void>;
 }
+
+/** How long the end of an invitation can still be asked for. */
+const ENDED_INVITE_MS = 60_000;
 
 export class Daemon implements NodeService, ApiNode, AsyncDisposable {
   readonly runs: ActiveRuns;
   readonly #parts: DaemonParts;
   readonly #meshRuns: MeshRuns;
   readonly #startedAtMs = Date.now();
+  /** By code. */
+  readonly #invites = new Map<string, Promise<InviteEnd>>();
   readonly #stopAsked = Promise.withResolvers<void>();
 
   constructor(parts: DaemonParts) {
     this.#parts = parts;
-    const { peers } = parts.connection;
+    const peers: Peers = parts.mesh;
     this.runs = new ActiveRuns(parts.node);
     this.#meshRuns = new MeshRuns(peers, this.runs);
     serveRuns(peers, this.runs);
@@ -63,28 +75,28 @@ export class Daemon implements NodeService, ApiNode, AsyncDisposable {
   }
 
   status(): Promise<NodeStatus> {
-    const { connection } = this.#parts;
-    const { peers, mesh, name, roles } = connection;
+    const { mesh, remarks } = this.#parts;
+    const self = mesh.get(mesh.self);
     return Promise.resolve({
-      id: peers.self,
-      name,
-      mesh,
-      roles,
+      id: mesh.self,
+      name: self?.name ?? shortPeer(mesh.self),
+      mesh: mesh.roster.mesh,
+      roles: self?.roles ?? [],
       version: VERSION,
       pid: process.pid,
       startedAtMs: this.#startedAtMs,
-      addresses: connection.addresses(),
-      draining: peers.get(peers.self)?.snapshot?.draining ?? false,
-      remarks: connection.remarks(),
+      addresses: mesh.port === null ? [] : ownHosts().map((host) => ({ host, port: mesh.port ?? 0 })),
+      draining: self?.snapshot?.draining ?? false,
+      remarks: remarks(),
     });
   }
 
   peers(): Promise<readonly PeerView[]> {
-    return Promise.resolve(this.#parts.connection.peers.list());
+    return Promise.resolve(this.#parts.mesh.list());
   }
 
   async ping(named: string, count: number, signal: AbortSignal): Promise<PingReport> {
-    const { peers } = this.#parts.connection;
+    const peers: Peers = this.#parts.mesh;
     const { id, name, addresses } = findPeer(peers.list(), named);
     const rttMs: (number | null)[] = [];
     while (rttMs.length < count && !signal.aborted) {
@@ -98,28 +110,36 @@ export class Daemon implements NodeService, ApiNode, AsyncDisposable {
     return { name, rttMs, address: addresses[0] ?? null };
   }
 
-  async invite(wish: { readonly roles: readonly Role[]; readonly ttlMs: number }): Promise<Invite> {
-    return await Promise.resolve(this.#parts.connection.invite(wish));
+  async invite({ roles, ttlMs }: { readonly roles: readonly Role[]; readonly ttlMs: number }): Promise<Invite> {
+    const opened = this.#parts.mesh.invite({ roles, memberUntilMs: null, lifeMs: ttlMs });
+    this.#invites.set(opened.text, opened.ended);
+    void opened.ended.then(() => setTimeout(() => this.#invites.delete(opened.text), ENDED_INVITE_MS).unref());
+    return await Promise.resolve({ code: opened.text, expiresAtMs: opened.expiresAtMs, roles });
   }
 
-  inviteEnd(code: string, signal: AbortSignal): Promise<InviteEnd> {
-    return this.#parts.connection.inviteEnd(code, signal);
+  async inviteEnd(code: string, signal: AbortSignal): Promise<InviteEnd> {
+    const ended = this.#invites.get(code);
+    if (ended === undefined) throw new MeshError("usage.invalid", "No invitation of this node has that code");
+    const gone = Promise.withResolvers<never>();
+    const leave = () => gone.reject(new MeshError("run.interrupted", "Nobody waits for the invitation any more"));
+    signal.addEventListener("abort", leave, { once: true });
+    return await Promise.race([ended, gone.promise]);
   }
 
   async revoke(named: string): Promise<PeerView> {
-    const { connection } = this.#parts;
-    const peer = findPeer(connection.peers.list(), named);
+    const { mesh } = this.#parts;
+    const peer = findPeer(mesh.list(), named);
     if (peer.state === "self")
       throw new MeshError("usage.invalid", "Cannot revoke this machine itself", {
         hint: "`mesh leave` leaves the mesh.",
       });
-    connection.revoke(peer.id);
-    return await Promise.resolve(connection.peers.get(peer.id) ?? { ...peer, state: "revoked" });
+    mesh.revoke(peer.id);
+    return await Promise.resolve(mesh.get(peer.id) ?? { ...peer, state: "revoked" });
   }
 
   async drain(named: string | null, on: boolean): Promise<PeerView> {
-    const { connection, setDraining } = this.#parts;
-    const { peers } = connection;
+    const { setDraining } = this.#parts;
+    const peers: Peers = this.#parts.mesh;
     const id = named === null ? peers.self : findPeer(peers.list(), named).id;
     if (id === peers.self) setDraining(on);
     else await peers.call(id, "node.drain", { on }, { timeoutMs: LIMITS.callMs });
@@ -169,9 +189,9 @@ export class Daemon implements NodeService, ApiNode, AsyncDisposable {
   }
 
   async locate(wanted: readonly ContentRef[]): Promise<ReadonlyMap<Digest, readonly string[]>> {
-    const { connection, content } = this.#parts;
+    const { mesh, content } = this.#parts;
     const found = await content.locate(wanted);
-    const nameOf = (id: PeerView["id"]) => connection.peers.get(id)?.name ?? id;
+    const nameOf = (id: PeerId) => mesh.get(id)?.name ?? shortPeer(id);
     return new Map([...found].map(([digest, holders]) => [digest, holders.map(nameOf)]));
   }
 
@@ -181,5 +201,6 @@ export class Daemon implements NodeService, ApiNode, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.runs.close();
+    await this.#parts.close();
   }
 }

@@ -84,12 +84,14 @@ export function localApi(node: ApiNode): Hono {
   });
 
   api.post("/v1/stop", (context) => {
-    node.stop();
+    // the answer goes first
+    setTimeout(() => node.stop(), STOP_DELAY_MS);
     return context.json({ stopping: true });
   });
   return api;
 }
 
+const STOP_DELAY_MS = 20;
 const MOST_PINGS = 100;
 const MOST_TTL_MS = 24 * 3_600_000;
 const MOST_WANTED = 10_000;

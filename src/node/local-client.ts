@@ -1,5 +1,6 @@
 // The node that runs in the background, reached by its socket. It says what the node says; it never opens the store.
 
+import { resolve } from "node:path";
 import type { Digest } from "../base/digest.ts";
 import { errnoOf, errorFromJson, type ErrorJson, MeshError } from "../base/errors.ts";
 import type { PeerId } from "../base/ids.ts";
@@ -86,11 +87,11 @@ export class LocalClient implements NodeService, Disposable {
         observer.event?.(event);
       },
     };
-    return await follow(this.#feed("POST", "/v1/runs", submission), seen);
+    return await follow(this.#feed("POST", "/v1/runs", absolute(submission)), seen);
   }
 
   async submit(submission: RunSubmission): Promise<SubmittedRun> {
-    for await (const message of this.#feed("POST", "/v1/runs/detached", submission)) {
+    for await (const message of this.#feed("POST", "/v1/runs/detached", absolute(submission))) {
       if (message.kind === "event" && message.event.kind === "run-started")
         return { kind: "submitted", id: message.event.run.id, title: message.event.run.title };
       if (message.kind === "ended" && message.outcome.kind === "invalid") return message.outcome;
@@ -119,7 +120,7 @@ export class LocalClient implements NodeService, Disposable {
     return new Map((await this.#ask("POST", "/v1/content/locate", { wanted })) as [Digest, readonly string[]][]);
   }
 
-  /** Asks the node to end, and waits until its socket is gone. Returns its process id. */
+  /** Asks the node to end. Returns its process id. */
   async stop(): Promise<number> {
     const { pid } = await this.status();
     await this.#ask("POST", "/v1/stop");
@@ -172,6 +173,11 @@ export class LocalClient implements NodeService, Disposable {
       });
     }
   }
+}
+
+/** The node has another working directory. */
+function absolute(submission: RunSubmission): RunSubmission {
+  return { ...submission, path: resolve(submission.path) };
 }
 
 /** Tells an observer all that a feed says; returns how the run ended. */

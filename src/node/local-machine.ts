@@ -3,7 +3,7 @@
 
 import { chmodSync, existsSync, openSync, closeSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { MeshError } from "../base/errors.ts";
+import { errnoOf, MeshError } from "../base/errors.ts";
 import { LIMITS } from "../base/limits.ts";
 import type { Daemon } from "./daemon.ts";
 import { LocalClient } from "./local-client.ts";
@@ -65,12 +65,12 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
   async membership(): Promise<Membership | null> {
     if (!existsSync(meshFolder(this.#home))) return null;
     const { readMembership } = await import("./membership.ts");
-    return await readMembership(this.#home);
+    return readMembership(this.#home);
   }
 
   async init(name: string | null): Promise<Membership> {
     const { makeMesh } = await import("./membership.ts");
-    return await makeMesh(this.#home, name);
+    return makeMesh(this.#home, name);
   }
 
   async find(signal: AbortSignal): Promise<readonly FoundMesh[]> {
@@ -79,7 +79,7 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
   }
 
   async join(wish: JoinWish, signal: AbortSignal): Promise<Membership> {
-    const { joinMesh } = await import("./membership.ts");
+    const { join: joinMesh } = await import("./membership.ts");
     return await joinMesh(this.#home, wish, signal);
   }
 
@@ -153,14 +153,13 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
   async stop(): Promise<void> {
     const client = await this.#running();
     if (client === null) throw new MeshError("node.not-running", "Cannot stop the node: none runs here");
-    await client.stop();
+    const pid = await client.stop();
     const until = performance.now() + LIMITS.nodeStopMs;
     while (performance.now() < until) {
       await Bun.sleep(LOOK_MS);
-      using again = await LocalClient.find(this.#home);
-      if (again === null) return;
+      if (!lives(pid)) return;
     }
-    throw new MeshError("node.failed", "The node was asked to stop and still runs");
+    throw new MeshError("node.failed", `The node (process ${pid}) was asked to stop and still runs`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -198,6 +197,15 @@ function flagsOf({ cpus, memory, gpus, labels, port, allowProcess }: ServeOption
     ...flag("port", port),
     ...(allowProcess ? ["--allow-process"] : []),
   ];
+}
+
+function lives(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return errnoOf(error) === "EPERM";
+  }
 }
 
 function logTail(path: string): string {

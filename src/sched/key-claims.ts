@@ -16,8 +16,11 @@ export interface Wanted {
 }
 
 export type ClaimEvent =
-  /** Machines that are alive as this one sees it, itself included. */
-  | { readonly kind: "members"; readonly alive: readonly PeerId[] }
+  /**
+   * Machines that are alive as this one sees it, itself included. `settled`: it has had the time to find those that there are.
+   * Before that it takes no key: one that has just started would take itself for the whole mesh.
+   */
+  | { readonly kind: "members"; readonly alive: readonly PeerId[]; readonly settled: boolean }
   /** A run here wants keys. `anew`: the result that it was pointed at is not there. Each is answered by an effect. */
   | { readonly kind: "want"; readonly wanted: readonly (Wanted & { readonly anew?: boolean })[] }
   /** A run here is done with a key, or does not want it any more. `at`: who has the result; empty when there is none. */
@@ -67,6 +70,7 @@ export class KeyClaims {
   readonly #home = new KeyHome();
   readonly #holds = new Map<string, Hold>();
   #members: Rendezvous;
+  #isSettled = false;
   #turn = 0;
   #nowMs = 0;
   #lastAtMs: number | null = null;
@@ -102,6 +106,7 @@ export class KeyClaims {
   #apply(event: ClaimEvent): void {
     switch (event.kind) {
       case "members":
+        this.#isSettled = event.settled;
         return this.#move(event.alive);
       case "want":
         for (const { key, run, anew } of event.wanted) this.#want(key, run, anew === true);
@@ -143,9 +148,11 @@ export class KeyClaims {
     const hold = this.#holds.get(holdId(key, run)) ?? this.#open(key, run);
     hold.byAttempt = true;
     if (hold.phase === "held") return;
+    const isAsked = hold.phase === "asking" && hold.byRun;
     hold.phase = "held";
     hold.homes = this.#members.homes(key);
     this.#repeat(hold);
+    if (isAsked) this.#emit({ kind: "granted", key, run });
   }
 
   #giveBack(key: string, run: string, at: readonly PeerId[]): void {
@@ -192,9 +199,9 @@ export class KeyClaims {
   /** Asks the homes from the first on. */
   #ask(hold: Hold): void {
     hold.phase = "asking";
-    hold.homes = this.#members.homes(hold.key);
+    hold.homes = this.#isSettled ? this.#members.homes(hold.key) : [];
     hold.stage = 0;
-    this.#askStage(hold);
+    if (this.#isSettled) this.#askStage(hold);
   }
 
   #askStage(hold: Hold): void {
@@ -328,7 +335,7 @@ export class KeyClaims {
       const silentMs = this.#nowMs - hold.atMs;
       if (hold.phase === "held" && silentMs >= LIMITS.claimRepeatMs) this.#repeat(hold);
       else if (hold.phase === "watching" && silentMs >= LIMITS.claimWatchMs) this.#tellFreed(hold);
-      else if (hold.phase === "asking" && silentMs >= LIMITS.claimAskMs) {
+      else if (hold.phase === "asking" && this.#isSettled && silentMs >= LIMITS.claimAskMs) {
         // A home that does not answer and is not called dead either must not hold a run up: the other one guards the key.
         if (hold.tries >= LIMITS.claimTries) this.#nextStage(hold);
         else {

@@ -153,10 +153,11 @@ class Planner {
       if (best === null || value < best.value || (value === best.value && room.name < best.room.name))
         best = { room, value };
     };
-    if (input !== null) for (const room of this.#having(input)) {
-      const offer = view.offerOf(room);
-      if (offer !== null) consider(offer);
-    }
+    if (input !== null)
+      for (const room of this.#having(input)) {
+        const offer = view.offerOf(room);
+        if (offer !== null) consider(offer);
+      }
     // All others lack everything. They come cheapest first, and none moves faster than the best: the rest of them is no better.
     const leastMoveMs = input === null ? 0 : input.bytes / this.#fleet.best.bytesPerMs;
     // The cost at which the best one was met on the walk: machines of one cost come by name.

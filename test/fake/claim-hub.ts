@@ -40,7 +40,7 @@ export class ClaimHub {
 
   /** All see all. */
   meet(): void {
-    for (const id of this.ids) this.tell(id, { kind: "members", alive: this.ids });
+    for (const id of this.ids) this.tell(id, { kind: "members", alive: this.ids, settled: true });
   }
 
   homes(key: string): readonly PeerId[] {

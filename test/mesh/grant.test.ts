@@ -85,7 +85,7 @@ test("readEntry() refuses what is no canonical CBOR of that form", () => {
     "9f4040ff",
     "ff",
     "5b7fffffffffffffff",
-    `8240${"58"}40${"00".repeat(64)}`,
+    `82405840${"00".repeat(64)}`,
   ];
   for (const hex of texts) expect(readEntry(Uint8Array.fromHex(hex))).toBeNull();
   // A byte string with a length that is not in its shortest form.

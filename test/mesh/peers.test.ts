@@ -7,6 +7,7 @@ import { type PeerId, peerIdOf } from "../../src/base/ids.ts";
 import type { Caller, Peers } from "../../src/mesh/peers.ts";
 import type { Role } from "../../src/mesh/roles.ts";
 import { MeshHub } from "../fake/mesh-hub.ts";
+import { failureOf } from "../support/failure.ts";
 import { TestMesh } from "../support/test-mesh.ts";
 
 type Machine = Pick<Peers, "self" | "call" | "tell" | "stream" | "onCall" | "onWord" | "onStream">;
@@ -44,15 +45,6 @@ function meshInMemory(): Mesh {
 }
 
 const TIMES = { timeoutMs: 5_000 };
-
-/** Code and message of what a promise fails with. */
-async function failureOf(promise: Promise<unknown>): Promise<readonly [string, string]> {
-  const error = await promise.then(
-    (value) => new Error(`It did not fail: ${Bun.inspect(value)}`),
-    (error: unknown) => error as Error,
-  );
-  return [error instanceof MeshError ? error.code : error.name, error.message];
-}
 
 async function collect(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const all: Uint8Array[] = [];
@@ -105,10 +97,10 @@ for (const [kind, makeMesh] of [
       on.alpha.onCall("admin", () => 1, { needs: ["admin"] });
       const given = { left: undefined, list: [1] };
       expect(await on.alpha.call(on.alpha.self, "echo", given, TIMES)).toEqual({ params: { list: [1] } });
-      expect(await failureOf(on.alpha.call(on.alpha.self, "admin", 0, TIMES))).toEqual([
-        "peer.refused",
-        "alpha may not use admin: it needs the role admin",
-      ]);
+      expect(await failureOf(on.alpha.call(on.alpha.self, "admin", 0, TIMES))).toEqual({
+        code: "peer.refused",
+        message: "alpha may not use admin: it needs the role admin",
+      });
     });
 
     test("carries copies, and null for nothing", async () => {
@@ -130,10 +122,10 @@ for (const [kind, makeMesh] of [
       on.beta.onCall("unknown", () => {
         throw new Error("password: 1234");
       });
-      expect(await failureOf(on.alpha.call(on.beta.self, "known", null, TIMES))).toEqual([
-        "blob.missing",
-        "No blob here",
-      ]);
+      expect(await failureOf(on.alpha.call(on.beta.self, "known", null, TIMES))).toEqual({
+        code: "blob.missing",
+        message: "No blob here",
+      });
       const failed = await on.alpha.call(on.beta.self, "unknown", null, TIMES).catch((error: unknown) => error);
       expect((failed as MeshError).toJSON()).toMatchObject({
         code: "peer.failed",
@@ -146,14 +138,14 @@ for (const [kind, makeMesh] of [
       await using on = await two(["submitter"]);
       let ran = 0;
       on.beta.onCall("run", () => ran++, { needs: ["admin", "worker"] });
-      expect(await failureOf(on.alpha.call(on.beta.self, "run", null, TIMES))).toEqual([
-        "peer.refused",
-        "alpha may not use run: it needs the role admin or worker",
-      ]);
-      expect(await failureOf(on.alpha.call(on.beta.self, "no.such", null, TIMES))).toEqual([
-        "peer.version",
-        "There is no call no.such here",
-      ]);
+      expect(await failureOf(on.alpha.call(on.beta.self, "run", null, TIMES))).toEqual({
+        code: "peer.refused",
+        message: "alpha may not use run: it needs the role admin or worker",
+      });
+      expect(await failureOf(on.alpha.call(on.beta.self, "no.such", null, TIMES))).toEqual({
+        code: "peer.version",
+        message: "There is no call no.such here",
+      });
       expect(ran).toBe(0);
     });
 
@@ -161,11 +153,9 @@ for (const [kind, makeMesh] of [
       await using on = await two();
       on.beta.onCall("echo", (params) => params);
       for (const params of [new Date(0), 5n]) {
-        const [code, message] = await failureOf(on.alpha.call(on.beta.self, "echo", params, TIMES));
-        expect([code, message]).toEqual([
-          "usage.invalid",
-          expect.stringContaining("Cannot send a value to another machine"),
-        ]);
+        const { code, message } = await failureOf(on.alpha.call(on.beta.self, "echo", params, TIMES));
+        expect(code).toBe("usage.invalid");
+        expect(message).toStartWith("Cannot send a value to another machine");
       }
       expect(await on.alpha.call(on.beta.self, "echo", 1, TIMES)).toBe(1);
     });
@@ -177,10 +167,10 @@ for (const [kind, makeMesh] of [
         await aborted(signal);
         resolve();
       });
-      expect(await failureOf(on.alpha.call(on.beta.self, "slow", null, { timeoutMs: 30 }))).toEqual([
-        "peer.timeout",
-        "beta did not answer slow within 30 ms",
-      ]);
+      expect(await failureOf(on.alpha.call(on.beta.self, "slow", null, { timeoutMs: 30 }))).toEqual({
+        code: "peer.timeout",
+        message: "beta did not answer slow within 30 ms",
+      });
       await gone;
     });
 
@@ -197,18 +187,18 @@ for (const [kind, makeMesh] of [
       const call = on.alpha.call(on.beta.self, "slow", null, { ...TIMES, signal: controller.signal });
       await begun;
       controller.abort(new Error("not needed"));
-      expect(await failureOf(call)).toEqual(["Error", "not needed"]);
+      expect(await failureOf(call)).toEqual({ code: "Error", message: "not needed" });
       await gone;
       expect(
         await failureOf(on.alpha.call(on.beta.self, "slow", null, { ...TIMES, signal: controller.signal })),
-      ).toEqual(["Error", "not needed"]);
+      ).toEqual({ code: "Error", message: "not needed" });
     });
 
     test("of a machine that is not there fails", async () => {
       await using on = await two();
       const nobody = peerIdOf(new Uint8Array(32));
-      expect((await failureOf(on.alpha.call(nobody, "echo", null, TIMES)))[0]).toBe("peer.unreachable");
-      expect((await failureOf(collect(on.alpha.stream(nobody, "blob", null, TIMES))))[0]).toBe("peer.unreachable");
+      expect((await failureOf(on.alpha.call(nobody, "echo", null, TIMES))).code).toBe("peer.unreachable");
+      expect((await failureOf(collect(on.alpha.stream(nobody, "blob", null, TIMES)))).code).toBe("peer.unreachable");
       expect(on.alpha.tell(nobody, "beat", null)).toBe(false);
     });
 
@@ -224,9 +214,9 @@ for (const [kind, makeMesh] of [
       const call = on.alpha.call(on.beta.self, "slow", null, TIMES);
       await begun;
       on.mesh.cut(on.alpha, on.beta);
-      expect((await failureOf(call))[0]).toBe("peer.unreachable");
+      expect((await failureOf(call)).code).toBe("peer.unreachable");
       await gone;
-      expect((await failureOf(on.alpha.call(on.beta.self, "slow", null, TIMES)))[0]).toBe("peer.unreachable");
+      expect((await failureOf(on.alpha.call(on.beta.self, "slow", null, TIMES))).code).toBe("peer.unreachable");
       expect(on.alpha.tell(on.beta.self, "beat", null)).toBe(false);
     });
 
@@ -277,8 +267,8 @@ for (const [kind, makeMesh] of [
       on.beta.onCall("never", async (_, { signal }) => await aborted(signal));
       const call = failureOf(on.alpha.call(on.beta.self, "never", null, TIMES));
       on.alpha.tell(on.beta.self, "beat", "beat");
-      expect((await call)[0]).toBe("peer.unreachable");
-      expect((await failureOf(on.alpha.call(on.beta.self, "echo", 1, TIMES)))[0]).toBe("peer.unreachable");
+      expect((await call).code).toBe("peer.unreachable");
+      expect((await failureOf(on.alpha.call(on.beta.self, "echo", 1, TIMES))).code).toBe("peer.unreachable");
     });
   });
 
@@ -322,16 +312,18 @@ for (const [kind, makeMesh] of [
         throw new Error("password: 1234");
       });
       on.beta.onStream("admin", () => sliced(1_000), { needs: ["admin"] });
-      expect(await failureOf(collect(on.alpha.stream(on.beta.self, "broken", null, TIMES)))).toEqual([
-        "blob.missing",
-        "It is gone",
-      ]);
-      expect(await failureOf(collect(on.alpha.stream(on.beta.self, "bug", null, TIMES)))).toEqual([
-        "peer.failed",
-        "The handler of bug failed",
-      ]);
-      expect((await failureOf(collect(on.alpha.stream(on.beta.self, "admin", null, TIMES))))[0]).toBe("peer.refused");
-      expect((await failureOf(collect(on.alpha.stream(on.beta.self, "no.such", null, TIMES))))[0]).toBe("peer.version");
+      expect(await failureOf(collect(on.alpha.stream(on.beta.self, "broken", null, TIMES)))).toEqual({
+        code: "blob.missing",
+        message: "It is gone",
+      });
+      expect(await failureOf(collect(on.alpha.stream(on.beta.self, "bug", null, TIMES)))).toEqual({
+        code: "peer.failed",
+        message: "The handler of bug failed",
+      });
+      expect((await failureOf(collect(on.alpha.stream(on.beta.self, "admin", null, TIMES)))).code).toBe("peer.refused");
+      expect((await failureOf(collect(on.alpha.stream(on.beta.self, "no.such", null, TIMES)))).code).toBe(
+        "peer.version",
+      );
     });
 
     test("stops the sender when the reader ends early", async () => {
@@ -375,15 +367,15 @@ for (const [kind, makeMesh] of [
         yield Uint8Array.of(1);
         await aborted(signal);
       });
-      expect(await failureOf(collect(on.alpha.stream(on.beta.self, "slow", null, { timeoutMs: 30 })))).toEqual([
-        "peer.timeout",
-        "beta did not answer slow within 30 ms",
-      ]);
+      expect(await failureOf(collect(on.alpha.stream(on.beta.self, "slow", null, { timeoutMs: 30 })))).toEqual({
+        code: "peer.timeout",
+        message: "beta did not answer slow within 30 ms",
+      });
       const reader = on.alpha.stream(on.beta.self, "slow", null, TIMES)[Symbol.asyncIterator]();
       await reader.next();
       const rest = failureOf(reader.next());
       on.mesh.cut(on.alpha, on.beta);
-      expect((await rest)[0]).toBe("peer.unreachable");
+      expect((await rest).code).toBe("peer.unreachable");
     });
   });
 }

@@ -50,6 +50,21 @@ test("KeyClaims of a machine alone grants at once, and sends nothing", () => {
   expect(hub.letters).toEqual([]);
 });
 
+test("KeyClaims of a machine that has just started takes no key before it has found the others", () => {
+  const { hub, ann } = five();
+  const late = peerNamed("late");
+  hub.add(late);
+  hub.want(late, "k", "r2");
+  hub.tell(late, { kind: "members", alive: [late], settled: false });
+  hub.wait(10_000);
+  expect(hub.news(late)).toEqual([]);
+  hub.want(ann, "k", "r1");
+  hub.settle();
+  hub.meet();
+  hub.settle();
+  expect([hub.news(ann), hub.news(late)]).toEqual([["granted k r1"], ["busy k r2 by r1"]]);
+});
+
 test("KeyClaims knows who has a key when its first home dies, before anything is repeated", () => {
   for (const dies of [0, 1]) {
     const { hub, ann, bob } = five();
@@ -57,7 +72,7 @@ test("KeyClaims knows who has a key when its first home dies, before anything is
     hub.settle();
     hub.machines.delete(hub.homes("k")[dies] as PeerId);
     // The holder is the last to notice.
-    hub.tell(bob, { kind: "members", alive: hub.ids });
+    hub.tell(bob, { kind: "members", alive: hub.ids, settled: true });
     hub.want(bob, "k", "r2");
     hub.settle();
     expect(hub.news(bob)).toEqual(["busy k r2 by r1"]);
@@ -76,8 +91,8 @@ test("KeyClaims knows who has a key when a machine joins that becomes its home",
     hub.machines.delete(peerNamed(`m${at - 1}`));
     hub.add(peerNamed(`m${at}`));
   }
-  hub.tell(hub.homes("k")[0] as PeerId, { kind: "members", alive: hub.ids });
-  hub.tell(bob, { kind: "members", alive: hub.ids });
+  hub.tell(hub.homes("k")[0] as PeerId, { kind: "members", alive: hub.ids, settled: true });
+  hub.tell(bob, { kind: "members", alive: hub.ids, settled: true });
   hub.want(bob, "k", "r2");
   hub.settle();
   expect(hub.news(bob)).toEqual(["busy k r2 by r1"]);
@@ -189,7 +204,7 @@ class Contest {
     if (!this.#runners.includes(other) && hub.ids.length > 3) hub.machines.delete(other);
     else hub.add(peerNamed(`later${this.#added++}`));
     for (const id of hub.ids.toSorted(() => this.#random.next() - 0.5)) {
-      hub.tell(id, { kind: "members", alive: hub.ids });
+      hub.tell(id, { kind: "members", alive: hub.ids, settled: true });
       if (this.#random.chance(0.5)) meanwhile();
     }
     hub.settle();

@@ -60,6 +60,7 @@ export const ABILITIES = {
   slirp4netns: { from: "package", lacks: () => lacksProgram("slirp4netns") },
   getfattr: { from: "package", lacks: () => lacksProgram("getfattr") },
   git: { from: "package", lacks: () => lacksProgram("git") },
+  openssl: { from: "package", lacks: () => lacksProgram("openssl") },
   hyperfine: { from: "package", lacks: () => lacksProgram("hyperfine") },
   /** The compiled program. `bun run test` makes it. */
   binary: { from: "package", lacks: () => (existsSync(meshBinary) ? null : "not compiled (bun run compile)") },

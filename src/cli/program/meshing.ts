@@ -67,8 +67,8 @@ const JOIN: CommandSpec = {
   },
   examples: [
     { command: "mesh join", meaning: "on the first machine: makes a mesh and prints a code for the second" },
-    { command: "mesh join 7-tulip-harbor", meaning: "on the second" },
-    { command: "mesh join 192.168.1.20:7433 7-tulip-harbor", meaning: "where multicast is dead" },
+    { command: "mesh join k7q-m2x-dn4", meaning: "on the second" },
+    { command: "mesh join 192.168.1.20:7433 k7q-m2x-dn4", meaning: "where multicast is dead" },
     { command: "mesh join --cpus 4 --memory 8gb --labels ssd", meaning: "lend only a part of this machine" },
   ],
   load: () => import("../commands/join.ts"),

@@ -8,6 +8,7 @@ import { type ChunkList, chunkCount, chunkSpan, equalBytes } from "../../store/c
 import type { FileTime } from "../../store/io/layer-writer.ts";
 import type { PartialContent } from "../../store/io/partial-content.ts";
 import { type JoinAnswer, type Moving, movingKey } from "../content-messages.ts";
+import { BufferPool } from "./buffer-pool.ts";
 import { readChunkFrom } from "./content-wire.ts";
 import { joinAt } from "./transfer.ts";
 import { type FetchContext, type FetcherParts, locally, type Transfers } from "./transfers.ts";
@@ -33,6 +34,7 @@ interface Choice {
 export class ChunkFetcher {
   readonly #parts: FetcherParts;
   readonly #transfers: Transfers;
+  readonly #buffers = new BufferPool();
 
   constructor(parts: FetcherParts, transfers: Transfers) {
     this.#parts = parts;
@@ -126,7 +128,9 @@ export class ChunkFetcher {
           fits: (answer) => answer.list !== null && sameList(answer.list, list),
           fetch: async (peer, index, signal) => {
             const { length } = chunkSpan(list, index);
-            const bytes = await readChunkFrom(this.#parts.peers, peer, { of: moving, index, length }, signal);
+            using buffer = this.#buffers.take(length);
+            const { bytes } = buffer;
+            await readChunkFrom(this.#parts.peers, peer, { of: moving, index, target: bytes }, signal);
             const isNew = !content.has(index);
             if (!locally(() => content.write(index, bytes)))
               throw new MeshError(

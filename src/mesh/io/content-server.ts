@@ -120,7 +120,7 @@ class ContentServer {
     using _slot = await this.#slots.take(caller.peer, caller.signal);
     if (!this.#store.layers.knowsTree(digest)) throw missing({ kind: "layer", digest });
     const bytes = this.#store.layers.treeBytes(digest);
-    for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES);
+    yield* inPieces(bytes);
   }
 
   async *files(params: unknown, caller: Caller): AsyncIterable<Uint8Array> {
@@ -150,7 +150,7 @@ class ContentServer {
     using _slot = await this.#slots.take(caller.peer, caller.signal);
     const arrived = this.#served.arriving.get(movingKey(moving))?.chunk(index);
     if (arrived) {
-      for (let at = 0; at < arrived.length; at += PIECE_BYTES) yield arrived.subarray(at, at + PIECE_BYTES);
+      yield* inPieces(arrived);
       return;
     }
     const content: OpenContent | null = this.#served.open(moving);
@@ -159,11 +159,9 @@ class ContentServer {
       const list = await this.#served.list(moving.digest, content);
       if (!list) throw missing(moving);
       const { at, length } = chunkSpan(list, index);
-      for (let done = 0; done < length; done += PIECE_BYTES) {
-        const bytes = await readSpan(content.fd, at + done, Math.min(PIECE_BYTES, length - done));
-        if (bytes === null) throw missing(moving);
-        yield bytes;
-      }
+      const bytes = await readSpan(content.fd, at, length);
+      if (bytes === null) throw missing(moving);
+      yield* inPieces(bytes);
     } finally {
       await closeContent(content);
     }
@@ -173,6 +171,10 @@ class ContentServer {
     const stat = raw.statAt(raw.HERE, this.#store.blobs.path(digest));
     return typeof stat === "number" ? 0 : stat.size;
   }
+}
+
+function* inPieces(bytes: Uint8Array): Iterable<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES);
 }
 
 /** Small files one after another, in pieces; one that can't be read, or is not small, is absent. */

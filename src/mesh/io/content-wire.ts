@@ -13,17 +13,21 @@ export function readTreeFrom(peers: Peers, peer: PeerId, digest: Digest, signal:
   return collect(pull(peers, peer, { method: CONTENT.tree, params: { digest }, signal }), { most: LIMITS.treeBytes });
 }
 
-/** One chunk, of exactly `length` bytes, unverified. Throws `peer.misbehaved` when it is longer or shorter. */
+/** Reads one chunk into `target`, which it must fill exactly, unverified. Throws `peer.misbehaved` when it is longer or shorter. */
 export async function readChunkFrom(
   peers: Peers,
   peer: PeerId,
-  chunk: { readonly of: Moving; readonly index: number; readonly length: number },
+  chunk: { readonly of: Moving; readonly index: number; readonly target: Uint8Array },
   signal: AbortSignal,
-): Promise<Uint8Array> {
-  const params = { of: chunk.of, index: chunk.index };
-  const bytes = await collect(pull(peers, peer, { method: CONTENT.chunk, params, signal }), { most: chunk.length });
-  if (bytes.length < chunk.length) throw misbehaved(`${bytes.length} bytes of a chunk of ${chunk.length}`);
-  return bytes;
+): Promise<void> {
+  const { of, index, target } = chunk;
+  let length = 0;
+  for await (const piece of pull(peers, peer, { method: CONTENT.chunk, params: { of, index }, signal })) {
+    if (length + piece.length > target.length) throw misbehaved(`more than ${target.length} bytes as a chunk`);
+    target.set(piece, length);
+    length += piece.length;
+  }
+  if (length < target.length) throw misbehaved(`${length} bytes of a chunk of ${target.length}`);
 }
 
 interface WantedFiles {
@@ -59,53 +63,13 @@ export async function readBlobsFrom(
   reader.end();
 }
 
-/** A stream that is given up when nothing comes for a while. Throws `peer.timeout` then. */
-async function* pull(
+/** A stream that fails with `peer.timeout` when nothing comes for a while. */
+function pull(
   peers: Peers,
   peer: PeerId,
-  request: { readonly method: string; readonly params: unknown; readonly signal: AbortSignal },
+  { method, params, signal }: { readonly method: string; readonly params: unknown; readonly signal: AbortSignal },
 ): AsyncIterable<Uint8Array> {
-  const stall = new AbortController();
-  const signal = AbortSignal.any([request.signal, stall.signal]);
-  let timer = setTimeout(() => {}, 0);
-  const arm = (): void => {
-    clearTimeout(timer);
-    timer = setTimeout(() => stall.abort(), LIMITS.contentStallMs);
-  };
-  const stream = peers.stream(peer, request.method, request.params, { timeoutMs: LIMITS.contentStallMs, signal });
-  const iterator = stream[Symbol.asyncIterator]();
-  const aborted = new Promise<never>((_, reject) => {
-    signal.addEventListener(
-      "abort",
-      () => {
-        reject(
-          request.signal.reason instanceof Error
-            ? request.signal.reason
-            : new MeshError("peer.timeout", `Cannot go on: nothing came for ${LIMITS.contentStallMs} ms`),
-        );
-      },
-      { once: true },
-    );
-  });
-  aborted.catch(() => {});
-  let isEnded = false;
-  try {
-    arm();
-    for (;;) {
-      const next = await Promise.race([iterator.next(), aborted]);
-      if (next.done === true) {
-        isEnded = true;
-        return;
-      }
-      // Nothing at all is no sign of life.
-      if (next.value.length > 0) arm();
-      yield next.value;
-    }
-  } finally {
-    clearTimeout(timer);
-    // Ending early stops the sender; a sender that hangs is not waited for.
-    if (!isEnded) iterator.return?.().catch(() => {});
-  }
+  return peers.stream(peer, method, params, { timeoutMs: LIMITS.contentStallMs, signal });
 }
 
 async function collect(pieces: AsyncIterable<Uint8Array>, { most }: { readonly most: number }): Promise<Uint8Array> {

@@ -4,14 +4,11 @@
 import { fail, MeshError } from "../../base/errors.ts";
 import { shortPeer, type PeerId } from "../../base/ids.ts";
 import { systemRandom } from "../../base/io/system.ts";
-import { LIMITS } from "../../base/limits.ts";
-import { formatAddress } from "../address.ts";
 import { type Announcement, meshTag } from "../announcement.ts";
 import { readHeartbeat } from "../heartbeat.ts";
 import type { Identity } from "../identity.ts";
 import { issueRevocation } from "../issue.ts";
-import { Membership } from "../membership.ts";
-import type { DialId, Member, MembershipEffect, MembershipEvent, Timing } from "../membership-event.ts";
+import type { Timing } from "../membership-event.ts";
 import type { MemberView } from "../methods.ts";
 import type { Address, NodeSnapshot, PeerView } from "../peer-view.ts";
 import type {
@@ -24,11 +21,16 @@ import type {
   StreamHandler,
   WordHandler,
 } from "../peers.ts";
+import { ownAnnouncement } from "../own-announcement.ts";
 import type { Roster } from "../roster.ts";
+import { membersOf } from "../roster-members.ts";
 import { forgetAddresses, loadAddresses, saveAddresses } from "./addresses-file.ts";
 import { Discovery, ownHosts } from "./discovery.ts";
 import { loadIdentity } from "./identity-file.ts";
+import { type InviteOptions, Inviting, type OpenCode } from "./inviting.ts";
 import { Links } from "./links.ts";
+import { listenAt, plainRemote } from "./listening.ts";
+import { MembershipDriver, type TalkEffect } from "./membership-driver.ts";
 import { lockMesh } from "./mesh-lock.ts";
 import { readMachineTraits } from "./read-traits.ts";
 import { forgetRoster, loadRoster, saveRoster } from "./roster-file.ts";
@@ -54,7 +56,6 @@ export interface MeshNotice {
   readonly error: MeshError;
 }
 
-const USUAL_PORT = 7433;
 /** Words and calls between two of these objects. */
 const HEARTBEAT = "mesh.heartbeat";
 const COPIED = "mesh.copied";
@@ -95,20 +96,16 @@ export class Mesh implements Peers, AsyncDisposable {
   readonly #parts: Parts;
   readonly #links: Links;
   readonly #gossip: RosterGossip;
-  readonly #machine: Membership;
+  readonly #inviting: Inviting;
+  readonly #membership: MembershipDriver;
   readonly #instance = systemRandom.bytes(8).toHex();
   readonly #port: number | null;
   readonly #watchers = new Set<(change: PeerChange) => void>();
-  readonly #dials = new Map<DialId, AbortController>();
   readonly #linked = new Set<PeerId>();
-  readonly #events: MembershipEvent[] = [];
-  #isStepping = false;
   #discovery: Discovery | null = null;
-  #alarm: ReturnType<typeof setTimeout> | undefined;
   #saving: ReturnType<typeof setTimeout> | undefined;
   #expiry: ReturnType<typeof setInterval> | undefined;
   #snapshot: NodeSnapshot | null = null;
-  #inviteOpen = false;
   #isClosed = false;
 
   /** Use `openMesh`. */
@@ -120,33 +117,43 @@ export class Mesh implements Peers, AsyncDisposable {
     this.#links = new Links({
       identity,
       memberOf: (peer) => this.#memberOf(peer),
-      joining: () => null,
+      joining: () => (this.#inviting.isOpen ? (socket) => this.#inviting.take(socket) : null),
       version,
       instance: this.#instance,
       events: {
         linked: (peer, { dialled, remote }) => {
           this.#linked.add(peer);
-          this.#step({ kind: "linked", peer, dialled, remote: plainRemote(remote) });
+          this.#membership.step({ kind: "linked", peer, dialled, remote: plainRemote(remote) });
         },
         lost: (peer, reason) => {
           this.#linked.delete(peer);
-          this.#step({ kind: "lost", peer, reason: reason.message });
+          this.#membership.step({ kind: "lost", peer, reason: reason.message });
         },
-        refused: (_, error) => this.#notice(error),
-        roundTrip: (peer, ms) => this.#step({ kind: "round-trip", peer, ms }),
+        refused: (_, error) => {
+          // That a connection broke is no news before it was one: the slower of two addresses is always given up.
+          if (error.code !== "peer.unreachable") this.#notice(error);
+        },
+        roundTrip: (peer, ms) => this.#membership.step({ kind: "round-trip", peer, ms }),
         handlerFailed: (method, error) =>
           this.#notice(new MeshError("peer.failed", `The handler of ${method} failed`, { cause: error })),
       },
     });
-    this.#port = port === null ? null : listen(this.#links, port);
-    this.#machine = new Membership({
+    this.#inviting = new Inviting({
+      identity,
+      roster,
+      onAdmitted: (grant) => this.#gossip.spread([grant], null),
+      onOpenChanged: () => this.#announce(),
+      onRefused: (error) => this.#notice(error),
+    });
+    this.#port = port === null ? null : listenAt(this.#links, port);
+    this.#membership = new MembershipDriver({
       self: this.self,
       instance: this.#instance,
       port: this.#port,
       version,
-      seed: new DataView(systemRandom.bytes(4).buffer).getUint32(0),
-      nowMs: performance.now(),
-      ...(parts.timing === undefined ? {} : { timing: parts.timing }),
+      links: this.#links,
+      timing: parts.timing ?? {},
+      perform: (effect) => this.#perform(effect),
     });
     this.#links.onWord(HEARTBEAT, (params, { peer }) => this.#takeHeartbeat(params, peer));
     this.#links.onWord(COPIED, () => this.#noticeCopied(this.self));
@@ -159,21 +166,31 @@ export class Mesh implements Peers, AsyncDisposable {
     });
   }
 
+  /**
+   * Opens a one-time code by which a machine may join. Throws `mesh.not-allowed` when this machine is no admin or does not listen.
+   */
+  invite(options: InviteOptions): OpenCode {
+    if (this.#memberOf(this.self)?.roles.includes("admin") !== true)
+      fail("mesh.not-allowed", "Cannot invite: this machine is no admin of the mesh");
+    if (this.#port === null) fail("mesh.not-allowed", "Cannot invite: this machine does not listen");
+    return this.#inviting.open(options);
+  }
+
   /** Begins to look for others. Called once, by `openMesh`. */
   async start(): Promise<void> {
     this.#rosterChanged();
     for (const { peer, addresses } of loadAddresses(this.#parts.folder))
-      this.#step({ kind: "found", peer, addresses, by: "remembered" });
+      this.#membership.step({ kind: "found", peer, addresses, by: "remembered" });
     this.#expiry = setInterval(() => this.#rosterChanged(), EXPIRY_MS);
     const networkChanged = (hosts: readonly string[]) =>
-      this.#step({ kind: "network-changed", own: this.#addressesAt(hosts) });
+      this.#membership.step({ kind: "network-changed", own: this.#addressesAt(hosts) });
     if (this.#parts.multicast === false) return networkChanged(ownHosts());
     this.#discovery = await Discovery.open({
       announce: this.#port === null ? null : { port: this.#port, announcement: this.#announcement() },
       onSighting: ({ announcement, addresses }) => {
         const { peer, instance } = announcement;
         if (announcement.meshTag === meshTag(this.roster.mesh))
-          this.#step({ kind: "sighted", peer, instance, addresses });
+          this.#membership.step({ kind: "sighted", peer, instance, addresses });
       },
       onInterfaces: networkChanged,
     });
@@ -190,11 +207,11 @@ export class Mesh implements Peers, AsyncDisposable {
   }
 
   list(): readonly PeerView[] {
-    return this.#machine.views(performance.now()).map((view) => this.#inWallTime(view));
+    return this.#membership.views().map((view) => this.#inWallTime(view));
   }
 
   get(peer: PeerId): PeerView | null {
-    const view = this.#machine.view(peer, performance.now());
+    const view = this.#membership.view(peer);
     return view === null ? null : this.#inWallTime(view);
   }
 
@@ -238,7 +255,7 @@ export class Mesh implements Peers, AsyncDisposable {
    */
   async reach(address: Address, signal?: AbortSignal): Promise<PeerId> {
     const peer = await this.#links.connect(null, address, signal);
-    this.#step({ kind: "found", peer, addresses: [address], by: "given" });
+    this.#membership.step({ kind: "found", peer, addresses: [address], by: "given" });
     return peer;
   }
 
@@ -262,47 +279,18 @@ export class Mesh implements Peers, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    clearTimeout(this.#alarm);
     clearTimeout(this.#saving);
     clearInterval(this.#expiry);
-    for (const controller of this.#dials.values()) controller.abort();
+    this.#inviting[Symbol.dispose]();
+    this.#membership.close();
     this.#saveAddresses();
     saveRoster(this.#parts.folder, this.roster);
     await Promise.all([this.#discovery?.[Symbol.asyncDispose](), this.#links.close()]);
     this.#parts.lock[Symbol.dispose]();
   }
 
-  /** Events that come up while another one is dealt with wait: the machine is stepped by one at a time. */
-  #step(event: MembershipEvent): void {
-    this.#events.push(event);
-    if (this.#isStepping) return;
-    this.#isStepping = true;
-    try {
-      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-        if (this.#isClosed) continue;
-        for (const effect of this.#machine.step(next, performance.now())) this.#perform(effect);
-      }
-    } finally {
-      this.#isStepping = false;
-    }
-    if (this.#isClosed) return;
-    clearTimeout(this.#alarm);
-    this.#alarm = setTimeout(
-      () => this.#step({ kind: "tick" }),
-      Math.max(0, this.#machine.wakeAtMs - performance.now()),
-    );
-  }
-
-  #perform(effect: MembershipEffect): void {
+  #perform(effect: TalkEffect): void {
     switch (effect.kind) {
-      case "dial":
-        void this.#dial(effect);
-        return;
-      case "cancel-dial":
-        this.#dials.get(effect.dial)?.abort();
-        return;
-      case "close":
-        return this.#links.drop(effect.peer, closing(effect.reason, this.#nameOf(effect.peer)));
       case "send-heartbeat":
         this.#links.tell(effect.peer, HEARTBEAT, { ...effect.heartbeat, snapshot: this.#snapshot });
         return;
@@ -320,20 +308,6 @@ export class Mesh implements Peers, AsyncDisposable {
     }
   }
 
-  async #dial({ dial, peer, address }: Extract<MembershipEffect, { kind: "dial" }>): Promise<void> {
-    const controller = new AbortController();
-    this.#dials.set(dial, controller);
-    const signal = AbortSignal.any([controller.signal, AbortSignal.timeout(LIMITS.dialMs)]);
-    try {
-      await this.#links.connect(peer, address, signal);
-    } catch (error) {
-      const reason = error instanceof MeshError ? error.message : `no answer from ${formatAddress(address)}`;
-      this.#step({ kind: "dial-failed", dial, reason });
-    } finally {
-      this.#dials.delete(dial);
-    }
-  }
-
   #takeHeartbeat(params: unknown, peer: PeerId): void {
     const heartbeat = readHeartbeat(params);
     if (heartbeat === null) fail("peer.misbehaved", `Cannot read the heartbeat of ${this.#nameOf(peer)}`);
@@ -343,7 +317,7 @@ export class Mesh implements Peers, AsyncDisposable {
       heartbeat.snapshot === null
         ? null
         : { ...heartbeat.snapshot, capacity: { ...heartbeat.snapshot.capacity, name } };
-    this.#step({ kind: "heartbeat", peer, heartbeat: { ...heartbeat, snapshot } });
+    this.#membership.step({ kind: "heartbeat", peer, heartbeat: { ...heartbeat, snapshot } });
   }
 
   #memberOf(peer: PeerId): MemberView | null {
@@ -352,43 +326,27 @@ export class Mesh implements Peers, AsyncDisposable {
   }
 
   #nameOf(peer: PeerId): string {
-    return this.#machine.view(peer, performance.now())?.name ?? shortPeer(peer);
+    return this.#membership.view(peer)?.name ?? shortPeer(peer);
   }
 
   #rosterChanged(): void {
-    const members = this.roster.members(Date.now()).flatMap(({ id, verdict }): readonly Member[] => {
-      switch (verdict.kind) {
-        case "unknown":
-          return [];
-        case "member":
-          return [{ id, name: verdict.name, roles: verdict.roles, verdict: "member" }];
-        case "expired":
-        case "revoked":
-          return [{ id, name: verdict.name, roles: [], verdict: verdict.kind }];
-      }
-    });
-    this.#step({ kind: "roster", members, digest: this.roster.summary().root.slice("sha256:".length) });
+    const members = membersOf(this.roster, Date.now());
+    this.#membership.step({ kind: "roster", members, digest: this.roster.summary().root.slice("sha256:".length) });
     if (this.#memberOf(this.self) === null)
       this.#notice(new MeshError("mesh.revoked", "This machine is no member of the mesh any more"));
     this.#announce();
   }
 
   #announcement(): Announcement {
-    const { capacity } = this.#snapshot ?? {};
-    const member = this.#memberOf(this.self);
-    const none = { cpuMilli: 0, memoryBytes: 0 };
-    const gpus = capacity?.gpus ?? [];
-    return {
-      meshTag: meshTag(this.roster.mesh),
+    return ownAnnouncement({
+      mesh: this.roster.mesh,
       peer: this.self,
       instance: this.#instance,
-      name: member?.name ?? shortPeer(this.self),
-      roles: member?.roles ?? [],
+      member: this.#memberOf(this.self),
       version: this.#parts.version,
-      inviteOpen: this.#inviteOpen,
-      total: { ...amountsOf(capacity?.total ?? none), gpus: gpus.length },
-      free: { ...amountsOf(capacity?.free ?? none), gpus: gpus.filter(({ inUse }) => !inUse).length },
-    };
+      inviteOpen: this.#inviting.isOpen,
+      snapshot: this.#snapshot,
+    });
   }
 
   #announce(): void {
@@ -419,7 +377,7 @@ export class Mesh implements Peers, AsyncDisposable {
 
   #saveAddresses(): void {
     try {
-      saveAddresses(this.#parts.folder, this.#machine.remembered());
+      saveAddresses(this.#parts.folder, this.#membership.remembered());
     } catch (error) {
       this.#notice(new MeshError("io.failed", "Cannot remember the addresses of other machines", { cause: error }));
     }
@@ -433,43 +391,4 @@ export class Mesh implements Peers, AsyncDisposable {
   #notice(error: MeshError): void {
     this.#parts.onNotice?.({ error });
   }
-}
-
-function listen(links: Links, port: number | "any"): number {
-  if (port !== "any") return listenOn(links, port);
-  try {
-    return listenOn(links, USUAL_PORT);
-  } catch {
-    return listenOn(links, 0); // Another mesh's machine has it, or another program.
-  }
-}
-
-function listenOn(links: Links, port: number): number {
-  try {
-    return links.listen({ hostname: "::", port });
-  } catch {
-    return links.listen({ hostname: "0.0.0.0", port }); // A kernel without IPv6.
-  }
-}
-
-/** An IPv4 address as such, where a socket for both families shows it as IPv6. */
-function plainRemote({ host, port }: Address): Address {
-  return { host: host.replace(/^::ffff:(?=\d+\.)/i, ""), port };
-}
-
-function closing(reason: Extract<MembershipEffect, { kind: "close" }>["reason"], name: string): MeshError {
-  switch (reason) {
-    case "not-a-member":
-      return new MeshError("peer.refused", `${name} is no member of the mesh`);
-    case "revoked":
-      return new MeshError("peer.refused", `${name} is no member of the mesh any more`);
-    case "silent":
-      return new MeshError("peer.unreachable", `Lost the connection to ${name}: it is silent`);
-    case "copied":
-      return new MeshError("mesh.identity-copied", `Two machines have the identity of ${name}`);
-  }
-}
-
-function amountsOf({ cpuMilli, memoryBytes }: { readonly cpuMilli: number; readonly memoryBytes: number }) {
-  return { cpuMilli, memoryBytes };
 }

@@ -65,7 +65,7 @@ export async function* streamHere(ends: Ends, request: Request): AsyncGenerator<
     for (;;) {
       const next = await patience.orGiveUp(pieces.next());
       if (next.done === true) return;
-      if (next.value.length > 0) yield next.value.slice();
+      if (next.value.length > 0) yield new Uint8Array(next.value);
     }
   } finally {
     patience.end();

@@ -46,14 +46,18 @@ export class RosterGossip {
 
   /** Takes entries from anywhere, saves and spreads what is new. Returns how many were. */
   merge(entries: unknown, from: PeerId | null): number {
+    const { added } = this.#options.roster.merge(entries, nativeSignatures);
+    if (added.length > 0) this.spread(added, from);
+    return added.length;
+  }
+
+  /** Saves and spreads entries that the roster has taken. */
+  spread(added: readonly SignedEntry[], from: PeerId | null): void {
     const { roster, folder, onGrown } = this.#options;
-    const { added } = roster.merge(entries, nativeSignatures);
-    if (added.length === 0) return 0;
     saveRoster(folder, roster);
     // First to the others: those that are out by these entries would be closed before they hear why.
     this.#push(added, from);
     onGrown();
-    return added.length;
   }
 
   /** Gets from a machine what is missing here, and gives it what it lacks. Throws as a call does. */

@@ -71,13 +71,16 @@ export class ServedContent {
     }
   }
 
-  /** The chunks of an open file; read through once, then remembered. null when it is not `digest` any more. */
+  /**
+   * The chunks of an open file; read through once, then remembered. null when the file ends too soon. Whether
+   * the whole has its digest is for the receiver to see.
+   */
   async list(digest: Digest, content: OpenContent): Promise<ChunkList | null> {
     const known = this.#lists.get(digest);
     if (known) return known;
     const running = this.#listing.get(digest);
     if (running) return running;
-    const listing = hashChunks(digest, content).finally(() => this.#listing.delete(digest));
+    const listing = hashChunks(content).finally(() => this.#listing.delete(digest));
     this.#listing.set(digest, listing);
     const list = await listing;
     if (list) this.keepList(digest, list);
@@ -147,20 +150,18 @@ export async function closeContent(content: OpenContent): Promise<void> {
   await closeAsync(content.fd);
 }
 
-async function hashChunks(digest: Digest, content: OpenContent): Promise<ChunkList | null> {
+async function hashChunks(content: OpenContent): Promise<ChunkList | null> {
   const chunkBytes = chunkBytesOf(content.sizeBytes);
   const count = Math.ceil(content.sizeBytes / chunkBytes);
   if (count > LIMITS.chunks) throw new MeshError("io.failed", `Cannot send content of ${content.sizeBytes} bytes`);
   const digests = new Uint8Array(count * DIGEST_BYTES);
-  const whole = new Bun.CryptoHasher("sha256");
   for (let index = 0; index < count; index++) {
     const { at, length } = chunkSpan({ sizeBytes: content.sizeBytes, chunkBytes }, index);
     const bytes = await readSpan(content.fd, at, length);
     if (bytes === null) return null;
     digests.set(Bun.SHA256.hash(bytes) as Uint8Array, index * DIGEST_BYTES);
-    whole.update(bytes);
   }
-  return `sha256:${whole.digest("hex")}` === digest ? chunkListOf(content.sizeBytes, digests) : null;
+  return chunkListOf(content.sizeBytes, digests);
 }
 
 function opened(fd: number): OpenContent | null {

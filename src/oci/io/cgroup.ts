@@ -1,7 +1,7 @@
 // Limits by control groups: version 2 where it is delegated, version 1 where it is writable. Directories are pooled, because
 // making and removing them costs more than a small task. What no cgroup limits is left to rlimits and the watchdog.
 
-import { mkdirSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isWritable, readText } from "../../base/io/text-files.ts";
 import { type CgroupPlace, findCgroups, ownerName, parseOwnerName } from "../runtime/cgroup-paths.ts";
@@ -61,7 +61,11 @@ export class CgroupPool {
 
   /** Looks for cgroups that this process may use, and removes what dead mesh processes left in them. Changes nothing else. */
   static open(place: CgroupPlace = ownPlace()): CgroupPool {
-    const name = ownerName(process.pid, startTicks("self") ?? 0);
+    const name = ownerName({
+      pidNamespace: pidNamespace(),
+      pid: process.pid,
+      startTicks: startTicks("self") ?? 0,
+    });
     return new CgroupPool(openUnified(place, name) ?? openLegacy(place, name));
   }
 
@@ -319,12 +323,41 @@ class UnifiedGroup implements Group {
 
 // --- files -----------------------------------------------------------------------------------------------------------
 
-/** Removes directories whose mesh process is gone, with whatever still runs inside. */
+/**
+ * Removes directories whose mesh process is gone, with whatever still runs inside. Whether one of another PID namespace is gone
+ * can't be seen: its directory goes when it is old and nothing is inside.
+ */
 function sweep(directory: string): void {
+  const here = pidNamespace();
   for (const name of listDirectory(directory)) {
     const owner = parseOwnerName(name);
-    if (owner === null || startTicks(owner.pid) === owner.startTicks) continue;
-    removeTree(join(directory, name));
+    if (owner === null) continue;
+    const path = join(directory, name);
+    if (owner.pidNamespace !== here) removeAbandoned(path);
+    else if (startTicks(owner.pid) !== owner.startTicks) removeTree(path);
+  }
+}
+
+/** A process of another namespace that has used no cgroup for so long is taken to be gone. */
+const ABANDONED_MS = 24 * 60 * 60_000;
+
+function removeAbandoned(directory: string): void {
+  const changedAtMs = statSync(directory, { throwIfNoEntry: false })?.mtimeMs ?? Number.POSITIVE_INFINITY;
+  if (Date.now() - changedAtMs < ABANDONED_MS) return;
+  try {
+    for (const name of listDirectory(directory)) rmdirSync(join(directory, name));
+    rmdirSync(directory);
+  } catch {
+    // Busy or gone.
+  }
+}
+
+/** Identity of this process's PID namespace; 0 where the system does not say. */
+function pidNamespace(): number {
+  try {
+    return statSync("/proc/self/ns/pid").ino;
+  } catch {
+    return 0;
   }
 }
 
@@ -333,7 +366,8 @@ function removeTree(directory: string): void {
   for (const name of listDirectory(directory)) removeTree(join(directory, name));
   const left = readText(join(directory, "cgroup.procs")).trim();
   for (const pid of left === "" ? [] : left.split("\n")) {
-    if (Number(pid) !== process.pid) signalQuietly(Number(pid), "SIGKILL");
+    // 0 stands for a process that this namespace does not see
+    if (Number(pid) > 0 && Number(pid) !== process.pid) signalQuietly(Number(pid), "SIGKILL");
   }
   try {
     rmdirSync(directory);

@@ -10,7 +10,7 @@ describe("mesh invite", () => {
     expect(said.code).toBe(0);
     expect(mesh.asked).toEqual([["invite", { roles: ["worker", "submitter", "admin"], ttlMs: 3_600_000 }]]);
     expect(said.out).toBe(
-      "On the other machine, within 10m 00s:\n\n    mesh join 7-tulip-harbor\n\nWhere multicast does not reach: mesh join 10.0.0.1:7433 7-tulip-harbor\nlap (33333333) joined.\n",
+      "On the other machine, within 10m 00s:\n\n    mesh join k7q-m2x-dn4\n\nWhere multicast does not reach: mesh join 10.0.0.1:7433 k7q-m2x-dn4\nlap (33333333) joined.\n",
     );
   });
 
@@ -30,7 +30,7 @@ describe("mesh invite", () => {
       "--json",
     );
     expect(JSON.parse(said.out)).toEqual({
-      code: "7-tulip-harbor",
+      code: "k7q-m2x-dn4",
       roles: ["worker", "submitter"],
       expiresAt: "2026-01-01T00:15:00.000Z",
     });

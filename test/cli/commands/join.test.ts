@@ -12,10 +12,10 @@ const FOUND = {
 describe("mesh join", () => {
   test("joins with a code, then serves until it is stopped", async () => {
     const mesh = new FakeMesh({ membership: null, peers: [peer("attic"), peer("desk", { state: "self" })] });
-    const said = await runCommand(fakeContext({ mesh }), "join", "7-tulip-harbor", "--name", "lap", "--cpus", "2");
+    const said = await runCommand(fakeContext({ mesh }), "join", "k7q-m2x-dn4", "--name", "lap", "--cpus", "2");
     expect(said.code).toBe(0);
     expect(mesh.asked).toEqual([
-      ["join", { address: null, code: "7-tulip-harbor", name: "lap" }],
+      ["join", { address: null, code: "k7q-m2x-dn4", name: "lap" }],
       ["serve", { ...NOTHING_SAID, cpus: "2" }],
       ["served"],
     ]);
@@ -49,8 +49,8 @@ describe("mesh join", () => {
     const said = await runCommand(fakeContext({ mesh }), "join");
     expect(mesh.asked.map(([what]) => what)).toEqual(["init", "serve", "invite", "served"]);
     expect(said.out).toContain("Found no mesh here, so made mesh abababab as desk.\n");
-    expect(said.out).toContain("    mesh join 7-tulip-harbor\n");
-    expect(said.out).toContain("mesh join 10.0.0.1:7433 7-tulip-harbor\n");
+    expect(said.out).toContain("    mesh join k7q-m2x-dn4\n");
+    expect(said.out).toContain("mesh join 10.0.0.1:7433 k7q-m2x-dn4\n");
   });
 
   test("of a member just serves; with a code it is a mistake", async () => {

@@ -123,7 +123,7 @@ export class FakeMesh implements MeshSeat, NodeKeeper {
       },
       invite: (wish) => {
         note("invite", wish);
-        return Promise.resolve({ code: "7-tulip-harbor", expiresAtMs: Date.UTC(2026, 0, 1, 0, 15), roles: wish.roles });
+        return Promise.resolve({ code: "k7q-m2x-dn4", expiresAtMs: Date.UTC(2026, 0, 1, 0, 15), roles: wish.roles });
       },
       inviteEnd: () => Promise.resolve(inviteEnd ?? { kind: "expired" }),
       revoke: (name) => {

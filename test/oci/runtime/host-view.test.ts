@@ -81,8 +81,9 @@ describe("findCgroups()", () => {
 });
 
 test("ownerName() is read back, and nothing else is", () => {
-  expect(parseOwnerName(ownerName(12, 345))).toEqual({ pid: 12, startTicks: 345 });
-  expect([parseOwnerName("mesh-1"), parseOwnerName("other-1-2"), parseOwnerName("mesh-1-2-3")]).toEqual([
+  const owner = { pidNamespace: 4_026_531_836, pid: 12, startTicks: 345 };
+  expect(parseOwnerName(ownerName(owner))).toEqual(owner);
+  expect([parseOwnerName("mesh-1-2"), parseOwnerName("other-1-2-3"), parseOwnerName("mesh-1-2-3-4")]).toEqual([
     null,
     null,
     null,

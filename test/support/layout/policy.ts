@@ -34,6 +34,7 @@ export const POLICY: Policy = {
     "src/spec/references.ts": "one visitor: what each kind of reference may name",
   },
   storyTests: {
+    "test/mesh/io/mesh-lan.test.ts": "machines on a LAN of namespaces: found, killed, frozen, cut off, revoked",
     "test/oci/io/death.test.ts": "what is left when the process that holds contexts is killed",
     "test/oci/io/limits.test.ts": "limits, whichever mechanism holds them",
     "test/oci/runtime/host-view.test.ts": "what the plans make of one machine's mounts, homes and id ranges",
