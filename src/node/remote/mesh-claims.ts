@@ -19,6 +19,9 @@ export type ClaimAnswer =
 
 const TICK_MS = 1_000;
 
+/** How long a machine that has just started waits for those that it knows and does not see yet. */
+const SETTLE_MS = 2_000;
+
 interface Wish {
   readonly answer: ((answer: ClaimAnswer) => void)[];
   /** Of runs that were told that the key is busy. */
@@ -31,6 +34,8 @@ export class MeshClaims implements Disposable {
   readonly #wishes = new Map<string, Wish>();
   readonly #watch: Disposable;
   readonly #ticker: Timer;
+  readonly #openedAtMs = performance.now();
+  #isSettled = false;
   #gathered: { readonly key: string; readonly run: string; readonly anew: boolean }[] = [];
 
   constructor(peers: Peers) {
@@ -44,7 +49,7 @@ export class MeshClaims implements Disposable {
       if (kind !== "snapshot") this.#meet();
     });
     this.#meet();
-    this.#ticker = setInterval(() => this.#step({ kind: "tick" }), TICK_MS);
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
     this.#ticker.unref();
   }
 
@@ -79,9 +84,16 @@ export class MeshClaims implements Disposable {
     this.#watch[Symbol.dispose]();
   }
 
+  #tick(): void {
+    if (!this.#isSettled) this.#meet();
+    this.#step({ kind: "tick" });
+  }
+
   #meet(): void {
-    const alive = this.#peers.list().filter(({ state }) => state === "self" || state === "up" || state === "suspect");
-    this.#step({ kind: "members", alive: alive.map(({ id }) => id) });
+    const members = this.#peers.list().filter(({ state }) => state !== "revoked");
+    const alive = members.filter(({ state }) => state !== "down").map(({ id }) => id);
+    this.#isSettled ||= alive.length === members.length || performance.now() - this.#openedAtMs > SETTLE_MS;
+    this.#step({ kind: "members", alive, settled: this.#isSettled });
   }
 
   #step(event: ClaimEvent): void {
