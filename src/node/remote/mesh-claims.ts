@@ -19,8 +19,8 @@ export type ClaimAnswer =
 
 const TICK_MS = 1_000;
 
-/** How long other machines may take to be found after this one was opened: until then who looks after which key is not known. */
-const SETTLE_MS = 1_500;
+/** How long a machine that has just started waits for those that it knows and does not see yet. */
+const SETTLE_MS = 2_000;
 
 interface Wish {
   readonly answer: ((answer: ClaimAnswer) => void)[];
@@ -35,7 +35,7 @@ export class MeshClaims implements Disposable {
   readonly #watch: Disposable;
   readonly #ticker: Timer;
   readonly #openedAtMs = performance.now();
-  #settling: Timer | null = null;
+  #isSettled = false;
   #gathered: { readonly key: string; readonly run: string; readonly anew: boolean }[] = [];
 
   constructor(peers: Peers) {
@@ -49,7 +49,7 @@ export class MeshClaims implements Disposable {
       if (kind !== "snapshot") this.#meet();
     });
     this.#meet();
-    this.#ticker = setInterval(() => this.#step({ kind: "tick" }), TICK_MS);
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
     this.#ticker.unref();
   }
 
@@ -81,17 +81,19 @@ export class MeshClaims implements Disposable {
 
   [Symbol.dispose](): void {
     clearInterval(this.#ticker);
-    if (this.#settling !== null) clearTimeout(this.#settling);
     this.#watch[Symbol.dispose]();
   }
 
+  #tick(): void {
+    if (!this.#isSettled) this.#meet();
+    this.#step({ kind: "tick" });
+  }
+
   #meet(): void {
-    const members = this.#peers.list();
-    const alive = members.filter(({ state }) => state === "self" || state === "up" || state === "suspect");
-    const settled = performance.now() - this.#openedAtMs > SETTLE_MS || members.every(({ state }) => state !== "down");
-    this.#step({ kind: "members", alive: alive.map(({ id }) => id), settled });
-    // one that stays away is not waited for
-    if (!settled) this.#settling ??= setTimeout(() => this.#meet(), SETTLE_MS + 1);
+    const members = this.#peers.list().filter(({ state }) => state !== "revoked");
+    const alive = members.filter(({ state }) => state !== "down").map(({ id }) => id);
+    this.#isSettled ||= alive.length === members.length || performance.now() - this.#openedAtMs > SETTLE_MS;
+    this.#step({ kind: "members", alive, settled: this.#isSettled });
   }
 
   #step(event: ClaimEvent): void {
