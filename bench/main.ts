@@ -1,16 +1,18 @@
 // `bun run bench`: measures everything the README claims, each beside its peer or its limit in the same run, prints the table
-// and renews it in README.md. Names of parts ("runs", "context", "layer") measure only those and leave the README alone.
+// and renews it in README.md. Names of parts ("runs", "context", "layer", "schedule") measure only those and leave the README alone.
 
 import { resolve } from "node:path";
 import { contextRows } from "./context.ts";
 import { layerRows } from "./layer.ts";
 import { type Row, markdownTable } from "./row.ts";
 import { runRows } from "./runs.ts";
+import { scheduleRows } from "./schedule.ts";
 
 const PARTS: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   runs: () => runRows(),
   context: contextRows,
   layer: layerRows,
+  schedule: scheduleRows,
 };
 const README = resolve(import.meta.dir, "../README.md");
 
