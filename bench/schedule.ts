@@ -20,14 +20,25 @@ import { median, type Row } from "./row.ts";
 const MACHINES = 1_000;
 const ROUNDS = 5;
 
-// oxlint-disable-next-line require-await -- all parts of the bench are promises of rows
 export async function scheduleRows(): Promise<readonly Row[]> {
   const equal = machines([100]);
   const unequal = machines([50, 100, 100, 200]);
   return [
-    row("a placement among 1,000 machines", repeated(() => placementUs(equal)), 20),
-    row("the same on machines of three speeds", repeated(() => placementUs(unequal)), 20),
-    row("a task through run machine and journal entries", repeated(() => coordinationUs(10_000)), 20),
+    row(
+      "a placement among 1,000 machines",
+      repeated(() => placementUs(equal)),
+      20,
+    ),
+    row(
+      "the same on machines of three speeds",
+      repeated(() => placementUs(unequal)),
+      20,
+    ),
+    row(
+      "a task through run machine and journal entries",
+      repeated(() => coordinationUs(10_000)),
+      20,
+    ),
     ...makespanRows(),
   ];
 }
@@ -130,7 +141,8 @@ function makespanRows(): readonly Row[] {
   const named = folder === undefined ? "made-up workflows" : "workflow traces";
   return Object.entries({ "16 equal": 1.02, unequal: 1.1 }).map(([mesh, most]): Row => {
     const speeds = MESHES[mesh] ?? [];
-    const known = (workflow: (typeof workflows)[number]) => workflow.tasks.map(({ seconds }) => Math.round(seconds * 1_000));
+    const known = (workflow: (typeof workflows)[number]) =>
+      workflow.tasks.map(({ seconds }) => Math.round(seconds * 1_000));
     const ours = meanOf(workflows.map((workflow) => scheduledMakespan(workflow, speeds, known(workflow))));
     const heft = meanOf(workflows.map((workflow) => heftMakespan(workflow, speeds)));
     return {

@@ -9,7 +9,7 @@ import type { AttemptName } from "../src/sched/lease-event.ts";
 import { placeOn } from "../src/sched/place.ts";
 import { likelyEndMs, type PlaceNode } from "../src/sched/place-node.ts";
 import type { Effect, RunEvent, TaskOutcome } from "../src/sched/run-event.ts";
-import { RunMachine } from "../src/sched/run-machine.ts";
+import { type RunMachine } from "../src/sched/run-machine.ts";
 import { likelyMs } from "../src/sched/task-node.ts";
 import type { TaskView } from "../src/sched/task-state.ts";
 import { CANCELLED, evaluateAfter, FAILED, HEADER, SUCCEEDED } from "../test/fake/sched-story.ts";
@@ -40,7 +40,10 @@ export class Coordinator {
   readonly #offers = new Map<string, { readonly node: Host; readonly attempt: number }>();
   /** Tasks that wait for an answer about their key, or have the key, by task. */
   readonly #keys = new Map<string, string>();
-  readonly #waiting = new Map<string, { readonly key: string; readonly round: number; readonly phase: "claim" | "find" }>();
+  readonly #waiting = new Map<
+    string,
+    { readonly key: string; readonly round: number; readonly phase: "claim" | "find" }
+  >();
   /** Machines that refused, until when. */
   readonly #refusing = new Map<string, number>();
   #isPlacing = false;
@@ -143,7 +146,8 @@ export class Coordinator {
     const offer = this.#offers.get(key);
     const task = this.machine.task(key);
     if (this.machine.holds({ key, attempt, lease })) return;
-    const isWanted = offer?.node === from && offer.attempt === attempt && task?.phase === "ready" && task.attempt === attempt;
+    const isWanted =
+      offer?.node === from && offer.attempt === attempt && task?.phase === "ready" && task.attempt === attempt;
     if (!isWanted) return this.#host.send(from, { kind: "cancel", lease, graceful: false });
     this.#offers.delete(key);
     this.#tell({ kind: "task-placed", key, attempt, node: from.name, lease });
@@ -215,7 +219,7 @@ export class Coordinator {
     if (!script.shared) return this.#miss(key, round, cacheKey);
     const known = this.#host.disk.results.get(cacheKey);
     if (known !== undefined && this.#host.around.content.holders(this.#host, known.digest).length > 0)
-      return this.#hit(key, round, cacheKey, known);
+      return this.#hitHere(key, round, cacheKey, known);
     this.#waiting.set(key, { key: cacheKey, round, phase: "claim" });
     this.#claim(key, cacheKey);
   }
@@ -291,11 +295,17 @@ export class Coordinator {
     if (waiting?.phase !== "find" || waiting.round !== round || result === null) return;
     this.#waiting.delete(task);
     this.#host.disk.results.set(waiting.key, result);
-    this.#hit(task, round, waiting.key, result, [from.name]);
+    this.#outputs.set(task, { digest: result.digest, bytes: result.bytes, at: [from.name] });
+    this.#hit(task, round, waiting.key, result);
   }
 
-  #hit(key: string, round: number, cacheKey: string, kept: KeptResult, at: readonly string[] = []): void {
-    this.#outputs.set(key, { digest: kept.digest, bytes: kept.bytes, at });
+  #hitHere(key: string, round: number, cacheKey: string, { digest, bytes, run }: KeptResult): void {
+    const at = this.#host.around.content.holders(this.#host, digest).map(({ name }) => name);
+    this.#outputs.set(key, { digest, bytes, at });
+    this.#hit(key, round, cacheKey, { digest, bytes, run });
+  }
+
+  #hit(key: string, round: number, cacheKey: string, kept: KeptResult): void {
     this.#tell({ kind: "task-resolved", key, round, outcome: { kind: "hit", cacheKey, hitFrom: kept.run } });
   }
 
@@ -421,7 +431,8 @@ export class Coordinator {
   #perform(): void {
     if (this.#isBusy) return;
     this.#isBusy = true;
-    for (let effect = this.#effects.shift(); effect !== undefined; effect = this.#effects.shift()) this.#performOne(effect);
+    for (let effect = this.#effects.shift(); effect !== undefined; effect = this.#effects.shift())
+      this.#performOne(effect);
     this.#isBusy = false;
   }
 
@@ -456,7 +467,7 @@ export class Coordinator {
   #close(): void {
     const { execution, result } = this.machine.status;
     this.#host.around.rules.finished(this.#run, `${execution} ${result}`);
-    for (const task of [...this.#keys.keys()]) this.#giveBack(task, []);
+    for (const task of this.#keys.keys()) this.#giveBack(task, []);
     this.#host.drop(this.#run);
   }
 
@@ -475,7 +486,10 @@ export class Coordinator {
   }
 }
 
-function refOf(task: TaskView, lease: string): { readonly key: string; readonly attempt: number; readonly lease: string } {
+function refOf(
+  task: TaskView,
+  lease: string,
+): { readonly key: string; readonly attempt: number; readonly lease: string } {
   return { key: task.key, attempt: task.attempt, lease };
 }
 

@@ -19,7 +19,12 @@ export class Faults {
   readonly #untilMs: number;
 
   constructor(
-    around: { readonly world: World; readonly network: Network; readonly rules: Rules; readonly hosts: readonly Host[] },
+    around: {
+      readonly world: World;
+      readonly network: Network;
+      readonly rules: Rules;
+      readonly hosts: readonly Host[];
+    },
     untilMs: number,
   ) {
     this.#world = around.world;
@@ -31,30 +36,34 @@ export class Faults {
 
   begin(severity: Severity): void {
     if (severity === "none") return;
-    const faults = severity === "crashes" ? [this.#crash, this.#dieInStep, this.#fill] : this.#all();
+    const faults = severity === "crashes" ? this.#crashes() : this.#all();
     const next = () => {
       if (this.#world.nowMs >= this.#untilMs) return;
-      this.#world.random.pick(faults).call(this);
+      this.#world.random.pick(faults)();
       this.#world.after(this.#world.between(100, 12_000), next);
     };
     this.#world.after(this.#world.between(0, 5_000), next);
     this.#world.after(this.#untilMs, () => this.#heal());
   }
 
+  #crashes(): readonly (() => void)[] {
+    return [() => this.#crash(), () => this.#dieInStep(), () => this.#fill()];
+  }
+
   #all(): readonly (() => void)[] {
     return [
-      this.#crash,
-      this.#crash,
-      this.#dieInStep,
-      this.#dieInStep,
-      this.#freeze,
-      this.#split,
-      this.#mute,
-      this.#fill,
-      this.#slow,
-      this.#setClock,
-      this.#prune,
-      this.#replaceDisk,
+      () => this.#crash(),
+      () => this.#crash(),
+      () => this.#dieInStep(),
+      () => this.#dieInStep(),
+      () => this.#freeze(),
+      () => this.#split(),
+      () => this.#mute(),
+      () => this.#fill(),
+      () => this.#slow(),
+      () => this.#setClock(),
+      () => this.#prune(),
+      () => this.#replaceDisk(),
     ];
   }
 
@@ -106,7 +115,9 @@ export class Faults {
   #break(from: readonly Host[], to: readonly Host[], bothWays: boolean): void {
     const ms = this.#world.between(500, 40_000);
     this.#divided(ms);
-    this.#world.note(() => `cut: ${from.map(({ name }) => name).join()} ${bothWays ? "|" : ">"} ${to.map(({ name }) => name).join()}`);
+    this.#world.note(
+      () => `cut: ${from.map(({ name }) => name).join()} ${bothWays ? "|" : ">"} ${to.map(({ name }) => name).join()}`,
+    );
     const each = (act: (a: Host, b: Host) => void) => {
       for (const a of from)
         for (const b of to) {

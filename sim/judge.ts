@@ -38,7 +38,12 @@ export function judge(workflows: readonly Workflow[], speeds: readonly number[])
       ours: known / bound,
       known: known / heft,
       learnt: scheduledMakespan(workflow, speeds, learntMs(workflow)) / heft,
-      unknown: scheduledMakespan(workflow, speeds, workflow.tasks.map(() => null)) / heft,
+      unknown:
+        scheduledMakespan(
+          workflow,
+          speeds,
+          workflow.tasks.map(() => null),
+        ) / heft,
     };
   });
 }

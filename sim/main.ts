@@ -32,7 +32,9 @@ function simulateAll(): number {
     try {
       sums.add(simulate({ seed, nodes, tell }));
     } catch (error) {
-      process.stdout.write(`✗ seed ${seed}: ${error instanceof Broken ? error.message : String((error as Error).stack)}\n`);
+      process.stdout.write(
+        `✗ seed ${seed}: ${error instanceof Broken ? error.message : String((error as Error).stack)}\n`,
+      );
       process.stdout.write(`  bun run sim --seed ${seed}${nodes === null ? "" : ` --nodes ${nodes}`} --trace\n`);
       return 1;
     }
@@ -64,7 +66,7 @@ class Sums {
   }
 
   text(): string {
-    const ends = [...this.#ends].toSorted().map(([end, count]) => `${count} ${end}`);
+    const ends = [...this.#ends].map(([end, count]) => `${count} ${end}`).toSorted();
     return [
       `✓ ${this.#seeds} seeds, up to ${this.#mostNodes} machines, ${(this.#virtualMs / 3_600_000).toFixed(1)} hours of their time`,
       `  runs: ${ends.join(", ")}`,

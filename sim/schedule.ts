@@ -50,9 +50,15 @@ class Schedule {
 
   run(): number {
     const tasks = this.#workflow.tasks.map(({ parents }, at) =>
-      task(`t${at}`, parents.map((parent) => `t${parent}`), { expectedMs: this.#expectedMs[at] ?? null }),
+      task(
+        `t${at}`,
+        parents.map((parent) => `t${parent}`),
+        { expectedMs: this.#expectedMs[at] ?? null },
+      ),
     );
-    this.#perform(this.#machine.step({ kind: "run-started", atMs: 0, run: HEADER, options: { failFast: false }, tasks }));
+    this.#perform(
+      this.#machine.step({ kind: "run-started", atMs: 0, run: HEADER, options: { failFast: false }, tasks }),
+    );
     while (this.#machine.status.execution === "running") {
       const againAtMs = this.#place();
       const next = this.#ends.pop();

@@ -83,7 +83,11 @@ export class SimWorker {
       const digest = `out(${work.cacheKey})`;
       host.disk.outputs.add(digest);
       if (work.shared)
-        host.disk.results.set(work.cacheKey, { digest, bytes: work.outputBytes, run: this.#running.get(lease)?.run ?? "" });
+        host.disk.results.set(work.cacheKey, {
+          digest,
+          bytes: work.outputBytes,
+          run: this.#running.get(lease)?.run ?? "",
+        });
       this.#end(lease, {
         kind: "succeeded",
         digest,

@@ -1,7 +1,7 @@
 // Who goes where: one round of placing ready tasks on machines that fit, as a list of assignments. Pure and
 // deterministic; the machines' own ledgers have the last word, so an assignment is an offer. The most urgent task goes first,
 // to the machine where it costs least; unless a faster one that is busy would end it sooner: then it waits for that one
-// (docs/decisions/0018-earliest-finish.md).
+// (docs/decisions/0013-earliest-finish.md).
 
 import type { Ask } from "./ask.ts";
 import { Fleet, type FleetView, type Offer } from "./fleet.ts";
@@ -153,10 +153,11 @@ class Planner {
       if (best === null || value < best.value || (value === best.value && room.name < best.room.name))
         best = { room, value };
     };
-    if (input !== null) for (const room of this.#having(input)) {
-      const offer = view.offerOf(room);
-      if (offer !== null) consider(offer);
-    }
+    if (input !== null)
+      for (const room of this.#having(input)) {
+        const offer = view.offerOf(room);
+        if (offer !== null) consider(offer);
+      }
     // All others lack everything. They come cheapest first, and none moves faster than the best: the rest of them is no better.
     const leastMoveMs = input === null ? 0 : input.bytes / this.#fleet.best.bytesPerMs;
     // The cost at which the best one was met on the walk: machines of one cost come by name.

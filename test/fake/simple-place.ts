@@ -1,7 +1,15 @@
 // Placing as its rule says, by looking at every machine for every task: what the indexed one must agree with.
 
 import type { Ask } from "../../src/sched/ask.ts";
-import { type Assignment, type Held, moveMsTo, type Placing, type Round, scoreOn, workMs } from "../../src/sched/place.ts";
+import {
+  type Assignment,
+  type Held,
+  moveMsTo,
+  type Placing,
+  type Round,
+  scoreOn,
+  workMs,
+} from "../../src/sched/place.ts";
 import type { PlaceNode } from "../../src/sched/place-node.ts";
 import { compareReady, type Ready } from "../../src/sched/ready-queue.ts";
 import { Room } from "../../src/sched/room.ts";
@@ -20,7 +28,10 @@ export function placeSimply(nodes: readonly PlaceNode[], round: Round): Placing 
     if (done.has(ask)) continue;
     const input = round.inputOf(ready.key);
     const work = workMs(ready);
-    const free = least(rooms.filter((room) => room.fits(ask)), (room) => moveMsTo(room, input) + work * room.cost(ask));
+    const free = least(
+      rooms.filter((room) => room.fits(ask)),
+      (room) => moveMsTo(room, input) + work * room.cost(ask),
+    );
     if (free === null) {
       done.add(ask);
       if (round.nowMs - ready.readyAtMs > round.reserveAfterMs) keep(ask, rooms);
@@ -51,7 +62,10 @@ function assigned(ready: Ready, ask: Ask, room: Room, round: Round): Assignment 
 }
 
 /** The room of the least value; the first of several. */
-function least(rooms: readonly Room[], valueOf: (room: Room) => number): { readonly room: Room; readonly value: number } | null {
+function least(
+  rooms: readonly Room[],
+  valueOf: (room: Room) => number,
+): { readonly room: Room; readonly value: number } | null {
   let best: { readonly room: Room; readonly value: number } | null = null;
   for (const room of rooms) {
     const value = valueOf(room);

@@ -147,7 +147,13 @@ function randomRound(random: SeededRandom): RoundOverNodes {
     const made = node(`n${index}`, 0, { total, free, gpus, labels }, random.pick([50, 100, 100, 200]));
     return { ...made, bytesPerMs: random.pick([10, 100]), running: ends };
   });
-  const asks = [ONE, TWO, makeAsk({ cpuMilli: 500, labels: ["big"] }), makeAsk({ cpuMilli: 500, gpus: 1 }), makeAsk({})];
+  const asks = [
+    ONE,
+    TWO,
+    makeAsk({ cpuMilli: 500, labels: ["big"] }),
+    makeAsk({ cpuMilli: 500, gpus: 1 }),
+    makeAsk({}),
+  ];
   const tasks = Array.from({ length: random.below(40) }, (_, index) => {
     const task = { ...ready(`t${index}`, index, random.below(9)), expectedMs: random.pick([null, 0, 100, 4_000]) };
     return [task, random.pick(asks)] as const;
