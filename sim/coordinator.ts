@@ -219,7 +219,7 @@ export class Coordinator {
     if (!script.shared) return this.#miss(key, round, cacheKey);
     const known = this.#host.disk.results.get(cacheKey);
     if (known !== undefined && this.#host.around.content.holders(this.#host, known.digest).length > 0)
-      return this.#hit(key, round, cacheKey, known);
+      return this.#hitHere(key, round, cacheKey, known);
     this.#waiting.set(key, { key: cacheKey, round, phase: "claim" });
     this.#claim(key, cacheKey);
   }
@@ -295,11 +295,17 @@ export class Coordinator {
     if (waiting?.phase !== "find" || waiting.round !== round || result === null) return;
     this.#waiting.delete(task);
     this.#host.disk.results.set(waiting.key, result);
-    this.#hit(task, round, waiting.key, result, [from.name]);
+    this.#outputs.set(task, { digest: result.digest, bytes: result.bytes, at: [from.name] });
+    this.#hit(task, round, waiting.key, result);
   }
 
-  #hit(key: string, round: number, cacheKey: string, kept: KeptResult, at: readonly string[] = []): void {
-    this.#outputs.set(key, { digest: kept.digest, bytes: kept.bytes, at });
+  #hitHere(key: string, round: number, cacheKey: string, { digest, bytes, run }: KeptResult): void {
+    const at = this.#host.around.content.holders(this.#host, digest).map(({ name }) => name);
+    this.#outputs.set(key, { digest, bytes, at });
+    this.#hit(key, round, cacheKey, { digest, bytes, run });
+  }
+
+  #hit(key: string, round: number, cacheKey: string, kept: KeptResult): void {
     this.#tell({ kind: "task-resolved", key, round, outcome: { kind: "hit", cacheKey, hitFrom: kept.run } });
   }
 
@@ -461,7 +467,7 @@ export class Coordinator {
   #close(): void {
     const { execution, result } = this.machine.status;
     this.#host.around.rules.finished(this.#run, `${execution} ${result}`);
-    for (const task of [...this.#keys.keys()]) this.#giveBack(task, []);
+    for (const task of this.#keys.keys()) this.#giveBack(task, []);
     this.#host.drop(this.#run);
   }
 

@@ -227,6 +227,8 @@ export const LIMITS = {
   claimWaiters: 64,
   /** Shapes of asks for which a coordinator keeps all machines in order. */
   fleetViews: 64,
+  /** Changes of machines that are kept for views which have not read them. */
+  fleetChanges: 8_192,
 
   // The node and those who talk to it
 

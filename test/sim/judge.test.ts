@@ -2,27 +2,15 @@ import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { heftMakespan } from "../../sim/heft.ts";
-import { judge, judgeFolder, MESHES } from "../../sim/judge.ts";
+import { judge, judgeFolder, meanOf, MESHES } from "../../sim/judge.ts";
+import { madeWorkflows, workflowOf } from "../../sim/made-workflow.ts";
 import { scheduledMakespan } from "../../sim/schedule.ts";
 import { lowerBound, ranks, readWorkflow, type Workflow } from "../../sim/workflow.ts";
 import { SeededRandom } from "../fake/seeded-random.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
-/** A workflow from seconds and parents. */
-function workflow(tasks: readonly (readonly [seconds: number, parents: readonly number[]])[]): Workflow {
-  return {
-    name: "made",
-    tasks: tasks.map(([seconds, parents], at) => ({
-      kind: "task",
-      seconds,
-      parents,
-      children: tasks.flatMap(([, others], child) => (others.includes(at) ? [child] : [])),
-    })),
-  };
-}
-
 /** A fork of four unequal branches that join. */
-const FORK = workflow([
+const FORK = workflowOf("fork", [
   [2, []],
   [8, [0]],
   [4, [0]],
@@ -48,7 +36,7 @@ test("heftMakespan() plans the fork as the paper's rule has it", () => {
 });
 
 test("scheduledMakespan() gives no critical task to a slow machine when a fast one ends it sooner", () => {
-  const chainAndFill = workflow([
+  const chainAndFill = workflowOf("chain and fill", [
     [4, []],
     [4, []],
     [4, [0]],
@@ -59,29 +47,14 @@ test("scheduledMakespan() gives no critical task to a slow machine when a fast o
   expect(scheduledMakespan(FORK, [2, 1], knownMs(FORK))).toBe(8);
 });
 
-/** Layers of random tasks, as workflows have them. */
-function randomWorkflow(random: SeededRandom): Workflow {
-  const count = 20 + random.below(100);
-  return workflow(
-    Array.from({ length: count }, (_, at) => {
-      const first = Math.max(0, at - 12);
-      const parents = at < 3 ? [] : Array.from({ length: 1 + random.below(3) }, () => first + random.below(at - first));
-      return [1 + random.below(random.chance(0.1) ? 120 : 20), [...new Set(parents)]] as const;
-    }),
-  );
-}
-
 test("judge() finds placing within 1.02 times of HEFT on equal machines, 1.1 on unequal ones, 1.25 with learnt durations", () => {
-  const random = new SeededRandom(11);
-  const workflows = Array.from({ length: 12 }, () => randomWorkflow(random));
+  const workflows = madeWorkflows(new SeededRandom(11), 12);
   for (const [mesh, speeds] of Object.entries(MESHES)) {
     const verdicts = judge(workflows, speeds);
-    const mean = (values: readonly number[]) =>
-      Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
     const found = {
       mesh,
-      known: mean(verdicts.map(({ known }) => known)) <= (mesh === "unequal" ? 1.1 : 1.02),
-      learnt: mean(verdicts.map(({ learnt }) => learnt)) <= 1.25,
+      known: meanOf(verdicts.map(({ known }) => known)) <= (mesh === "unequal" ? 1.1 : 1.02),
+      learnt: meanOf(verdicts.map(({ learnt }) => learnt)) <= 1.25,
       isBound: verdicts.every(({ heft, ours }) => heft >= 0.999 && ours >= 0.999),
     };
     expect(found).toEqual({ mesh, known: true, learnt: true, isBound: true });

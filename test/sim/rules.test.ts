@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { Host } from "../../sim/host.ts";
 import { Rules } from "../../sim/rules.ts";
 import { World } from "../../sim/world.ts";
-import { SUCCEEDED,Story,task } from "../fake/sched-story.ts";
+import { SUCCEEDED, Story, task } from "../fake/sched-story.ts";
 import { peerNamed } from "../fake/claim-hub.ts";
 
 /** A machine whose process has not started: it has no leases. */
