@@ -4,6 +4,7 @@
 import { resolve } from "node:path";
 import { contextRows } from "./context.ts";
 import { layerRows } from "./layer.ts";
+import { meshRows } from "./mesh.ts";
 import { type Row, markdownTable } from "./row.ts";
 import { runRows } from "./runs.ts";
 
@@ -11,6 +12,7 @@ const PARTS: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   runs: () => runRows(),
   context: contextRows,
   layer: layerRows,
+  mesh: meshRows,
 };
 const README = resolve(import.meta.dir, "../README.md");
 

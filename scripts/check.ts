@@ -18,7 +18,7 @@ interface Step {
   readonly needs?: string;
 }
 
-const FOLDERS = ["src", "test", "scripts", "bench", "examples"].filter((folder) => isFolder(folder));
+const FOLDERS = ["src", "test", "scripts", "bench", "sim", "examples"].filter((folder) => isFolder(folder));
 const OXFMT = tool("oxfmt/bin/oxfmt");
 const OXLINT = [tool("oxlint/bin/oxlint"), ...FOLDERS];
 

@@ -88,10 +88,65 @@ export const LIMITS = {
 
   // Identity and pairing
 
+  /** Largest certificate of a peer that is read. */
+  certificateBytes: 4 * KIB,
+  /** Largest identity file. */
+  identityFileBytes: 64 * KIB,
+  /** Most entries in a roster, half of them grants; most that are issued by one grant; the largest entry and the largest file. */
+  rosterEntries: 8_192,
+  rosterPerAuthority: 2_048,
+  rosterEntryBytes: 192 * KIB,
+  rosterFileBytes: 256 * MIB,
+  /** Most entries that a revocation honours, and most that a grant overrules. */
+  rosterHonoured: 4_096,
+  rosterOverrules: 256,
+  /** Most codes that are open at once, and how long one is open when its inviter does not say. */
+  inviteCodes: 16,
+  inviteMs: 10 * 60_000,
+  /** How often pairing may be tried within the window: by one address, and by all. */
+  pairingsPerAddress: 6,
+  pairingsInAll: 30,
+  pairingWindowMs: 60_000,
+  /** Largest message of a pairing, the last one with the roster in it; and how long a pairing may take. */
+  pairingMessageBytes: 1 * MIB - 4 * KIB,
+  pairingMs: 15_000,
+
   // Membership and discovery
 
   /** Most machines in one mesh. */
   peers: 1_024,
+  /** Most addresses that are known of one machine, and most of them that are tried in one round. */
+  peerAddresses: 16,
+  dialsPerRound: 8,
+  /** Most connections to other machines that are being opened at once, and how long one may take. */
+  dialsAtOnce: 16,
+  dialMs: 3_000,
+  /** How much later the next address of a machine is tried while the one before has not answered. */
+  dialHeadStartMs: 100,
+  /** How long a machine waits between rounds in which none of an absent machine's addresses answered: first, and at most. */
+  redialMs: 250,
+  redialMaxMs: 30_000,
+  /** How often a connection carries a heartbeat. */
+  heartbeatMs: 1_000,
+  /** Silence after which a connected machine is suspected, and after which its connection is given up. */
+  suspectMs: 2_500,
+  silentMs: 3_700,
+  /** How long a machine whose connection broke may take to be connected again before it counts as down. */
+  reconnectMs: 700,
+  /** A pause of this machine's own that is so much longer than meant is not held against others. */
+  ownLagMs: 150,
+  /** Most machines whose addresses one heartbeat tells. */
+  toldPeers: 16,
+  /** Longest host name, version and name of a GPU that another machine may say of itself; most labels, base keys and GPUs. */
+  snapshotTextChars: 256,
+  snapshotItems: 256,
+  /** Largest file of remembered addresses. */
+  addressesFileBytes: 4 * MIB,
+  /** Most bytes of roster entries in one message. */
+  rosterMessageBytes: 768 * KIB,
+  /** Largest text that a machine announces of itself by multicast, and most machines that are listened to at once. */
+  announcementBytes: 1_024,
+  announcements: 2_048,
 
   // Content that moves between machines
 
@@ -128,4 +183,62 @@ export const LIMITS = {
   diskReserveBytes: 64 * MIB,
 
   // Work that is placed on other machines
+
+  /** Longest name, and longest path, that another machine may send. */
+  nameChars: 1_024,
+  pathChars: 65_536,
+  /** Most variables, filter entries and GPUs in what another machine sends. */
+  variables: 10_000,
+  filterEntries: 100_000,
+  gpus: 256,
+  /** Work, or a result, up to this size crosses in a message; a larger one as a blob that is fetched. */
+  parcelInlineBytes: 128 * KIB,
+  /** Trees of layers that cross with a result; others are fetched. */
+  parcelTreeBytes: 64 * KIB,
+  /** How long a run that is taken up waits for the machines that it had tasks on. */
+  adoptMs: 10_000,
+  /** Keys in one question about results. */
+  findKeys: 1_000,
+  /** What one message about work may hold. */
+  workMessageBytes: 512 * KIB,
+  /** How long a granted lease waits for the word to start. */
+  grantMs: 15_000,
+  /** How long attempts go on, and their ends are kept, while their coordinator is silent. */
+  orphanMs: 10 * 60_000,
+  /** A gap between two events of a machine that ticks each second which means that the machine itself stood still. */
+  ownPauseMs: 5_000,
+  /** Most attempts that a worker answers for, ends that nobody acknowledged included: in all, and of one coordinator. */
+  heldAttempts: 8_192,
+  heldAttemptsEach: 2_048,
+  /** Keys in one message about claims; machines named for one result. */
+  claimBatch: 256,
+  claimHolders: 8,
+  /** How long a claim stands that nobody repeats, and how often its holders repeat it. */
+  claimMs: 15_000,
+  claimRepeatMs: 4_000,
+  /** How long a home's answer is waited for, and how often it is asked before the other home has to do. */
+  claimAskMs: 1_000,
+  claimTries: 3,
+  /** How long a run waits for a busy key before it looks again by itself. */
+  claimWatchMs: 5_000,
+  /** Most keys that one machine looks after: in all, and of one holder. Most machines that are told when one is free. */
+  claims: 131_072,
+  claimsEach: 65_536,
+  claimWaiters: 64,
+  /** Shapes of asks for which a coordinator keeps all machines in order. */
+  fleetViews: 64,
+
+  // The node and those who talk to it
+
+  /** How long one ping of a person waits for its answer. */
+  pingAnswerMs: 2_000,
+  /** How long a node that is started in the background may take to answer, and one that is stopped to end. */
+  nodeStartMs: 15_000,
+  nodeStopMs: 45_000,
+  /** Output that may wait for one who watches a run; what is beyond is skipped for them, with a count. */
+  feedOutputBytes: 4 * MIB,
+  /** Longest line of a run that is watched on another machine: its end, with all tasks and what they left. */
+  feedLineChars: 64 * MIB,
+  /** Largest request to the node's own socket, except for a blob that is put. */
+  apiRequestBytes: 4 * MIB,
 } as const;

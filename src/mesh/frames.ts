@@ -153,7 +153,7 @@ export class FrameReader {
 
   /** What is to be passed on after a part of the body came: the whole body, a piece of data, or null. */
   #bodyWith(part: Uint8Array): Uint8Array | null {
-    if (this.#head[0] === FRAME.data) return part.length < COPY_BELOW_BYTES ? part.slice() : part;
+    if (this.#head[0] === FRAME.data) return part.length < COPY_BELOW_BYTES ? new Uint8Array(part) : part;
     if (this.#body === null) {
       if (this.#missing === 0) return part;
       this.#body = new Uint8Array(Math.max(FIRST_BODY_BYTES, part.length));

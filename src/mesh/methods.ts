@@ -44,3 +44,8 @@ export class Methods {
 
 /** Looks a machine up in the roster; null for one that is no member (any more). */
 export type MemberOf = (peer: PeerId) => MemberView | null;
+
+/** Whether a word failed because there is no handler for it, or not for whoever said it: nobody is told of that. */
+export function isUnheard(error: unknown): boolean {
+  return error instanceof MeshError && (error.code === "peer.version" || error.code === "peer.refused");
+}

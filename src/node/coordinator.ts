@@ -1,10 +1,10 @@
 // Drives one run: feeds the run machine with what happens and performs what it wants done. It decides nothing that the
 // machine, the placing, the ledger or the store decides.
 
+import type { Digest } from "../base/digest.ts";
 import { MeshError } from "../base/errors.ts";
 import type { RunId } from "../base/ids.ts";
-import { place } from "../sched/place.ts";
-import type { Effect, RunEvent, RunStatus } from "../sched/run-event.ts";
+import type { Effect, RunEvent, RunStatus,AttemptRef } from "../sched/run-event.ts";
 import { RunMachine } from "../sched/run-machine.ts";
 import type { Definition, Task } from "../spec/definition.ts";
 import type { StoredResult } from "../store/io/results.ts";
@@ -13,15 +13,21 @@ import { evaluateAfter } from "./after.ts";
 import { type ExecutionMachine, Executor } from "./executor.ts";
 import { Elsewhere } from "./elsewhere.ts";
 import { Foundations } from "./foundations.ts";
-import { Handover } from "./handover.ts";
+import { Handover, exportsOf } from "./handover.ts";
 import { InputViews } from "./inputs.ts";
-import { neverFits } from "./never-fits.ts";
 import type { RunObserver } from "./observer.ts";
+import { type Allowed, Placing } from "./placing.ts";
+import type { MeshSide } from "./remote/mesh-side.ts";
+import type { RunMesh } from "./remote/run-mesh.ts";
+import type { FoundResult } from "./remote/result-finder.ts";
 import { resolveTask } from "./resolve.ts";
 import type { ResolveContext } from "./resolve-context.ts";
 import { runDirectoryLayer } from "./run-directory.ts";
 import type { RunJournal } from "./run-journal.ts";
+import type { JournalEntry } from "./run-record.ts";
 import type { RunScope } from "./scope.ts";
+import type { RemoteSite, SiteReports } from "./site.ts";
+import { TakingUp } from "./taking-up.ts";
 import { Timers } from "./timers.ts";
 import type { Resolution, TaskWork } from "./work.ts";
 import { faultText } from "./fault-text.ts";
@@ -39,20 +45,17 @@ export interface CoordinatorOptions {
   readonly cache: boolean;
   /** Most tasks at once; null for as many as fit. */
   readonly jobs: number | null;
+  readonly allowed: Allowed;
+  /** Who had the run started. */
+  readonly actor: string;
+  /** Opens the mesh, when something has to be executed; null where there is none, or the run must stay here. */
+  readonly mesh: (() => Promise<MeshSide | null>) | null;
   readonly observer: RunObserver;
   readonly journal: RunJournal;
 }
 
-/** How often what waits for room that another process has tries again. */
-const POLL_MS = 50;
-
 /** How often another process's wish to cancel is looked for. */
 const CANCEL_POLL_MS = 250;
-
-/** How long a task may be passed over by smaller ones before room is kept free for it. */
-const RESERVE_AFTER_MS = 30_000;
-
-const NONE_OFFERED: ReadonlySet<string> = new Set();
 
 export class Coordinator {
   readonly machine = new RunMachine(evaluateAfter);
@@ -74,28 +77,28 @@ export class Coordinator {
   /** Set when the machinery has failed: nothing more is begun. */
   #isBroken = false;
   #placeWanted = false;
-  #waitsForRoom = false;
+  readonly #placing: Placing;
+  /** Not asked for yet; null once it is known that there is none. */
+  #mesh: RunMesh | null | undefined;
+  /** What waits for the mesh to be open. */
+  readonly #forMesh: (() => void)[] = [];
 
   constructor(options: CoordinatorOptions) {
     this.#options = options;
-    const { machine, runId, title, definition, definitionDirectory, observer } = options;
+    const { machine, runId, title, definition, definitionDirectory } = options;
     this.#tasks = new Map(definition.tasks.map((task) => [task.key, task]));
     this.#executor = new Executor({
       machine,
       runId,
       title,
-      holds: (ref) => this.machine.holds(ref),
-      onOutput: (task, stream, bytes) => observer.output?.(task, stream, bytes),
-      onResult: (key, work, result, succeeded) => {
-        options.journal.keep(key, result, "executed");
-        if (succeeded) this.#handover.take(key, work, result);
-      },
-      onEvent: (event) => {
-        if (event.kind === "task-finished") this.#placeWanted = true;
-        this.#apply(event);
+      actor: options.actor,
+      ...this.#reports(),
+      prepare: (_ref, work, signal) => this.#prepareHere(work, signal),
+      onReturned: (ref, cause) => {
+        const missing = this.#mesh?.lackedBy(this.#workOf(ref.key)).map(({ digest }) => digest) ?? [];
+        this.#returned(ref, machine.name, cause, missing);
       },
       upcoming: () => Math.max(0, this.#unsettled - this.#executor.size),
-      onFault: (error) => this.#break(error),
     });
     this.#context = {
       store: machine.store,
@@ -105,6 +108,7 @@ export class Coordinator {
       definitionDirectory,
       runDirectory: (filter) => runDirectoryLayer(definitionDirectory, filter, machine.store),
       identityOf: options.identityOf,
+      nodeName: machine.name,
       views: new InputViews(machine.store),
       cache: options.cache,
       finished: (task) => this.#handover.finished(task),
@@ -114,6 +118,21 @@ export class Coordinator {
     this.#elsewhere = new Elsewhere(machine.store.claims, this.#timers, (key, round) =>
       this.#apply({ kind: "task-undeferred", key, round, atMs: Date.now() }),
     );
+    this.#placing = new Placing({
+      machine: this.machine,
+      executor: this.#executor,
+      ledger: machine.ledger,
+      name: machine.name,
+      jobs: options.jobs,
+      allowed: options.allowed,
+      timers: this.#timers,
+      elsewhere: this.#elsewhere,
+      foundations: this.#foundations,
+      workOf: (key) => this.#workOf(key),
+      apply: (event) => this.#apply(event),
+      again: () => this.#placeAgain(),
+      onFault: (error) => this.#break(error),
+    });
   }
 
   /** Runs to the end. Rejects only when the machinery itself failed. Either way nothing of the run is left running. */
@@ -123,15 +142,60 @@ export class Coordinator {
       this.#watchForCancel();
       return await this.#end.promise;
     } finally {
-      this.#stop.abort();
-      this.#timers[Symbol.dispose]();
-      await this.#executor.close();
+      await this.#close();
+    }
+  }
+
+  /** Goes on with a run whose driver is gone, and ends like `run`. */
+  async resume(entries: readonly JournalEntry[]): Promise<RunStatus> {
+    const { machine, journal, observer } = this.#options;
+    const takingUp = new TakingUp({
+      machine: this.machine,
+      tasks: this.#tasks,
+      results: machine.store.results,
+      handover: this.#handover,
+      journal,
+      context: this.#context,
+      name: machine.name,
+      apply: (event) => this.#apply(event),
+      setWork: (key, work) => this.#work.set(key, work),
+    });
+    try {
+      takingUp.replay(entries, (event, effects) => {
+        this.#count(event, effects);
+        observer.replayed?.(event);
+      });
+      if (this.machine.status.execution !== "running") return this.machine.status;
+      const outstanding = this.machine.outstanding();
+      // nothing is performed before all is known
+      this.#busy = true;
+      await new Promise<void>((resolve) => this.#withMesh(resolve));
+      await takingUp.settle(this.#mesh ?? null);
+      this.#busy = false;
+      this.#effects.push(...outstanding.filter(({ kind }) => kind === "resolve" || kind === "cancel-task"));
+      this.#placeAgain();
+      this.#watchForCancel();
+      return await this.#end.promise;
+    } finally {
+      await this.#close();
     }
   }
 
   /** Asks the run to stop: the first time gracefully, then at once. */
   cancel(by: string): void {
     if (this.machine.status.execution === "running") this.#apply({ kind: "cancel-requested", by, atMs: Date.now() });
+  }
+
+  async #close(): Promise<void> {
+    this.#stop.abort();
+    this.#timers[Symbol.dispose]();
+    await Promise.all([this.#executor.close(), this.#mesh?.[Symbol.asyncDispose]()]);
+  }
+
+  /** Keeps count of tasks without an end, as far as events of before say. */
+  #count(event: RunEvent, effects: readonly Effect[]): void {
+    if (event.kind === "run-started" || event.kind === "tasks-added") this.#unsettled += event.tasks.length;
+    for (const { kind } of effects) if (kind === "task-settled") this.#unsettled--;
   }
 
   #apply(event: RunEvent): void {
@@ -178,7 +242,7 @@ export class Coordinator {
       at = 0;
       if (!this.#placeWanted) return;
       this.#placeWanted = false;
-      this.#place();
+      this.#placing.round();
     }
   }
 
@@ -190,12 +254,9 @@ export class Coordinator {
         this.#placeWanted = true;
         return;
       case "start":
-        return this.#executor.start(
-          { key: effect.key, attempt: effect.attempt, lease: effect.lease },
-          this.#workOf(effect.key),
-        );
+        return this.#start(effect);
       case "cancel-task":
-        return this.#executor.cancel(effect.key, effect.graceful);
+        return (this.#siteOf(effect.node) ?? this.#executor).cancel(refOf(effect), effect.graceful);
       case "task-settled":
         this.#unsettled--;
         this.#work.delete(effect.key);
@@ -237,11 +298,28 @@ export class Coordinator {
         return this.#hitIfSound(key, round, work, hit);
       }
     }
-    this.#missed(key, round, work);
+    this.#withMesh(() => this.#lookElsewhere(key, round, work));
   }
 
-  #hit(key: string, round: number, work: TaskWork, result: TaskResult): void {
-    this.#options.journal.keep(key, result, "hit");
+  /** What another machine has made is a hit as well; its files stay there until they are needed. */
+  #lookElsewhere(key: string, round: number, work: TaskWork): void {
+    const finding = work.shared ? (this.#mesh?.find(work) ?? null) : null;
+    if (finding === null) return this.#missed(key, round, work);
+    finding
+      .then((found) => (found === null ? this.#missed(key, round, work) : this.#hitElsewhere(key, round, work, found)))
+      .catch((error: unknown) => this.#refused(key, round, error));
+  }
+
+  #hitElsewhere(key: string, round: number, work: TaskWork, { result, ageMs }: FoundResult): void {
+    const { results } = this.#options.machine.store;
+    const isKept = this.#mesh?.hasAllOf(result) === true && work.isCached;
+    if (isKept)
+      results.put(result, work.parts, work.ttlMs === null ? null : Date.now() + Math.max(0, work.ttlMs - ageMs));
+    this.#hit(key, round, work, result, isKept ? "hit" : "found");
+  }
+
+  #hit(key: string, round: number, work: TaskWork, result: TaskResult, how: "hit" | "found" = "hit"): void {
+    this.#options.journal.keep({ task: key, result, exports: exportsOf(work) }, how);
     this.#handover.take(key, work, result);
     this.#apply({
       kind: "task-resolved",
@@ -261,7 +339,7 @@ export class Coordinator {
   }
 
   #missed(key: string, round: number, work: TaskWork): void {
-    const refusal = neverFits(work.ask, this.#options.machine.ledger.capacity());
+    const refusal = this.#placing.neverFits(work);
     if (refusal !== null) return this.#refused(key, round, refusal);
     this.#work.set(key, work);
     this.#apply({
@@ -287,55 +365,77 @@ export class Coordinator {
     });
   }
 
-  // Placing
+  // Where tasks run
 
-  #place(): void {
-    const { ledger, name } = this.#options.machine;
-    const most = (this.#options.jobs ?? Number.POSITIVE_INFINITY) - this.#executor.size;
-    if (this.machine.ready.size === 0 || most <= 0) return;
-    const assignments = place({
-      lanes: this.machine.ready.lanes(),
-      nodes: [{ capacity: ledger.capacity(), speedPercent: 100, bytesPerMs: 1 }],
-      missingBytes: () => 0,
-      offered: NONE_OFFERED,
-      most,
-      nowMs: Date.now(),
-      reserveAfterMs: RESERVE_AFTER_MS,
-    });
-    for (const { key, attempt } of assignments) if (!this.#placeOne(key, attempt, name)) return;
+  #reports(): SiteReports & { readonly onOutput: SiteReports["onOutput"] } {
+    const { journal, observer } = this.#options;
+    return {
+      holds: (ref) => this.machine.holds(ref),
+      onOutput: ({ key }, stream, bytes) => observer.output?.(key, stream, bytes),
+      onResult: ({ key }, work, result, succeeded) => {
+        journal.keep({ task: key, result, exports: exportsOf(work) }, "executed");
+        if (succeeded) this.#handover.take(key, work, result);
+      },
+      onEvent: (event) => {
+        if (event.kind === "task-finished" || event.kind === "task-lost") this.#placeWanted = true;
+        this.#apply(event);
+      },
+      onReturned: (ref, node, cause, missing) => this.#returned(ref, node, cause, missing),
+      onceWritten: (act) => journal.onceWritten(act),
+      notice: (text) => observer.notice?.("warning", text),
+      onFault: (error) => this.#break(error),
+    };
   }
 
-  /** False when this machine has no room because of what another process runs on it. */
-  #placeOne(key: string, attempt: number, node: string): boolean {
-    const work = this.#workOf(key);
-    if (this.#hasLost(work)) return true;
-    const round = this.machine.task(key)?.round ?? 0;
-    const room = this.#executor.take(key, attempt, work);
-    const atMs = Date.now();
-    switch (room.kind) {
-      case "taken":
-        this.#apply({ kind: "task-placed", ...room.ref, node, atMs });
-        return true;
-      case "answered":
-        this.#apply({ kind: "task-deferred", key, round, atMs, elsewhere: "" });
-        this.#timers.later(0, () => this.#apply({ kind: "task-undeferred", key, round, atMs: Date.now() }));
-        return true;
-      case "elsewhere":
-        this.#apply({ kind: "task-deferred", key, round, atMs, elsewhere: room.by });
-        this.#elsewhere.wait(key, round, work.key);
-        // the room that it was to have is another's
-        this.#placeWanted = true;
-        return true;
-      case "full":
-        this.#placeLater();
-        return false;
-    }
+  #start(effect: AttemptRef & { readonly node: string }): void {
+    (this.#siteOf(effect.node) ?? this.#executor).start(refOf(effect), this.#workOf(effect.key));
   }
 
-  /** Protects what a task builds on; what of it was pruned or lost meanwhile is made again first. */
-  #hasLost(work: TaskWork): boolean {
-    this.#options.journal.open();
-    return this.#lose(this.#foundations.lostBy(work));
+  /** Null for this machine. */
+  #siteOf(node: string): RemoteSite | null {
+    if (node === this.#options.machine.name) return null;
+    return this.#mesh?.sites().find((site) => site.node === node) ?? null;
+  }
+
+  #returned(ref: AttemptRef, node: string, cause: MeshError, missing: readonly Digest[]): void {
+    this.#placing.returned(ref, node, cause, missing);
+    this.#placeAgain();
+  }
+
+  /** What a task of this machine builds on is brought here before it starts. */
+  #prepareHere(work: TaskWork, signal: () => AbortSignal): TaskWork | Promise<TaskWork> {
+    const lacked = this.#mesh?.lackedBy(work) ?? [];
+    if (lacked.length === 0 || !this.#mesh) return work;
+    return this.#mesh.fetch(lacked, signal()).then(() => work);
+  }
+
+  #placeAgain(): void {
+    this.#placeWanted = true;
+    this.#drain();
+  }
+
+  /** Goes on once the mesh is open, or is known not to be there. Nothing is opened for a run that executes nothing. */
+  #withMesh(act: () => void): void {
+    const { mesh } = this.#options;
+    if (mesh === null || this.#mesh !== undefined) return act();
+    this.#forMesh.push(act);
+    if (this.#forMesh.length > 1) return;
+    mesh()
+      .catch((error: unknown) => {
+        if (!(error instanceof MeshError)) throw error;
+        this.#options.observer.notice?.("warning", `The run stays on this machine: ${error.message}`);
+        return null;
+      })
+      .then((side) => this.#opened(side))
+      .catch((error: unknown) => this.#break(error));
+  }
+
+  #opened(side: MeshSide | null): void {
+    if (this.#stop.signal.aborted) return;
+    const { runId: run, title, actor } = this.#options;
+    this.#mesh = side?.join({ run, title, actor, reports: this.#reports(), onRoom: () => this.#placeAgain() }) ?? null;
+    if (this.#mesh !== null) this.#placing.use(this.#mesh);
+    for (const act of this.#forMesh.splice(0)) act();
   }
 
   /** Has the layers made again that a task was to be resolved over and that are gone; false when none is. */
@@ -349,17 +449,6 @@ export class Coordinator {
     for (const key of keys)
       this.#apply({ kind: "output-lost", key, reason: "What it left is gone from the store", atMs: Date.now() });
     return keys.size > 0;
-  }
-
-  /** Another process has the room: nobody tells this one when it is free. */
-  #placeLater(): void {
-    if (this.#waitsForRoom) return;
-    this.#waitsForRoom = true;
-    this.#timers.later(POLL_MS, () => {
-      this.#waitsForRoom = false;
-      this.#placeWanted = true;
-      this.#drain();
-    });
   }
 
   #workOf(key: string): TaskWork {
@@ -385,4 +474,8 @@ export class Coordinator {
       throw error;
     }
   }
+}
+
+function refOf({ key, attempt, lease }: AttemptRef): AttemptRef {
+  return { key, attempt, lease };
 }

@@ -81,6 +81,15 @@ export function fits(ask: Ask, node: NodeCapacity): Fit {
   return { fits: false, ever: reasons.every((reason) => reason.scope === "free"), reasons };
 }
 
+/** Whether a machine has what an ask demands beside amounts and GPUs: its traits, which do not change while it runs. */
+export function hasTraits(ask: Ask, node: NodeCapacity): boolean {
+  if (ask.node !== null && ask.node !== node.name) return false;
+  if (ask.os !== null && ask.os !== node.os) return false;
+  if (ask.arch !== null && ask.arch !== node.arch) return false;
+  if (ask.baseKey !== null && !node.baseKeys.includes(ask.baseKey)) return false;
+  return ask.labels.length === 0 || ask.labels.every((label) => node.labels.includes(label));
+}
+
 /** One machine that refuses an ask, and why. */
 export interface Miss {
   readonly node: string;

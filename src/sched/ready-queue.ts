@@ -1,8 +1,9 @@
 // Tasks that wait for a machine, longest way to the end of the run first, in one lane per shape of ask: a round of
 // placing looks at lanes, not at tasks. It never decides who goes where (place.ts does).
 
+import { assert } from "../base/assert.ts";
 import { type Ask, askShape } from "./ask.ts";
-import { Heap } from "./heap.ts";
+import { SlotHeap } from "./slot-heap.ts";
 
 /** A ready task. */
 export interface Ready {
@@ -72,12 +73,11 @@ export function compareReady(a: Ready, b: Ready): number {
   return b.rankMs - a.rankMs || a.index - b.index;
 }
 
-/** A binary heap that knows where each task stands, so that any of them can be taken out. */
+/** Ready tasks that ask for the same, in a heap. */
 class HeapLane implements Lane {
-  readonly #heap: Ready[] = [];
-  readonly #positions = new Map<number, number>();
   readonly shape: string;
   readonly ask: Ask;
+  readonly #heap = new SlotHeap<Ready>((ready) => ready.index, compareReady);
 
   constructor(shape: string, ask: Ask) {
     this.shape = shape;
@@ -85,71 +85,24 @@ class HeapLane implements Lane {
   }
 
   get size(): number {
-    return this.#heap.length;
+    return this.#heap.size;
   }
 
   head(): Ready {
-    return this.#at(0);
+    const { head } = this.#heap;
+    assert(head !== undefined, "a lane without a task stands in the queue");
+    return head;
   }
 
   add(ready: Ready): void {
-    this.#heap.push(ready);
-    this.#rise(this.#heap.length - 1, ready);
+    this.#heap.add(ready);
   }
 
   remove(index: number): Ready | undefined {
-    const position = this.#positions.get(index);
-    if (position === undefined) return undefined;
-    const removed = this.#at(position);
-    this.#positions.delete(index);
-    const last = this.#heap.pop();
-    if (last !== undefined && last.index !== index) this.#sink(this.#rise(position, last), last);
-    return removed;
+    return this.#heap.remove(index);
   }
 
-  *inOrder(): Generator<Ready> {
-    // A second heap, of positions: the next task always stands right below one that was given already.
-    const open = new Heap<number>((a, b) => compareReady(this.#at(a), this.#at(b)));
-    if (this.#heap.length > 0) open.push(0);
-    for (let at = open.pop(); at !== undefined; at = open.pop()) {
-      for (const child of [2 * at + 1, 2 * at + 2]) if (child < this.#heap.length) open.push(child);
-      yield this.#at(at);
-    }
-  }
-
-  #at(position: number): Ready {
-    const ready = this.#heap[position];
-    if (ready === undefined) throw new Error(`Bug: no ready task at ${position} of ${this.#heap.length}`);
-    return ready;
-  }
-
-  #set(position: number, ready: Ready): void {
-    this.#heap[position] = ready;
-    this.#positions.set(ready.index, position);
-  }
-
-  #rise(from: number, ready: Ready): number {
-    let at = from;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (compareReady(this.#at(parent), ready) <= 0) break;
-      this.#set(at, this.#at(parent));
-      at = parent;
-    }
-    this.#set(at, ready);
-    return at;
-  }
-
-  #sink(from: number, ready: Ready): void {
-    let at = from;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= this.#heap.length) break;
-      if (child + 1 < this.#heap.length && compareReady(this.#at(child + 1), this.#at(child)) < 0) child++;
-      if (compareReady(this.#at(child), ready) >= 0) break;
-      this.#set(at, this.#at(child));
-      at = child;
-    }
-    this.#set(at, ready);
+  inOrder(): Iterable<Ready> {
+    return this.#heap.inOrder();
   }
 }

@@ -196,11 +196,12 @@ export class SchedWorld {
       capacity: ledger.capacity(),
       speedPercent: 100,
       bytesPerMs: 1_000,
+      running: [],
     }));
     const assignments = place({
       lanes: this.machine.ready.lanes(),
       nodes,
-      missingBytes: () => 0,
+      inputOf: () => null,
       offered: new Set(),
       most: 1 + this.#random.below(5),
       nowMs: this.journal.length,

@@ -7,7 +7,7 @@ import type { PeerId } from "../../base/ids.ts";
 import { Channel } from "../channel.ts";
 import type { ChannelEffect, ChannelEvent } from "../channel-event.ts";
 import type { Hello } from "../hello.ts";
-import type { MemberOf, MemberView, Methods } from "../methods.ts";
+import { isUnheard, type MemberOf, type MemberView, type Methods } from "../methods.ts";
 import type { Lane } from "../peers.ts";
 import { type WireError, wireErrorOf } from "../remote-error.ts";
 import type { SecureSocket } from "./secure-socket.ts";
@@ -285,8 +285,7 @@ export class Connection {
       const member = this.#member();
       this.#methods.find("word", method, member)(params, { peer: this.peer, ...member });
     } catch (error) {
-      // A word that this version does not know, or that the peer may not say, has no one to tell of it.
-      if (error instanceof MeshError && (error.code === "peer.version" || error.code === "peer.refused")) return;
+      if (isUnheard(error)) return;
       if (!(error instanceof MeshError)) this.#events.handlerFailed(method, error);
       this.abort(
         new MeshError("peer.misbehaved", `Closed the connection to ${this.peerName}: it said a bad ${method}`, {

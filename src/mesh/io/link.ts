@@ -194,7 +194,8 @@ export class Link {
     if (old === null || old.isClosed) return this.#stand(connection);
     if (old.hello?.instance !== connection.hello?.instance) {
       this.#control = null;
-      this.#lost(new MeshError("peer.unreachable", `${connection.peerName} was started anew`));
+      const { peerName, hello } = connection;
+      this.#lost(new MeshError("peer.unreachable", `${peerName} was started anew`), hello?.instance);
       return this.#stand(connection);
     }
     // Whoever dials again has lost the connection that stands; its end has just not been heard here.
@@ -222,10 +223,12 @@ export class Link {
     });
   }
 
-  #lost(error: MeshError | null): void {
+  /** The machine cannot be called any more: what is left of its connections goes, but for those of a new instance. */
+  #lost(error: MeshError | null, newInstance?: string): void {
     this.#isUp = false;
     const reason = error ?? new MeshError("peer.unreachable", "The other machine closed the connection");
-    for (const connection of this.#all) if (connection.hello !== null) connection.abort(reason);
+    for (const connection of this.#all)
+      if (connection.hello !== null && connection.hello.instance !== newInstance) connection.abort(reason);
     this.#options.lost(reason);
   }
 

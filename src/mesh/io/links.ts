@@ -4,21 +4,20 @@
 import { MeshError } from "../../base/errors.ts";
 import type { PeerId } from "../../base/ids.ts";
 import { LIMITS } from "../../base/limits.ts";
+import { peerIdOfCertificate } from "../certificate.ts";
 import { PROTOCOL, type ProtocolRange } from "../hello.ts";
+import type { Identity } from "../identity.ts";
 import { type MemberOf, Methods } from "../methods.ts";
 import type { Address } from "../peer-view.ts";
 import type { CallHandler, CallOptions, HandlerOptions, Lane, Peers, StreamHandler, WordHandler } from "../peers.ts";
 import { Connection, type ConnectionEvents } from "./connection.ts";
 import { Link, type LinkInfo } from "./link.ts";
-import { callHere, streamHere, tellHere } from "./own-calls.ts";
+import { callHere, type Ends, streamHere, tellHere } from "./own-calls.ts";
 import type { SecureSocket } from "./secure-socket.ts";
-import { addressText, dialTls, listenTls, type Purpose, type TlsIdentity, type TlsListener } from "./tls.ts";
+import { addressText, dialTls, listenTls, type Purpose, type TlsListener } from "./tls.ts";
 
 export interface LinksOptions {
-  readonly self: PeerId;
-  readonly identity: TlsIdentity;
-  /** The machine whose certificate (DER) this is; null when it is no certificate of a machine. */
-  readonly peerOf: (certificate: Uint8Array) => PeerId | null;
+  readonly identity: Pick<Identity, "id" | "certificatePem" | "privateKeyPem">;
   /** Who is a member, and with what roles: asked at each connection and at each call. */
   readonly memberOf: MemberOf;
   /** Takes a connection of a machine that wants to join; null while no invite is open. */
@@ -52,13 +51,16 @@ export class Links implements Pick<Peers, "self" | "call" | "tell" | "stream" | 
   readonly #options: LinksOptions;
   readonly #methods = new Methods();
   readonly #links = new Map<PeerId, Link>();
-  readonly #dialling = new Map<PeerId, Promise<PeerId>>();
+  /** By machine and address: several addresses of one machine may be tried side by side. */
+  readonly #dialling = new Map<string, Promise<PeerId>>();
+  /** Machines that were reached and have not said hello yet. */
+  readonly #greeting = new Map<PeerId, Promise<MeshError | null>>();
   readonly #ticking: ReturnType<typeof setInterval>;
   #listener: TlsListener | null = null;
   #isClosing = false;
 
   constructor(options: LinksOptions) {
-    this.self = options.self;
+    this.self = options.identity.id;
     this.#options = options;
     this.#ticking = setInterval(() => {
       for (const link of this.#links.values()) link.tick();
@@ -86,10 +88,11 @@ export class Links implements Pick<Peers, "self" | "call" | "tell" | "stream" | 
     if (this.#isClosing) throw new MeshError("peer.unreachable", "This machine is leaving the network");
     if (peer === null) return await this.#dial(null, address, signal);
     if (this.isLinked(peer)) return peer;
-    const underWay = this.#dialling.get(peer);
+    const key = `${peer} ${addressText(address)}`;
+    const underWay = this.#dialling.get(key);
     if (underWay !== undefined) return await underWay;
-    const dial = this.#dial(peer, address, signal).finally(() => this.#dialling.delete(peer));
-    this.#dialling.set(peer, dial);
+    const dial = this.#dial(peer, address, signal).finally(() => this.#dialling.delete(key));
+    this.#dialling.set(key, dial);
     return await dial;
   }
 
@@ -100,6 +103,12 @@ export class Links implements Pick<Peers, "self" | "call" | "tell" | "stream" | 
   /** When a byte last came from a machine, by the clock of `performance.now`; null when it is not linked. */
   heardAtMs(peer: PeerId): number | null {
     return this.#links.get(peer)?.heardAtMs ?? null;
+  }
+
+  /** How many connections there are with a machine. */
+  connectionsWith(peer: PeerId): Readonly<Record<Lane, number>> {
+    const link = this.#links.get(peer);
+    return { control: (link?.count ?? 0) - (link?.bulkCount ?? 0), bulk: link?.bulkCount ?? 0 };
   }
 
   /** Closes all connections with a machine at once: what is under way fails. */
@@ -129,7 +138,7 @@ export class Links implements Pick<Peers, "self" | "call" | "tell" | "stream" | 
 
   async call(peer: PeerId, method: string, params: unknown, options: CallOptions): Promise<unknown> {
     const request = { method, params, timeoutMs: options.timeoutMs, signal: options.signal };
-    if (peer === this.self) return await callHere(this.#methods, this.#here(), request);
+    if (peer === this.self) return await callHere(this.#here(), request);
     const open = this.#openNow(peer, options.lane ?? "control");
     if (open !== null) return await open.call(request);
     return await (await this.#openLater(peer, options.lane ?? "control")).call(request);
@@ -138,7 +147,8 @@ export class Links implements Pick<Peers, "self" | "call" | "tell" | "stream" | 
   tell(peer: PeerId, method: string, params: unknown, lane: Lane = "control"): boolean {
     if (peer === this.self) {
       const failed = (error: unknown): void => this.#options.events.handlerFailed(method, error);
-      return tellHere(this.#methods, this.#here(), { method, params, failed });
+      tellHere(this.#here(), { method, params, failed });
+      return true;
     }
     const open = this.#openNow(peer, lane);
     if (open === null && lane === "bulk") this.#wantMoreBulk(peer);
@@ -152,7 +162,7 @@ export class Links implements Pick<Peers, "self" | "call" | "tell" | "stream" | 
     options: CallOptions,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const request = { method, params, timeoutMs: options.timeoutMs, signal: options.signal };
-    if (peer === this.self) return yield* streamHere(this.#methods, this.#here(), request);
+    if (peer === this.self) return yield* streamHere(this.#here(), request);
     const lane = options.lane ?? "bulk";
     const open = this.#openNow(peer, lane) ?? (await this.#openLater(peer, lane));
     if (lane === "bulk" && open.busy > 0) this.#wantMoreBulk(peer);
@@ -172,8 +182,9 @@ export class Links implements Pick<Peers, "self" | "call" | "tell" | "stream" | 
   }
 
   /** This machine as a caller of itself. */
-  #here(): { readonly peer: PeerId; readonly member: ReturnType<MemberOf> } {
-    return { peer: this.self, member: this.#options.memberOf(this.self) };
+  #here(): Ends {
+    const member = this.#options.memberOf(this.self);
+    return { peer: this.self, member, methods: this.#methods, answerer: member?.name ?? "This machine" };
   }
 
   #openNow(peer: PeerId, lane: Lane): Connection | null {
@@ -218,12 +229,20 @@ export class Links implements Pick<Peers, "self" | "call" | "tell" | "stream" | 
     const endDial = link?.beginDial("control");
     try {
       const socket = await this.#dialTls("control", address, { peer, signal });
-      const found = this.#options.peerOf(socket.certificate);
+      const found = peerIdOfCertificate(socket.certificate);
       if (found === null)
         throw new MeshError("peer.refused", `No machine of the mesh answers at ${addressText(address)}`);
+      // Another of its addresses was faster: two connections at once might each be given up by one of the ends.
+      const first = this.#greeting.get(found);
+      if (this.isLinked(found) || (first !== undefined && (await first) === null)) {
+        socket.destroy();
+        return found;
+      }
       this.#linkOf(found).dialledAddress = address;
       const connection = this.#begin(socket, { peer: found, lane: "control", dialledHere: true });
-      const failure = await this.#linkOf(found).settled(connection);
+      const greeting = this.#linkOf(found).settled(connection);
+      this.#greeting.set(found, greeting);
+      const failure = await greeting.finally(() => this.#greeting.delete(found));
       if (failure !== null) throw failure;
       return found;
     } finally {
@@ -237,7 +256,7 @@ export class Links implements Pick<Peers, "self" | "call" | "tell" | "stream" | 
     { peer, signal }: { readonly peer: PeerId | null; readonly signal: AbortSignal },
   ): Promise<SecureSocket> {
     const expect = (certificate: Uint8Array): boolean => {
-      const found = this.#options.peerOf(certificate);
+      const found = peerIdOfCertificate(certificate);
       return (
         found !== null && found !== this.self && (peer ?? found) === found && this.#options.memberOf(found) !== null
       );
@@ -252,7 +271,7 @@ export class Links implements Pick<Peers, "self" | "call" | "tell" | "stream" | 
       take?.(socket);
       return take !== null;
     }
-    const peer = this.#options.peerOf(socket.certificate);
+    const peer = peerIdOfCertificate(socket.certificate);
     if (peer === null || peer === this.self || this.#options.memberOf(peer) === null) return false;
     if (this.#linkOf(peer).count >= LIMITS.connectionsPerPeer) return false;
     this.#begin(socket, { peer, lane: purpose, dialledHere: false });

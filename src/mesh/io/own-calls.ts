@@ -1,35 +1,33 @@
-// Calls, words and streams of a machine to itself: the same handlers, roles and values as over the network, without one.
+// Calls, words and streams that need no network: those of a machine to itself. The same handlers, roles and values as between
+// machines, so that nobody can tell the difference but by the time it takes.
 
 import { MeshError } from "../../base/errors.ts";
 import type { PeerId } from "../../base/ids.ts";
-import type { MemberView, Methods } from "../methods.ts";
+import { isUnheard, type MemberView, type Methods } from "../methods.ts";
 import { wireErrorOf } from "../remote-error.ts";
 import { packValue, unpackValue } from "../wire-value.ts";
-import type { WordHandler } from "../peers.ts";
 import type { Request } from "./connection.ts";
 
-interface Here {
+/** Who asks, and who answers. */
+export interface Ends {
   readonly peer: PeerId;
   readonly member: MemberView | null;
+  readonly methods: Methods;
+  /** Name of the machine that answers. */
+  readonly answerer: string;
 }
 
-/** Calls a handler of this machine. Throws what a call over the network would throw. */
-export async function callHere(methods: Methods, here: Here, request: Request): Promise<unknown> {
-  const controller = new AbortController();
-  const { promise: gaveUp, reject } = Promise.withResolvers<never>();
-  using _ = givingUp(request, (error) => {
-    controller.abort(error);
-    reject(error);
-  });
-  const member = memberOf(here);
-  const handler = methods.find("call", request.method, member);
-  const answer = (async () =>
-    copied(await handler(copied(request.params), callerOf(here, member, controller.signal))))();
-  try {
-    return await Promise.race([answer, gaveUp]);
-  } catch (error) {
-    throw controller.signal.aborted ? error : asRemote(error, request.method);
-  }
+/** Calls a handler. Throws what a call over the network would throw. */
+export async function callHere(ends: Ends, request: Request): Promise<unknown> {
+  request.signal?.throwIfAborted();
+  const params = copied(request.params);
+  using patience = new Patience(ends, request);
+  const answer = async (): Promise<unknown> => {
+    const member = memberOf(ends);
+    const handler = ends.methods.find("call", request.method, member);
+    return copied(await handler(params, { peer: ends.peer, ...member, signal: patience.signal }));
+  };
+  return await patience.orGiveUp(answer());
 }
 
 interface OwnWord {
@@ -39,80 +37,99 @@ interface OwnWord {
   readonly failed: (error: unknown) => void;
 }
 
-/** Says a word to this machine; false when it has no handler for it. */
-export function tellHere(methods: Methods, here: Here, { method, params, failed }: OwnWord): boolean {
-  const member = memberOf(here);
+/** Says a word, which is heard later. */
+export function tellHere(ends: Ends, { method, params, failed }: OwnWord): void {
   const copy = copied(params);
-  let handler: WordHandler;
-  try {
-    handler = methods.find("word", method, member);
-  } catch {
-    return false;
-  }
   queueMicrotask(() => {
     try {
-      handler(copy, { peer: here.peer, ...member });
+      const member = memberOf(ends);
+      ends.methods.find("word", method, member)(copy, { peer: ends.peer, ...member });
     } catch (error) {
-      failed(error);
+      if (!isUnheard(error)) failed(error);
     }
   });
-  return true;
 }
 
-/** Reads a stream of this machine. */
-export async function* streamHere(
-  methods: Methods,
-  here: Here,
-  request: Request,
-): AsyncGenerator<Uint8Array, void, undefined> {
+/** Reads a stream. */
+export async function* streamHere(ends: Ends, request: Request): AsyncGenerator<Uint8Array, void, undefined> {
   request.signal?.throwIfAborted();
-  const controller = new AbortController();
-  const onAbort = (): void => controller.abort(request.signal?.reason);
-  request.signal?.addEventListener("abort", onAbort, { once: true });
+  const params = copied(request.params);
+  using patience = new Patience(ends, request);
+  const open = async (): Promise<AsyncIterator<Uint8Array>> => {
+    const member = memberOf(ends);
+    const handler = ends.methods.find("stream", request.method, member);
+    return handler(params, { peer: ends.peer, ...member, signal: patience.signal })[Symbol.asyncIterator]();
+  };
+  const pieces = await patience.orGiveUp(open());
   try {
-    const member = memberOf(here);
-    const handler = methods.find("stream", request.method, member);
-    for await (const piece of handler(copied(request.params), callerOf(here, member, controller.signal))) {
-      request.signal?.throwIfAborted();
-      if (piece.length > 0) yield piece;
+    for (;;) {
+      const next = await patience.orGiveUp(pieces.next());
+      if (next.done === true) return;
+      if (next.value.length > 0) yield new Uint8Array(next.value);
     }
-  } catch (error) {
-    throw controller.signal.aborted ? error : asRemote(error, request.method);
   } finally {
-    request.signal?.removeEventListener("abort", onAbort);
-    controller.abort(new MeshError("peer.unreachable", "The reader is gone"));
+    patience.end();
+    // Not awaited: a handler that waits for something learns by its signal that nobody reads.
+    pieces.return?.().catch(() => undefined);
   }
 }
 
-function memberOf({ member, peer }: Here): MemberView {
-  if (member === null) throw new MeshError("peer.refused", `This machine (${peer}) is no member of the mesh`);
-  return member;
+/** How long whoever asked still wants the answer. */
+class Patience implements Disposable {
+  readonly #ends: Ends;
+  readonly #request: Request;
+  readonly #controller = new AbortController();
+  readonly #onAbort = (): void => this.#controller.abort(this.#request.signal?.reason);
+
+  constructor(ends: Ends, request: Request) {
+    this.#ends = ends;
+    this.#request = request;
+    request.signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /** Aborted when nobody wants the answer any more. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** What the promise gives within the request's time; its errors as they would come over the network. */
+  async orGiveUp<T>(answer: Promise<T>): Promise<T> {
+    const { method, timeoutMs } = this.#request;
+    const { promise: gaveUp, reject } = Promise.withResolvers<never>();
+    const onAbort = (): void => reject(this.signal.reason as Error);
+    this.signal.addEventListener("abort", onAbort, { once: true });
+    if (this.signal.aborted) onAbort();
+    const late = `${this.#ends.answerer} did not answer ${method} within ${timeoutMs} ms`;
+    const timer = setTimeout(
+      () => this.#controller.abort(new MeshError("peer.timeout", late)),
+      Math.min(timeoutMs, 2 ** 31 - 1),
+    );
+    try {
+      return await Promise.race([answer, gaveUp]);
+    } catch (error) {
+      if (this.signal.aborted) throw error;
+      const { code, message } = wireErrorOf(error, method);
+      throw new MeshError(code, message);
+    } finally {
+      clearTimeout(timer);
+      this.signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  end(): void {
+    this.#controller.abort(new MeshError("peer.unreachable", "Nobody waits for it"));
+  }
+
+  [Symbol.dispose](): void {
+    this.#request.signal?.removeEventListener("abort", this.#onAbort);
+  }
 }
 
-function callerOf(here: Here, member: MemberView, signal: AbortSignal) {
-  return { peer: here.peer, ...member, signal };
+function memberOf({ member, peer }: Ends): MemberView {
+  if (member === null) throw new MeshError("peer.refused", `The machine ${peer} is no member of the mesh`);
+  return member;
 }
 
 function copied(value: unknown): unknown {
   return unpackValue(packValue(value));
-}
-
-function asRemote(error: unknown, method: string): MeshError {
-  if (error instanceof MeshError) return error;
-  const { code, message } = wireErrorOf(error, method);
-  return new MeshError(code, message, { cause: error });
-}
-
-function givingUp({ method, timeoutMs, signal }: Request, giveUp: (error: unknown) => void): Disposable {
-  signal?.throwIfAborted();
-  const late = new MeshError("peer.timeout", `This machine did not answer ${method} within ${timeoutMs} ms`);
-  const timer = timeoutMs < 2 ** 31 ? setTimeout(() => giveUp(late), timeoutMs) : null;
-  const onAbort = (): void => giveUp(signal?.reason);
-  signal?.addEventListener("abort", onAbort, { once: true });
-  return {
-    [Symbol.dispose]: () => {
-      if (timer !== null) clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
-    },
-  };
 }

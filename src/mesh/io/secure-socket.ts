@@ -16,7 +16,7 @@ export interface SocketListener {
 /** One TLS record: small writes are gathered up to it. */
 const RECORD_BYTES = 16 * 1024;
 /** Written at most before other events have their turn. */
-const TURN_BYTES = 4 * 1024 * 1024;
+const TURN_BYTES = 1024 * 1024;
 const BINDING_LABEL = "EXPORTER-mesh-channel-binding";
 
 export class SecureSocket {
@@ -24,6 +24,8 @@ export class SecureSocket {
   /** The certificate of the other end (DER). */
   readonly certificate: Uint8Array;
   readonly remote: Address;
+  /** This end. */
+  readonly local: Address;
   readonly #early: Uint8Array[] = [];
   #listener: SocketListener | null = null;
   #queue: Uint8Array[] = [];
@@ -38,6 +40,7 @@ export class SecureSocket {
     this.#socket = socket;
     this.certificate = certificate;
     this.remote = { host: socket.remoteAddress, port: socket.remotePort };
+    this.local = { host: socket.localAddress, port: socket.localPort };
   }
 
   /** 32 bytes that both ends of this connection know and nobody else (RFC 9266). */

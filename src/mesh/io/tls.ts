@@ -28,6 +28,8 @@ export interface ListenOptions {
   readonly port: number;
   /** Takes a connection whose other end has proved its certificate's key, or refuses it: it is closed without a word. */
   readonly accept: (socket: SecureSocket, purpose: Purpose) => boolean;
+  /** How long a handshake may take; `LIMITS.handshakeMs` when absent. */
+  readonly handshakeMs?: number;
 }
 
 export interface TlsListener {
@@ -37,8 +39,8 @@ export interface TlsListener {
 }
 
 /** Listens. Throws `io.failed` when the port cannot be had. */
-export function listenTls({ identity, hostname, port, accept }: ListenOptions): TlsListener {
-  const halfOpen = new HalfOpen();
+export function listenTls({ identity, hostname, port, accept, handshakeMs }: ListenOptions): TlsListener {
+  const halfOpen = new HalfOpen(handshakeMs ?? LIMITS.handshakeMs);
   const begin = (socket: Socket<Peer>): void => {
     if (!halfOpen.add(socket)) socket.terminate();
   };
@@ -206,6 +208,11 @@ function reasonOf(error: unknown): string {
 class HalfOpen {
   readonly #timers = new Map<Socket<Peer>, { readonly timer: ReturnType<typeof setTimeout>; readonly host: string }>();
   readonly #perHost = new Map<string, number>();
+  readonly #mostMs: number;
+
+  constructor(mostMs: number) {
+    this.#mostMs = mostMs;
+  }
 
   /** False when there are too many already. */
   add(socket: Socket<Peer>): boolean {
@@ -213,7 +220,7 @@ class HalfOpen {
     const sameHost = this.#perHost.get(host) ?? 0;
     if (this.#timers.size >= LIMITS.halfOpen || sameHost >= LIMITS.halfOpenPerAddress) return false;
     this.#perHost.set(host, sameHost + 1);
-    const timer = setTimeout(() => socket.terminate(), LIMITS.handshakeMs);
+    const timer = setTimeout(() => socket.terminate(), this.#mostMs);
     this.#timers.set(socket, { timer, host });
     return true;
   }

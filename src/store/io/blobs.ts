@@ -124,6 +124,16 @@ export class Blobs {
     );
   }
 
+  /** Most recently used first. */
+  list(limit: number): readonly { readonly digest: Digest; readonly sizeBytes: number; readonly usedAtMs: number }[] {
+    return this.#index
+      .all<{ digest: Digest; size: number; used_at: number }>(
+        "SELECT digest, size, used_at FROM blobs ORDER BY used_at DESC, digest LIMIT ?",
+        limit,
+      )
+      .map(({ digest, size, used_at }) => ({ digest, sizeBytes: size, usedAtMs: used_at }));
+  }
+
   /** Forgets a blob and removes its file. */
   drop(digest: Digest): void {
     this.#known.delete(digest);

@@ -1,0 +1,176 @@
+// What goes wrong in a simulated mesh, and when: by chance, until a moment after which all is well again.
+
+import { Disk, type Host } from "./host.ts";
+import type { Network } from "./network.ts";
+import type { Rules } from "./rules.ts";
+import type { World } from "./world.ts";
+
+/** none: nothing goes wrong; crashes: machines die and come back; all: also what divides them. */
+export type Severity = "none" | "crashes" | "all";
+
+/** How long after a division machines may still act on what they knew in it: until all claims of then have run out. */
+const AFTERMATH_MS = 60_000;
+
+export class Faults {
+  readonly #world: World;
+  readonly #network: Network;
+  readonly #rules: Rules;
+  readonly #hosts: readonly Host[];
+  readonly #untilMs: number;
+
+  constructor(
+    around: {
+      readonly world: World;
+      readonly network: Network;
+      readonly rules: Rules;
+      readonly hosts: readonly Host[];
+    },
+    untilMs: number,
+  ) {
+    this.#world = around.world;
+    this.#network = around.network;
+    this.#rules = around.rules;
+    this.#hosts = around.hosts;
+    this.#untilMs = untilMs;
+  }
+
+  begin(severity: Severity): void {
+    if (severity === "none") return;
+    const faults = severity === "crashes" ? [this.#crash, this.#dieInStep, this.#fill] : this.#all();
+    const next = () => {
+      if (this.#world.nowMs >= this.#untilMs) return;
+      this.#world.random.pick(faults).call(this);
+      this.#world.after(this.#world.between(100, 12_000), next);
+    };
+    this.#world.after(this.#world.between(0, 5_000), next);
+    this.#world.after(this.#untilMs, () => this.#heal());
+  }
+
+  #all(): readonly (() => void)[] {
+    return [
+      this.#crash,
+      this.#crash,
+      this.#dieInStep,
+      this.#dieInStep,
+      this.#freeze,
+      this.#split,
+      this.#mute,
+      this.#fill,
+      this.#slow,
+      this.#setClock,
+      this.#prune,
+      this.#replaceDisk,
+    ];
+  }
+
+  #pick(): Host {
+    return this.#world.random.pick(this.#hosts);
+  }
+
+  #divided(forMs: number): void {
+    this.#rules.dividedUntilMs = Math.max(this.#rules.dividedUntilMs, this.#world.nowMs + forMs + AFTERMATH_MS);
+  }
+
+  #crash(): void {
+    const host = this.#pick();
+    host.crash();
+    this.#world.after(this.#world.between(10, 20_000), () => host.start());
+  }
+
+  /** Between a journal entry and what follows from it. */
+  #dieInStep(): void {
+    const host = this.#pick();
+    if (!host.isAlive) return;
+    host.dieAfterEntries = 1 + this.#world.random.below(20);
+    this.#world.after(this.#world.between(5_000, 20_000), () => host.start());
+  }
+
+  #freeze(): void {
+    const host = this.#pick();
+    const ms = this.#world.random.chance(0.5) ? this.#world.between(10, 2_000) : this.#world.between(2_000, 60_000);
+    this.#divided(ms);
+    host.freeze();
+    this.#world.after(ms, () => host.thaw());
+  }
+
+  /** Two halves that don't hear each other. */
+  #split(): void {
+    const left = this.#hosts.filter(() => this.#world.random.chance(0.5));
+    const right = this.#hosts.filter((host) => !left.includes(host));
+    this.#break(left, right, true);
+  }
+
+  /** One machine whose words, or whose ears, get nothing through. */
+  #mute(): void {
+    const host = this.#pick();
+    const others = this.#hosts.filter((other) => other !== host);
+    if (this.#world.random.chance(0.5)) this.#break([host], others, false);
+    else this.#break(others, [host], false);
+  }
+
+  #break(from: readonly Host[], to: readonly Host[], bothWays: boolean): void {
+    const ms = this.#world.between(500, 40_000);
+    this.#divided(ms);
+    this.#world.note(
+      () => `cut: ${from.map(({ name }) => name).join()} ${bothWays ? "|" : ">"} ${to.map(({ name }) => name).join()}`,
+    );
+    const each = (act: (a: Host, b: Host) => void) => {
+      for (const a of from)
+        for (const b of to) {
+          act(a, b);
+          if (bothWays) act(b, a);
+        }
+      for (const host of from.length < to.length ? from : to) this.#network.changed(host);
+    };
+    each((a, b) => this.#network.cut(a, b));
+    this.#world.after(ms, () => each((a, b) => this.#network.mend(a, b)));
+  }
+
+  #fill(): void {
+    const host = this.#pick();
+    host.disk.isFull = true;
+    this.#world.after(this.#world.between(1_000, 10_000), () => {
+      host.disk.isFull = false;
+    });
+  }
+
+  #slow(): void {
+    const host = this.#pick();
+    host.disk.slowness = 1 + this.#world.random.below(20);
+    this.#world.after(this.#world.between(1_000, 30_000), () => {
+      host.disk.slowness = 1;
+    });
+  }
+
+  #setClock(): void {
+    this.#pick().wallOffMs += this.#world.between(-7_200_000, 7_200_000);
+  }
+
+  /** Outputs are gone from a disk, as after a prune. */
+  #prune(): void {
+    const { outputs } = this.#pick().disk;
+    for (const digest of outputs) if (this.#world.random.chance(0.5)) outputs.delete(digest);
+  }
+
+  /** A worker comes back with an empty disk. One that coordinates keeps its own: there is no second copy of its journal. */
+  #replaceDisk(): void {
+    const host = this.#pick();
+    if (host.disk.definitions.size > 0) return;
+    host.crash();
+    host.disk = new Disk();
+    this.#world.after(this.#world.between(10, 20_000), () => host.start());
+  }
+
+  #heal(): void {
+    this.#world.note(() => "all is well from here on");
+    for (const host of this.#hosts) {
+      for (const other of this.#hosts) this.#network.mend(host, other);
+      host.disk.isFull = false;
+      host.disk.slowness = 1;
+      host.dieAfterEntries = null;
+      host.thaw();
+      host.start();
+    }
+    for (const host of this.#hosts) this.#network.changed(host);
+  }
+}

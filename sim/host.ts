@@ -1,0 +1,302 @@
+// One simulated machine: its disk, its clocks, and the process on it, which may end, stand still and start again at any moment.
+// It routes what comes in; worker.ts and coordinator.ts decide what to make of it.
+
+import type { PeerId } from "../src/base/ids.ts";
+import type { NodeCapacity } from "../src/sched/fit.ts";
+import { type ClaimEffect, type ClaimEvent, KeyClaims } from "../src/sched/key-claims.ts";
+import type { NodeTotals } from "../src/sched/ledger.ts";
+import type { RunEvent } from "../src/sched/run-event.ts";
+import type { Content } from "./content.ts";
+import { Coordinator } from "./coordinator.ts";
+import type { SimDefinition } from "./definition.ts";
+import type { KeptResult, Message } from "./message.ts";
+import type { Network } from "./network.ts";
+import type { Rules } from "./rules.ts";
+import { SimWorker } from "./worker.ts";
+import type { World } from "./world.ts";
+
+/** What outlives the process. */
+export class Disk {
+  readonly journals = new Map<string, RunEvent[]>();
+  readonly definitions = new Map<string, SimDefinition>();
+  readonly finished = new Set<string>();
+  readonly results = new Map<string, KeptResult>();
+  readonly outputs = new Set<string>();
+  isFull = false;
+  /** How much longer everything takes. */
+  slowness = 1;
+}
+
+/** How long a process that starts looks for the others before it takes the mesh to be those it has found. */
+const SETTLED_MS = 1_500;
+
+/** Where a machine stands. */
+export interface Surroundings {
+  readonly world: World;
+  readonly network: Network;
+  readonly content: Content;
+  readonly rules: Rules;
+  readonly byId: ReadonlyMap<PeerId, Host>;
+}
+
+/** Ends the handling of an event at which the process died. */
+class ProcessDied extends Error {}
+
+export class Host {
+  readonly id: PeerId;
+  readonly name: string;
+  readonly totals: NodeTotals;
+  readonly speedPercent: number;
+  disk = new Disk();
+  /** What it last said of itself. */
+  snapshot: NodeCapacity | null = null;
+  /** Counts the processes there were. */
+  life = 0;
+  isAlive = false;
+  isFrozen = false;
+  /** The process dies after so many more journal entries; null when it does not. */
+  dieAfterEntries: number | null = null;
+  /** How fast its clocks go, and by how much its wall clock is off. */
+  readonly #rate: number;
+  wallOffMs: number;
+  /** What came while it stood still. */
+  #backlog: (() => void)[] = [];
+  #startedAtMs = 0;
+  #around: Surroundings | null = null;
+  #believed = new Set<Host>();
+  worker: SimWorker | null = null;
+  claims: KeyClaims | null = null;
+  coordinators = new Map<string, Coordinator>();
+
+  constructor(
+    given: { readonly id: PeerId; readonly totals: NodeTotals; readonly speedPercent: number },
+    clock: { readonly rate: number; readonly wallOffMs: number },
+  ) {
+    this.id = given.id;
+    this.name = given.totals.name;
+    this.totals = given.totals;
+    this.speedPercent = given.speedPercent;
+    this.#rate = clock.rate;
+    this.wallOffMs = clock.wallOffMs;
+  }
+
+  get around(): Surroundings {
+    if (this.#around === null) throw new Error("The machine stands nowhere");
+    return this.#around;
+  }
+
+  set around(around: Surroundings) {
+    this.#around = around;
+  }
+
+  get isRunning(): boolean {
+    return this.isAlive && !this.isFrozen;
+  }
+
+  /** A clock that never goes back. */
+  get monotonicMs(): number {
+    return this.around.world.nowMs * this.#rate;
+  }
+
+  /** A clock that anybody may set. */
+  get wallMs(): number {
+    return Math.round(1_700_000_000_000 + this.around.world.nowMs * this.#rate + this.wallOffMs);
+  }
+
+  /** Machines that it believes to be alive, itself among them, by name. */
+  get believed(): readonly Host[] {
+    return [this, ...this.#believed].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  believes(other: Host): boolean {
+    return other === this || this.#believed.has(other);
+  }
+
+  /** Does something later, unless the process has ended by then; a frozen one does it when it goes on. */
+  after(ms: number, act: () => void): void {
+    const { life } = this;
+    this.around.world.after(ms, () => this.#do(life, act));
+  }
+
+  // The life of the process
+
+  start(): void {
+    if (this.isAlive) return;
+    this.isAlive = true;
+    this.isFrozen = false;
+    this.life++;
+    this.#backlog = [];
+    this.#believed = new Set();
+    this.worker = new SimWorker(this);
+    this.claims = new KeyClaims(this.id);
+    this.coordinators = new Map();
+    this.around.world.note(() => `${this.name} starts, life ${this.life}`);
+    this.#startedAtMs = this.monotonicMs;
+    this.#tick();
+    this.after(SETTLED_MS + 10, () => this.#tellMembers());
+    this.#do(this.life, () => this.#takeUpRuns());
+    this.around.network.changed(this);
+  }
+
+  crash(): void {
+    if (!this.isAlive) return;
+    this.around.world.note(() => `${this.name} dies`);
+    this.isAlive = false;
+    this.isFrozen = false;
+    this.dieAfterEntries = null;
+    this.#backlog = [];
+    this.worker = null;
+    this.claims = null;
+    this.coordinators = new Map();
+    this.snapshot = null;
+    this.around.rules.died(this.name);
+    this.around.network.changed(this);
+  }
+
+  freeze(): void {
+    if (!this.isRunning) return;
+    this.around.world.note(() => `${this.name} stands still`);
+    this.isFrozen = true;
+    this.around.network.changed(this);
+  }
+
+  thaw(): void {
+    if (!this.isAlive || !this.isFrozen) return;
+    this.around.world.note(() => `${this.name} goes on`);
+    this.isFrozen = false;
+    const backlog = this.#backlog;
+    this.#backlog = [];
+    for (const act of backlog) this.#do(this.life, act);
+    this.around.network.changed(this);
+  }
+
+  /** Takes a run from a user. */
+  submit(run: string, definition: SimDefinition): void {
+    this.disk.definitions.set(run, definition);
+    this.disk.journals.set(run, []);
+    this.#do(this.life, () => this.#takeUp(run));
+  }
+
+  /** A journal entry was written: the process may die here, before it does what follows from it. */
+  wroteEntry(): void {
+    if (this.dieAfterEntries === null || --this.dieAfterEntries > 0) return;
+    this.crash();
+    throw new ProcessDied();
+  }
+
+  // What comes in
+
+  receive(from: Host, message: Message): void {
+    this.#do(this.life, () => this.#route(from, message));
+  }
+
+  /** Changes its mind about another machine. */
+  believe(other: Host, isUp: boolean): void {
+    this.#do(this.life, () => {
+      if (this.#believed.has(other) === isUp) return;
+      this.around.world.note(() => `${this.name} believes ${other.name} ${isUp ? "up" : "down"}`);
+      if (isUp) this.#believed.add(other);
+      else this.#believed.delete(other);
+      this.#tellMembers();
+      for (const coordinator of this.coordinators.values()) coordinator.membersChanged(other, isUp);
+    });
+  }
+
+  #tellMembers(): void {
+    const settled = this.monotonicMs - this.#startedAtMs >= SETTLED_MS;
+    this.tellClaims({ kind: "members", alive: this.believed.map(({ id }) => id), settled });
+  }
+
+  send(to: Host, message: Message): void {
+    this.around.network.send(this, to, message);
+  }
+
+  sendTo(id: PeerId, message: Message): void {
+    const to = this.around.byId.get(id);
+    if (to !== undefined) this.send(to, message);
+  }
+
+  tellClaims(event: ClaimEvent): void {
+    for (const effect of this.claims?.step(event, this.monotonicMs) ?? []) this.#performClaim(effect);
+  }
+
+  /** A run here is over. */
+  drop(run: string): void {
+    this.coordinators.delete(run);
+    this.disk.finished.add(run);
+  }
+
+  #performClaim(effect: ClaimEffect): void {
+    if (effect.kind === "send") return this.sendTo(effect.to, { kind: "claims", message: effect.message });
+    const coordinator = this.coordinators.get(effect.run);
+    if (coordinator !== undefined) coordinator.claimAnswered(effect);
+    else if (effect.kind === "granted")
+      this.tellClaims({ kind: "give-back", key: effect.key, run: effect.run, at: [] });
+  }
+
+  #route(from: Host, message: Message): void {
+    switch (message.kind) {
+      case "lease": {
+        const { said } = message;
+        if ("run" in said && this.disk.finished.has(said.run)) return this.#closeLease(from, said);
+        for (const coordinator of this.coordinators.values()) coordinator.hear(from, said);
+        return;
+      }
+      case "claims":
+        return this.tellClaims({ kind: "message", from: from.id, message: message.message });
+      case "find": {
+        const kept = this.disk.results.get(message.key) ?? null;
+        const result = kept !== null && this.disk.outputs.has(kept.digest) ? kept : null;
+        const { run, task, round } = message;
+        return this.send(from, { kind: "found", run, task, round, result });
+      }
+      case "found":
+        return this.coordinators.get(message.run)?.found(from, message);
+      default:
+        return this.worker?.hear(from, message);
+    }
+  }
+
+  /** Something about a run that is over: nobody wants it any more. */
+  #closeLease(from: Host, said: Extract<Message, { readonly kind: "lease" }>["said"]): void {
+    if (said.kind === "finished") this.send(from, { kind: "acknowledge", leases: [said.lease] });
+    if (said.kind === "granted") this.send(from, { kind: "cancel", lease: said.lease, graceful: false });
+  }
+
+  #takeUpRuns(): void {
+    for (const run of this.disk.definitions.keys()) if (!this.disk.finished.has(run)) this.#takeUp(run);
+  }
+
+  #takeUp(run: string): void {
+    const definition = this.disk.definitions.get(run);
+    const journal = this.disk.journals.get(run);
+    if (definition === undefined || journal === undefined || this.coordinators.has(run)) return;
+    const coordinator = new Coordinator(this, run, definition, journal);
+    this.coordinators.set(run, coordinator);
+    coordinator.begin();
+  }
+
+  #tick(): void {
+    const act = () => {
+      this.snapshot = this.worker?.ledger.capacity() ?? null;
+      this.worker?.tell({ kind: "tick" });
+      this.tellClaims({ kind: "tick" });
+      for (const coordinator of this.coordinators.values()) coordinator.tick();
+      this.after(1_000 / this.#rate, act);
+    };
+    this.after(0, act);
+  }
+
+  #do(life: number, act: () => void): void {
+    if (!this.isAlive || this.life !== life) return;
+    if (this.isFrozen) {
+      this.#backlog.push(() => act());
+      return;
+    }
+    try {
+      act();
+    } catch (error) {
+      if (!(error instanceof ProcessDied)) throw error;
+    }
+  }
+}

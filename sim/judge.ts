@@ -1,0 +1,3 @@
+export function judgeFolder(_folder: string): string {
+  return "";
+}

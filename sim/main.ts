@@ -1,0 +1,77 @@
+// `bun run sim --seeds N`: simulates meshes from seeds, and names the first seed that breaks a rule.
+//   --seed S      only this one; --trace prints all that happens in it
+//   --nodes N     machines in each mesh, instead of a number by chance
+//   --traces DIR  judges placing on the workflows in DIR instead
+
+import { parseArgs } from "node:util";
+import { judgeFolder } from "./judge.ts";
+import { type Report, simulate } from "./simulation.ts";
+import { Broken } from "./world.ts";
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: "string", default: "1000" },
+    from: { type: "string", default: "1" },
+    seed: { type: "string" },
+    nodes: { type: "string" },
+    trace: { type: "boolean", default: false },
+    traces: { type: "string" },
+  },
+});
+
+if (values.traces !== undefined) process.stdout.write(judgeFolder(values.traces));
+else process.exitCode = simulateAll();
+
+function simulateAll(): number {
+  const nodes = values.nodes === undefined ? null : Number(values.nodes);
+  const first = Number(values.seed ?? values.from);
+  const count = values.seed === undefined ? Number(values.seeds) : 1;
+  const tell = values.trace ? (line: string) => void process.stdout.write(`${line}\n`) : null;
+  const sums = new Sums();
+  for (let seed = first; seed < first + count; seed++) {
+    try {
+      sums.add(simulate({ seed, nodes, tell }));
+    } catch (error) {
+      process.stdout.write(
+        `✗ seed ${seed}: ${error instanceof Broken ? error.message : String((error as Error).stack)}\n`,
+      );
+      process.stdout.write(`  bun run sim --seed ${seed}${nodes === null ? "" : ` --nodes ${nodes}`} --trace\n`);
+      return 1;
+    }
+  }
+  process.stdout.write(sums.text());
+  return 0;
+}
+
+/** What all the seeds together came to. */
+class Sums {
+  #seeds = 0;
+  #tasks = 0;
+  #performed = 0;
+  #twice = 0;
+  #messages = 0;
+  #virtualMs = 0;
+  #mostNodes = 0;
+  readonly #ends = new Map<string, number>();
+
+  add(report: Report): void {
+    this.#seeds++;
+    this.#tasks += report.tasks;
+    this.#performed += report.performed;
+    this.#twice += report.twice;
+    this.#messages += report.messages;
+    this.#virtualMs += report.virtualMs;
+    this.#mostNodes = Math.max(this.#mostNodes, report.nodes);
+    for (const end of report.ends) this.#ends.set(end, (this.#ends.get(end) ?? 0) + 1);
+  }
+
+  text(): string {
+    const ends = [...this.#ends].toSorted().map(([end, count]) => `${count} ${end}`);
+    return [
+      `✓ ${this.#seeds} seeds, up to ${this.#mostNodes} machines, ${(this.#virtualMs / 3_600_000).toFixed(1)} hours of their time`,
+      `  runs: ${ends.join(", ")}`,
+      `  ${this.#tasks} tasks, ${this.#performed} attempts, ${this.#twice} keys twice at once while divided, ${this.#messages} messages`,
+      "",
+    ].join("\n");
+  }
+}
