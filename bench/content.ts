@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ContentRef } from "../src/mesh/content.ts";
 import { Store } from "../src/store/io/store.ts";
-import { machineKey } from "../test/mesh/machine-key.ts";
+import { identityNamed } from "../test/support/test-mesh.ts";
 import type { MachineAnswer, MachineCommand, MachineSetup } from "./content-machine.ts";
 import { Lan } from "./lan.ts";
 import { type Row, median } from "./row.ts";
@@ -41,13 +41,14 @@ class Machines implements AsyncDisposable {
   }
 
   async start(): Promise<readonly Machine[]> {
-    const keys = this.lan.lines.map(() => machineKey());
-    const members = this.lan.lines.map(({ address }, at) => ({
-      id: keys[at]?.id ?? machineKey().id,
+    const keys = this.lan.lines.map((_, at) => identityNamed(`machine-${at}`));
+    const members = keys.map(({ id }, at) => ({
+      id,
       name: `machine-${at}`,
-      address: { host: address, port: PORT },
+      address: { host: this.lan.lines[at]?.address ?? "", port: PORT },
     }));
-    for (const [at, key] of keys.entries()) {
+    for (const [at, { id, certificatePem, privateKeyPem }] of keys.entries()) {
+      const key = { id, certificatePem, privateKeyPem };
       const setup: MachineSetup = { key, home: this.home(at), members };
       const path = `${this.folder}/machine-${at}.json`;
       writeFileSync(path, JSON.stringify(setup), { mode: 0o600 });

@@ -4,7 +4,7 @@
 import type { Digest } from "../base/digest.ts";
 import { MeshError } from "../base/errors.ts";
 import type { RunId } from "../base/ids.ts";
-import type { Effect, RunEvent, RunStatus,AttemptRef } from "../sched/run-event.ts";
+import type { Effect, RunEvent, RunStatus, AttemptRef } from "../sched/run-event.ts";
 import { RunMachine } from "../sched/run-machine.ts";
 import type { Definition, Task } from "../spec/definition.ts";
 import type { StoredResult } from "../store/io/results.ts";

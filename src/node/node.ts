@@ -323,7 +323,10 @@ export class MeshNode implements AsyncDisposable {
     if (this.#base === null) {
       this.#base = readHostBase();
       const { key, releaseKey } = this.#base;
-      this.#totals = { ...this.#totals, baseKeys: [this.#mapped(key), this.#mapped(releaseKey), PROCESS + key, PROCESS + releaseKey] };
+      this.#totals = {
+        ...this.#totals,
+        baseKeys: [this.#mapped(key), this.#mapped(releaseKey), PROCESS + key, PROCESS + releaseKey],
+      };
       this.#ledger.resize(this.#totals);
     }
     return this.#base;

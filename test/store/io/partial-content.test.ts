@@ -4,6 +4,7 @@ import { digestOf } from "../../../src/base/digest.ts";
 import { LIMITS } from "../../../src/base/limits.ts";
 import { type ChunkList, chunkListOf, chunkSpan, DIGEST_BYTES } from "../../../src/store/chunks.ts";
 import { Home } from "../../../src/store/io/home.ts";
+import { ownFiles } from "../../../src/store/io/ownership.ts";
 import { PartialContent } from "../../../src/store/io/partial-content.ts";
 import { Store } from "../../../src/store/io/store.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
@@ -36,7 +37,7 @@ function open(home: Home, boot = "boot"): Promise<PartialContent> {
 describe("PartialContent", () => {
   test("write() takes chunks in any order, and the whole is right", async () => {
     using folder = temporaryFolder();
-    const home = new Home(folder.path);
+    const home = new Home(folder.path, ownFiles());
     using partial = await open(home);
     for (const index of [3, 1, 0, 2]) expect(partial.write(index, chunk(index))).toBe(true);
     expect(partial.missing).toBe(0);
@@ -46,7 +47,7 @@ describe("PartialContent", () => {
 
   test("write() refuses what is not the chunk, and writes nothing", async () => {
     using folder = temporaryFolder();
-    const home = new Home(folder.path);
+    const home = new Home(folder.path, ownFiles());
     using partial = await open(home);
     for (const bytes of [new Uint8Array(0), chunk(3), Buffer.alloc(LIMITS.chunkBytes)])
       expect(partial.write(0, bytes)).toBe(false);
@@ -55,7 +56,7 @@ describe("PartialContent", () => {
 
   test("open() goes on where another process stopped, and reads chunks of an earlier boot again", async () => {
     using folder = temporaryFolder();
-    const home = new Home(folder.path);
+    const home = new Home(folder.path, ownFiles());
     let path: string;
     {
       using partial = await open(home);
@@ -78,7 +79,7 @@ describe("PartialContent", () => {
 
   test("open() begins anew when the list is another one or the record is damaged", async () => {
     using folder = temporaryFolder();
-    const home = new Home(folder.path);
+    const home = new Home(folder.path, ownFiles());
     for (const damage of [Buffer.alloc(0), Buffer.from("rubbish\n"), Buffer.alloc(5_000, "{")]) {
       {
         using partial = await open(home);
@@ -94,7 +95,7 @@ describe("PartialContent", () => {
 
   test("open() by two at once gives each a file of its own", async () => {
     using folder = temporaryFolder();
-    const home = new Home(folder.path);
+    const home = new Home(folder.path, ownFiles());
     using first = await open(home);
     using second = await open(home);
     expect(second.path).not.toBe(first.path);
@@ -106,7 +107,7 @@ describe("PartialContent", () => {
 
   test("isRight() is false for chunks that follow a false list", async () => {
     using folder = temporaryFolder();
-    const home = new Home(folder.path);
+    const home = new Home(folder.path, ownFiles());
     const other = Buffer.alloc(BYTES.length, "lies");
     using partial = await PartialContent.open(home, { digest: DIGEST, list: listOf(other), boot: "boot" });
     for (const index of [0, 1, 2, 3]) {
@@ -118,7 +119,7 @@ describe("PartialContent", () => {
 
   test("zeros become holes", async () => {
     using folder = temporaryFolder();
-    const home = new Home(folder.path);
+    const home = new Home(folder.path, ownFiles());
     const zeros = Buffer.alloc(8 * LIMITS.chunkBytes);
     zeros[5 * LIMITS.chunkBytes] = 1;
     const list = listOf(zeros);
