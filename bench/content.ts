@@ -79,7 +79,7 @@ class Machine {
   }
 
   async ask(command: MachineCommand): Promise<MachineAnswer> {
-    this.#child.stdin.write(`${JSON.stringify(command)}\n`);
+    void this.#child.stdin.write(`${JSON.stringify(command)}\n`);
     await this.#child.stdin.flush();
     return await this.#answer();
   }
@@ -234,7 +234,7 @@ async function putLarge(machines: Machines, bytes: number): Promise<ContentRef["
   const view = new DataView(block.buffer);
   for (let at = 0; at < bytes; at += block.length) {
     view.setUint32(0, at / block.length);
-    file.write(block.slice());
+    void file.write(block.slice());
     if (at % (16 * MIB) === 0) await file.flush();
   }
   await file.end();

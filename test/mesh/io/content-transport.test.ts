@@ -31,11 +31,9 @@ test("fetch() brings blobs and layers over connections, from two machines", asyn
     const small = a.store.blobs.put(Buffer.from("small"));
     const upper = `${a.store.paths.scratch}/upper`;
     mkdirSync(upper);
-    const files = Array.from({ length: 2_500 }, (_, at) => [
-      `workspace/d${at % 9}/f${at}`,
-      `text ${at}`.repeat(at % 50),
-    ]);
-    writeFiles(upper, Object.fromEntries(files));
+    const files: Record<string, string> = {};
+    for (let at = 0; at < 2_500; at++) files[`workspace/d${at % 9}/f${at}`] = `text ${at}`.repeat(at % 50);
+    writeFiles(upper, files);
     const layer = await a.store.layers.commit({ upper, maskedDirectories: new Set() });
     const report = await c.content.fetch([
       { kind: "blob", digest: blob },
