@@ -35,6 +35,8 @@ export const POLICY: Policy = {
   },
   storyTests: {
     "test/mesh/io/mesh-lan.test.ts": "machines on a LAN of namespaces: found, killed, frozen, cut off, revoked",
+    "test/mesh/io/content-faults.test.ts": "fetching from machines that lie, vanish, fill up and help one another",
+    "test/mesh/io/content-transport.test.ts": "content over real connections",
     "test/oci/io/death.test.ts": "what is left when the process that holds contexts is killed",
     "test/oci/io/limits.test.ts": "limits, whichever mechanism holds them",
     "test/oci/runtime/host-view.test.ts": "what the plans make of one machine's mounts, homes and id ranges",
