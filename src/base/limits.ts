@@ -130,7 +130,7 @@ export const LIMITS = {
   heartbeatMs: 1_000,
   /** Silence after which a connected machine is suspected, and after which its connection is given up. */
   suspectMs: 2_500,
-  silentMs: 3_700,
+  silentMs: 3_300,
   /** How long a machine whose connection broke may take to be connected again before it counts as down. */
   reconnectMs: 700,
   /** A pause of this machine's own that is so much longer than meant is not held against others. */
