@@ -68,7 +68,7 @@ describe("an offer", () => {
   test("is granted, begins at once, and is granted again under the same lease when it comes twice", async () => {
     await using mesh = new NodeMesh();
     const here = await mesh.add("here");
-    const there = await mesh.add("there", { scripts: { "do it": async ({ killed }) => (await killed, KILLED) } });
+    const there = await mesh.add("there", { scripts: { "do it": ({ killed }) => killed.then(() => KILLED) } });
     const first = await answerTo(here, there, offerFor(there));
     expect(first["kind"]).toBe("granted");
     expect(await answerTo(here, there, offerFor(there))).toEqual(first);
@@ -176,7 +176,7 @@ describe("a lease", () => {
     await using mesh = new NodeMesh();
     const here = await mesh.add("here");
     const thief = await mesh.add("thief");
-    const there = await mesh.add("there", { scripts: { "do it": async ({ killed }) => (await killed, KILLED) } });
+    const there = await mesh.add("there", { scripts: { "do it": ({ killed }) => killed.then(() => KILLED) } });
     const { lease } = await answerTo(here, there, offerFor(there));
     await until(() => there.backend.running === 1);
     thief.peers.tell(there.id, "work.cancel", { run: RUN, leases: [lease], graceful: false });
