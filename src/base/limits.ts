@@ -68,7 +68,7 @@ export const LIMITS = {
   queueWordBytes: 4 * MIB,
   queueMostBytes: 16 * MIB,
   /** Bytes of a stream that may be under way or unread at its reader. */
-  streamWindowBytes: 4 * MIB,
+  streamWindowBytes: 8 * MIB,
   /** How long a stream that has bytes to send may wait for its reader. */
   streamStallMs: 60_000,
   /** A connection that was silent for so long is asked for a sign of life, and is given up after so long. */
