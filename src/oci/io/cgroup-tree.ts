@@ -60,7 +60,7 @@ export function removeTree(directory: string): void {
 }
 
 /** Names of the directories in one; none where there is none. */
-export function listDirectory(path: string): readonly string[] {
+function listDirectory(path: string): readonly string[] {
   try {
     return readdirSync(path, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
   } catch {

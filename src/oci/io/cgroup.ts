@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { isWritable, readText } from "../../base/io/text-files.ts";
 import { type CgroupPlace, findCgroups, ownerName } from "../runtime/cgroup-paths.ts";
 import type { ContextLimits } from "../runtime/context-spec.ts";
-import { listDirectory, pidNamespace, removeTree, sweepGroups } from "./cgroup-tree.ts";
+import { pidNamespace, removeTree, sweepGroups } from "./cgroup-tree.ts";
 import { readMounts } from "./host-root.ts";
 import { KernelFile } from "./kernel-file.ts";
 import { startTicks } from "./processes.ts";
