@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { errnoOf, MeshError } from "../base/errors.ts";
 import { LIMITS } from "../base/limits.ts";
 import type { Daemon } from "./daemon.ts";
-import { LocalClient } from "./local-client.ts";
+import type { LocalClient } from "./local-client.ts";
 import type {
   FoundMesh,
   JoinWish,
@@ -52,8 +52,8 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
   async runner(): Promise<Pick<NodeService, "run">> {
     const client = await this.#running();
     if (client !== null) return client;
-    const { openNode } = await import("./open-node.ts");
-    return this.#open.use(openNode(this.#home));
+    const { RunNode } = await import("./run-node.ts");
+    return this.#open.use(new RunNode(this.#home));
   }
 
   async service(): Promise<NodeService> {
@@ -168,7 +168,8 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
 
   async #running(): Promise<LocalClient | null> {
     if (!existsSync(join(meshFolder(this.#home), "node.sock"))) return null;
-    const client = await (this.#client ??= LocalClient.find(this.#home));
+    const { LocalClient: Client } = await import("./local-client.ts");
+    const client = await (this.#client ??= Client.find(this.#home));
     if (client === null) this.#client = null;
     return client;
   }

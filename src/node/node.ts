@@ -32,8 +32,7 @@ import { LEND_ALL, type Lending, lentGpus, lentTotals } from "./lending.ts";
 import type { RunObserver } from "./observer.ts";
 import { initValues } from "./init.ts";
 import { ownEnvironment, ownProgram } from "./own-program.ts";
-import { type MeshAccess, MeshSide } from "./remote/mesh-side.ts";
-import { WorkerService } from "./remote/worker-service.ts";
+import type { MeshAccess, MeshSide } from "./remote/mesh-side.ts";
 import { RunJournal } from "./run-journal.ts";
 import type { RunOptions } from "./run-options.ts";
 import type { JournalEntry } from "./run-record.ts";
@@ -154,6 +153,7 @@ export class MeshNode implements AsyncDisposable {
     const faults = Promise.withResolvers<never>();
     faults.promise.catch(() => undefined);
     const { peers, content, claims } = side;
+    const { WorkerService } = await import("./remote/worker-service.ts");
     const service = stack.use(
       new WorkerService({
         machine: { name: this.capacity.name, store: this.store, backend, scratch, ledger: this.#ledger, gpus },
@@ -317,7 +317,11 @@ export class MeshNode implements AsyncDisposable {
   /** Opened once, by whatever needs it first; asked again when it could not be opened. */
   #meshSide(): Promise<MeshSide | null> {
     if (this.#openMesh === null || this.#openMesh === undefined) return Promise.resolve(null);
-    this.#side ??= this.#openMesh().then((access) => (access === null ? null : new MeshSide(access, this.store)));
+    this.#side ??= this.#openMesh().then(async (access) => {
+      if (access === null) return null;
+      const { MeshSide: Side } = await import("./remote/mesh-side.ts");
+      return new Side(access, this.store);
+    });
     this.#side.catch(() => (this.#side = null));
     return this.#side;
   }
