@@ -372,7 +372,7 @@ export class MeshNode implements AsyncDisposable {
     const base = this.#knowBase();
     const key = definition.base.config === "release" ? base.releaseKey : base.key;
     // what ran without isolation may have read anything: it is never served to a task that is isolated
-    return backend === "process" ? PROCESS_BASE + key : this.#mapped(key);
+    return backend === "process" ? PROCESS_BASE + this.#mapped(key) : this.#mapped(key);
   }
 
   /** The same script sees and makes other owners where ids are mapped otherwise. */
