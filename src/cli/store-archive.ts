@@ -6,6 +6,7 @@ import { MeshError, fail } from "../base/errors.ts";
 import { parseRunId } from "../base/ids.ts";
 import { MachineOwnership } from "../node/foreign-files.ts";
 import { readCacheLimit, writeCacheLimit } from "../node/cache-limit.ts";
+import { baseKeysOf, readHostBase } from "../node/base-key.ts";
 import { type MachineCapacity, readCapacity } from "../node/capacity.ts";
 import type { RunMessage } from "../node/run-journal.ts";
 import type { RunOptions } from "../node/run-options.ts";
@@ -175,7 +176,7 @@ export class StoreArchive implements Archive, AsyncDisposable {
   }
 
   machine(): NodeCapacity {
-    return nodeCapacity(readCapacity(this.#store.paths.home));
+    return { ...nodeCapacity(readCapacity(this.#store.paths.home)), baseKeys: baseKeysOf(readHostBase()) };
   }
 
   cacheEntries(limit: number): readonly CacheEntry[] {

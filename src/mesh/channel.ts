@@ -5,7 +5,7 @@ import { assert, unreachable } from "../base/assert.ts";
 import { MeshError } from "../base/errors.ts";
 import { LIMITS } from "../base/limits.ts";
 import type { ChannelEffect, ChannelEvent } from "./channel-event.ts";
-import { FRAME, type Frame, frameHead, FrameReader, isKnownKind, isOptionalKind, valueFrame } from "./frames.ts";
+import { FRAME, type Frame, frameHead, FrameReader, isOptionalKind, valueFrame } from "./frames.ts";
 import { agreeProtocol, type Hello, helloValue, parseHello } from "./hello.ts";
 import { parseWireError, type WireError, wireErrorOf } from "./remote-error.ts";
 import { ServedStreams } from "./served-streams.ts";
@@ -17,7 +17,7 @@ type Asked =
   /** `allowed`: bytes that may still come; `unread`: bytes read here that no credit was given for yet. */
   | { readonly kind: "stream"; allowed: number; unread: number };
 
-const GRANT_FROM_BYTES = LIMITS.streamWindowBytes / 4;
+const GRANT_FROM_BYTES = LIMITS.streamWindowBytes / 2;
 const LAST_ID = 0xffff_ffff;
 /** A tick that comes so late says that this machine slept, not that the peer was silent. */
 const LATE_TICK_MS = 3_000;
@@ -223,7 +223,7 @@ export class Channel {
       case FRAME.bye:
         return this.#takeBye();
       default:
-        if (isKnownKind(kind) || isOptionalKind(kind)) return;
+        if (isOptionalKind(kind)) return;
         this.#close({ code: "peer.version", message: `${this.#peerName} sent a frame of kind ${kind}, unknown here` });
     }
   }

@@ -1,14 +1,11 @@
 // Drives one run: feeds the run machine with what happens and performs what it wants done. It decides nothing that the
 // machine, the placing, the ledger or the store decides.
 
-import type { Digest } from "../base/digest.ts";
 import { MeshError } from "../base/errors.ts";
 import type { RunId } from "../base/ids.ts";
-import type { Effect, RunEvent, RunStatus, AttemptRef } from "../sched/run-event.ts";
+import type { AttemptRef, Effect, RunEvent, RunStatus } from "../sched/run-event.ts";
 import { RunMachine } from "../sched/run-machine.ts";
 import type { Definition, Task } from "../spec/definition.ts";
-import type { StoredResult } from "../store/io/results.ts";
-import type { TaskResult } from "../store/result.ts";
 import { evaluateAfter } from "./after.ts";
 import { type ExecutionMachine, Executor } from "./executor.ts";
 import { Elsewhere } from "./elsewhere.ts";
@@ -19,9 +16,8 @@ import type { RunObserver } from "./observer.ts";
 import { type Allowed, Placing } from "./placing.ts";
 import type { MeshSide } from "./remote/mesh-side.ts";
 import type { RunMesh } from "./remote/run-mesh.ts";
-import type { FoundResult } from "./remote/result-finder.ts";
-import { resolveTask } from "./resolve.ts";
 import type { ResolveContext } from "./resolve-context.ts";
+import { Resolving } from "./resolving.ts";
 import { runDirectoryLayer } from "./run-directory.ts";
 import type { RunJournal } from "./run-journal.ts";
 import type { JournalEntry } from "./run-record.ts";
@@ -29,8 +25,7 @@ import type { RunScope } from "./scope.ts";
 import type { RemoteSite, SiteReports } from "./site.ts";
 import { TakingUp } from "./taking-up.ts";
 import { Timers } from "./timers.ts";
-import type { Resolution, TaskWork } from "./work.ts";
-import { faultText } from "./fault-text.ts";
+import type { TaskWork } from "./work.ts";
 
 export interface CoordinatorOptions {
   readonly machine: ExecutionMachine;
@@ -77,11 +72,12 @@ export class Coordinator {
   /** Set when the machinery has failed: nothing more is begun. */
   #isBroken = false;
   #placeWanted = false;
+  readonly #resolving: Resolving;
   readonly #placing: Placing;
   /** Not asked for yet; null once it is known that there is none. */
   #mesh: RunMesh | null | undefined;
   /** What waits for the mesh to be open. */
-  readonly #forMesh: (() => void)[] = [];
+  readonly #forMesh: ((mesh: RunMesh | null) => void)[] = [];
 
   constructor(options: CoordinatorOptions) {
     this.#options = options;
@@ -96,7 +92,7 @@ export class Coordinator {
       prepare: (_ref, work, signal) => this.#prepareHere(work, signal),
       onReturned: (ref, cause) => {
         const missing = this.#mesh?.lackedBy(this.#workOf(ref.key)).map(({ digest }) => digest) ?? [];
-        this.#returned(ref, machine.name, cause, missing);
+        this.#placing.returned(ref, machine.name, cause, missing);
       },
       upcoming: () => Math.max(0, this.#unsettled - this.#executor.size),
     });
@@ -118,6 +114,21 @@ export class Coordinator {
     this.#elsewhere = new Elsewhere(machine.store.claims, this.#timers, (key, round) =>
       this.#apply({ kind: "task-undeferred", key, round, atMs: Date.now() }),
     );
+    this.#resolving = new Resolving({
+      machine: this.machine,
+      executor: this.#executor,
+      tasks: this.#tasks,
+      context: this.#context,
+      handover: this.#handover,
+      foundations: this.#foundations,
+      journal: options.journal,
+      withMesh: (act) => this.#withMesh(act),
+      neverFits: (work) => this.#placing.neverFits(work),
+      setWork: (key, work) => this.#work.set(key, work),
+      apply: (event) => this.#apply(event),
+      notice: (text) => options.observer.notice?.("warning", text),
+      onFault: (error) => this.#break(error),
+    });
     this.#placing = new Placing({
       machine: this.machine,
       executor: this.#executor,
@@ -169,8 +180,8 @@ export class Coordinator {
       const outstanding = this.machine.outstanding();
       // nothing is performed before all is known
       this.#busy = true;
-      await new Promise<void>((resolve) => this.#withMesh(resolve));
-      await takingUp.settle(this.#mesh ?? null);
+      const mesh = await new Promise<RunMesh | null>((resolve) => this.#withMesh(resolve));
+      await takingUp.settle(mesh);
       this.#busy = false;
       this.#effects.push(...outstanding.filter(({ kind }) => kind === "resolve" || kind === "cancel-task"));
       this.#placeAgain();
@@ -249,7 +260,7 @@ export class Coordinator {
   #performOne(effect: Effect): void {
     switch (effect.kind) {
       case "resolve":
-        return this.#resolve(effect.key, effect.round);
+        return this.#resolving.resolve(effect.key, effect.round);
       case "place":
         this.#placeWanted = true;
         return;
@@ -259,6 +270,7 @@ export class Coordinator {
         return (this.#siteOf(effect.node) ?? this.#executor).cancel(refOf(effect), effect.graceful);
       case "task-settled":
         this.#unsettled--;
+        this.#letGo(effect.key);
         this.#work.delete(effect.key);
         return;
       case "finish-run":
@@ -266,108 +278,19 @@ export class Coordinator {
     }
   }
 
-  // Resolving
-
-  #resolve(key: string, round: number): void {
-    const task = this.#tasks.get(key);
-    if (task === undefined) throw new Error(`Bug: no task ${key} to resolve`);
-    try {
-      const resolution = resolveTask(task, this.machine.task(key)?.attempt ?? 1, this.#context);
-      if (!(resolution instanceof Promise)) return this.#resolved(key, round, resolution);
-      resolution
-        .then((resolved) => this.#resolved(key, round, resolved))
-        .catch((error: unknown) => this.#refused(key, round, error));
-    } catch (error) {
-      this.#refused(key, round, error);
-    }
-  }
-
-  #resolved(key: string, round: number, resolution: Resolution): void {
-    const atMs = Date.now();
-    if (resolution.kind === "skip")
-      return this.#apply({ kind: "task-resolved", key, round, atMs, outcome: { kind: "skip" } });
-    const { work } = resolution;
-    for (const text of work.warnings) this.#options.observer.notice?.("warning", `${key}: ${text}`);
-    if (work.shared) {
-      const fresh = this.#executor.fresh(work.key);
-      if (fresh !== null) return this.#hit(key, round, work, fresh);
-      const { results } = this.#options.machine.store;
-      const hit = results.get(work.key, atMs, work.ttlMs);
-      if (hit !== null) {
-        if (results.untrusted(hit).length === 0) return this.#hit(key, round, work, hit.result);
-        return this.#hitIfSound(key, round, work, hit);
-      }
-    }
-    this.#withMesh(() => this.#lookElsewhere(key, round, work));
-  }
-
-  /** What another machine has made is a hit as well; its files stay there until they are needed. */
-  #lookElsewhere(key: string, round: number, work: TaskWork): void {
-    const finding = work.shared ? (this.#mesh?.find(work) ?? null) : null;
-    if (finding === null) return this.#missed(key, round, work);
-    finding
-      .then((found) => (found === null ? this.#missed(key, round, work) : this.#hitElsewhere(key, round, work, found)))
-      .catch((error: unknown) => this.#refused(key, round, error));
-  }
-
-  #hitElsewhere(key: string, round: number, work: TaskWork, { result, ageMs }: FoundResult): void {
-    const { results } = this.#options.machine.store;
-    const isKept = this.#mesh?.hasAllOf(result) === true && work.isCached;
-    if (isKept)
-      results.put(result, work.parts, work.ttlMs === null ? null : Date.now() + Math.max(0, work.ttlMs - ageMs));
-    this.#hit(key, round, work, result, isKept ? "hit" : "found");
-  }
-
-  #hit(key: string, round: number, work: TaskWork, result: TaskResult, how: "hit" | "found" = "hit"): void {
-    this.#options.journal.keep({ task: key, result, exports: exportsOf(work) }, how);
-    this.#handover.take(key, work, result);
-    this.#apply({
-      kind: "task-resolved",
-      key,
-      round,
-      atMs: Date.now(),
-      outcome: { kind: "hit", cacheKey: work.key, hitFrom: result.run },
-    });
-  }
-
-  /** What was written before the machine last started is read again before it is built on. */
-  #hitIfSound(key: string, round: number, work: TaskWork, hit: StoredResult): void {
-    this.#options.machine.store
-      .trust(hit, this.#stop.signal)
-      .then((sound) => (sound ? this.#hit(key, round, work, hit.result) : this.#missed(key, round, work)))
-      .catch((error: unknown) => this.#refused(key, round, error));
-  }
-
-  #missed(key: string, round: number, work: TaskWork): void {
-    const refusal = this.#placing.neverFits(work);
-    if (refusal !== null) return this.#refused(key, round, refusal);
-    this.#work.set(key, work);
-    this.#apply({
-      kind: "task-resolved",
-      key,
-      round,
-      atMs: Date.now(),
-      outcome: { kind: "miss", cacheKey: work.key, ask: work.ask, shared: work.shared },
-    });
-  }
-
-  #refused(key: string, round: number, error: unknown): void {
-    if (this.#stop.signal.aborted) return;
-    if (!(error instanceof MeshError)) return this.#break(error);
-    if ((error.code === "blob.missing" || error.code === "blob.corrupt") && this.#remakeUnder(key)) return;
-    const message = faultText(error);
-    this.#apply({
-      kind: "task-refused",
-      key,
-      round,
-      atMs: Date.now(),
-      refusal: { code: error.code, message, line: error.place?.line ?? null },
-    });
+  /** Others may have the key of a task that is final, and should know who has its result. */
+  #letGo(key: string): void {
+    const mesh = this.#mesh;
+    const work = this.#work.get(key);
+    if (!mesh || work === undefined) return;
+    const task = this.machine.task(key);
+    const at = task?.status.result === "succeeded" && task.node !== null ? mesh.idOf(task.node) : null;
+    mesh.giveBack(work.key, at);
   }
 
   // Where tasks run
 
-  #reports(): SiteReports & { readonly onOutput: SiteReports["onOutput"] } {
+  #reports(): SiteReports {
     const { journal, observer } = this.#options;
     return {
       holds: (ref) => this.machine.holds(ref),
@@ -375,12 +298,13 @@ export class Coordinator {
       onResult: ({ key }, work, result, succeeded) => {
         journal.keep({ task: key, result, exports: exportsOf(work) }, "executed");
         if (succeeded) this.#handover.take(key, work, result);
+        if (succeeded && result.node !== this.#options.machine.name) this.#resolving.made(work, result);
       },
       onEvent: (event) => {
         if (event.kind === "task-finished" || event.kind === "task-lost") this.#placeWanted = true;
         this.#apply(event);
       },
-      onReturned: (ref, node, cause, missing) => this.#returned(ref, node, cause, missing),
+      onReturned: (ref, node, cause, missing) => this.#placing.returned(ref, node, cause, missing),
       onceWritten: (act) => journal.onceWritten(act),
       notice: (text) => observer.notice?.("warning", text),
       onFault: (error) => this.#break(error),
@@ -397,11 +321,6 @@ export class Coordinator {
     return this.#mesh?.sites().find((site) => site.node === node) ?? null;
   }
 
-  #returned(ref: AttemptRef, node: string, cause: MeshError, missing: readonly Digest[]): void {
-    this.#placing.returned(ref, node, cause, missing);
-    this.#placeAgain();
-  }
-
   /** What a task of this machine builds on is brought here before it starts. */
   #prepareHere(work: TaskWork, signal: () => AbortSignal): TaskWork | Promise<TaskWork> {
     const lacked = this.#mesh?.lackedBy(work) ?? [];
@@ -415,9 +334,9 @@ export class Coordinator {
   }
 
   /** Goes on once the mesh is open, or is known not to be there. Nothing is opened for a run that executes nothing. */
-  #withMesh(act: () => void): void {
+  #withMesh(act: (mesh: RunMesh | null) => void): void {
     const { mesh } = this.#options;
-    if (mesh === null || this.#mesh !== undefined) return act();
+    if (mesh === null || this.#mesh !== undefined) return act(this.#mesh ?? null);
     this.#forMesh.push(act);
     if (this.#forMesh.length > 1) return;
     mesh()
@@ -433,22 +352,17 @@ export class Coordinator {
   #opened(side: MeshSide | null): void {
     if (this.#stop.signal.aborted) return;
     const { runId: run, title, actor } = this.#options;
-    this.#mesh = side?.join({ run, title, actor, reports: this.#reports(), onRoom: () => this.#placeAgain() }) ?? null;
+    this.#mesh =
+      side?.join({
+        run,
+        title,
+        actor,
+        reports: this.#reports(),
+        fresh: (key) => this.#executor.fresh(key),
+        onRoom: () => this.#placeAgain(),
+      }) ?? null;
     if (this.#mesh !== null) this.#placing.use(this.#mesh);
-    for (const act of this.#forMesh.splice(0)) act();
-  }
-
-  /** Has the layers made again that a task was to be resolved over and that are gone; false when none is. */
-  #remakeUnder(key: string): boolean {
-    const task = this.#tasks.get(key);
-    if (task === undefined || task.kind === "embedded-run") return false;
-    return this.#lose(this.#foundations.lostUnder(task.use.map((used) => this.#context.finished(used).stack)));
-  }
-
-  #lose(keys: ReadonlySet<string>): boolean {
-    for (const key of keys)
-      this.#apply({ kind: "output-lost", key, reason: "What it left is gone from the store", atMs: Date.now() });
-    return keys.size > 0;
+    for (const act of this.#forMesh.splice(0)) act(this.#mesh);
   }
 
   #workOf(key: string): TaskWork {

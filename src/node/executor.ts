@@ -96,6 +96,12 @@ export class Executor {
     return isThere ? result : null;
   }
 
+  /** Keeps a result that another machine has made, and of which all is here, `ageMs` ago. */
+  keep(work: TaskWork, result: TaskResult, ageMs = 0): void {
+    const expiresAtMs = work.ttlMs === null ? null : Date.now() + Math.max(0, work.ttlMs - ageMs);
+    this.#results.keep(result, work.parts, expiresAtMs);
+  }
+
   /** Attempts that hold room. */
   get size(): number {
     return this.#running.size;

@@ -20,7 +20,7 @@ import type { Diagnostic } from "../spec/diagnostic.ts";
 import type { Value } from "../spec/expression/value.ts";
 import { parseDefinition } from "../spec/parse.ts";
 import { Store } from "../store/io/store.ts";
-import { type HostBase, readHostBase } from "./base-key.ts";
+import { type HostBase, PROCESS_BASE, baseKeysOf, readHostBase } from "./base-key.ts";
 import { keepToLimit } from "./cache-limit.ts";
 import { type MachineCapacity, readCapacity } from "./capacity.ts";
 import { Coordinator } from "./coordinator.ts";
@@ -132,7 +132,7 @@ export class MeshNode implements AsyncDisposable {
     this.#knowBase();
     const capacity = this.#ledger.capacity();
     // what is not isolated is nobody else's to ask for
-    return { ...capacity, baseKeys: capacity.baseKeys.filter((key) => !key.startsWith(PROCESS)) };
+    return { ...capacity, baseKeys: capacity.baseKeys.filter((key) => !key.startsWith(PROCESS_BASE)) };
   }
 
   /** What this machine has, as the ledger counts it. */
@@ -153,17 +153,19 @@ export class MeshNode implements AsyncDisposable {
     const { backend, scratch } = stack.use(this.#openMachine("context", this.#home));
     const faults = Promise.withResolvers<never>();
     faults.promise.catch(() => undefined);
-    const { peers, content } = side;
+    const { peers, content, claims } = side;
     const service = stack.use(
       new WorkerService({
         machine: { name: this.capacity.name, store: this.store, backend, scratch, ledger: this.#ledger, gpus },
         peers,
         content,
+        claims,
         life: systemRandom.bytes(8).toHex(),
         draining,
         onFault: (error) => faults.reject(error),
       }),
     );
+    stack.use(side.alsoFresh(service));
     const parts = stack.move();
     return {
       get live() {
@@ -293,6 +295,7 @@ export class MeshNode implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    (await this.#side?.catch(() => null))?.[Symbol.dispose]();
     await this.store.settled();
     this.store[Symbol.dispose]();
     await this.#ownership[Symbol.asyncDispose]();
@@ -323,10 +326,8 @@ export class MeshNode implements AsyncDisposable {
     if (this.#base === null) {
       this.#base = readHostBase();
       const { key, releaseKey } = this.#base;
-      this.#totals = {
-        ...this.#totals,
-        baseKeys: [this.#mapped(key), this.#mapped(releaseKey), PROCESS + key, PROCESS + releaseKey],
-      };
+      const mapped = { key: this.#mapped(key), releaseKey: this.#mapped(releaseKey) };
+      this.#totals = { ...this.#totals, baseKeys: baseKeysOf(mapped) };
       this.#ledger.resize(this.#totals);
     }
     return this.#base;
@@ -367,8 +368,7 @@ export class MeshNode implements AsyncDisposable {
     const base = this.#knowBase();
     const key = definition.base.config === "release" ? base.releaseKey : base.key;
     // what ran without isolation may have read anything: it is never served to a task that is isolated
-    if (backend === "process") return PROCESS + key;
-    return this.#mapped(key);
+    return backend === "process" ? PROCESS_BASE + key : this.#mapped(key);
   }
 
   /** The same script sees and makes other owners where ids are mapped otherwise. */
@@ -377,9 +377,6 @@ export class MeshNode implements AsyncDisposable {
     return kind === "identity" ? key : `${key}:${kind}`;
   }
 }
-
-/** Begins the base keys of what runs without isolation. */
-const PROCESS = "process:";
 
 function optionsOf(request: RunRequest, file: DefinitionFile): RunOptions {
   const { targets, init, failFast, cache, base, title, backend, jobs, nodes, labels } = request;

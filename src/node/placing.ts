@@ -2,7 +2,7 @@
 // task goes first and what costs least is sched's to say, and the machines have the last word.
 
 import type { Digest } from "../base/digest.ts";
-import { type MeshError } from "../base/errors.ts";
+import type { MeshError } from "../base/errors.ts";
 import type { ContentRef } from "../mesh/content.ts";
 import { type Assignment, type Input, place } from "../sched/place.ts";
 import type { PlaceNode } from "../sched/place-node.ts";
@@ -114,7 +114,7 @@ export class Placing {
   returned(ref: AttemptRef, node: string, cause: MeshError, missing: readonly Digest[]): void {
     const { key } = ref;
     const { machine, apply } = this.#options;
-    if (!machine.holds(ref)) return;
+    if (!machine.holds(ref)) return this.#options.again();
     const work = this.#options.workOf(key);
     if (cause.code === "blob.missing" || cause.code === "blob.corrupt") {
       const times = (this.#returns.get(key) ?? 0) + 1;
@@ -127,6 +127,7 @@ export class Placing {
       }
     } else if (cause.code !== "run.interrupted") this.#refuse(key, node, cause);
     apply({ kind: "task-returned", ...ref, atMs: Date.now() });
+    this.#options.again();
   }
 
   /** Has made again what a task was to be placed over; false when nothing of it is lost. */
@@ -280,15 +281,19 @@ export class Placing {
     const unheld = lacked.filter(({ digest }) => !mesh.isHeld(digest));
     if (unheld.length === 0) return true;
     this.#offered.add(key);
-    void mesh
-      .lookFor(unheld)
-      .then((lost) => {
-        this.#offered.delete(key);
-        this.#lose(new Set(lost), work);
-        this.#options.again();
-      })
-      .catch(this.#options.onFault);
+    void this.#lookFor(mesh, unheld, { key, work }).catch(this.#options.onFault);
     return false;
+  }
+
+  async #lookFor(
+    mesh: RunMesh,
+    unheld: readonly ContentRef[],
+    { key, work }: Pick<Wanted, "key" | "work">,
+  ): Promise<void> {
+    const lost = await mesh.lookFor(unheld);
+    this.#offered.delete(key);
+    this.#lose(new Set(lost), work);
+    this.#options.again();
   }
 
   /** Nobody tells this process when room that others have is free. */

@@ -3,10 +3,10 @@
 import type { PeerId } from "../base/ids.ts";
 import type { NodeCapacity } from "../sched/fit.ts";
 import type { PlaceNode } from "../sched/place-node.ts";
-import type { AttemptRef, RunEvent } from "../sched/run-event.ts";
 import type { MeshError } from "../base/errors.ts";
 import type { Digest } from "../base/digest.ts";
 import type { TaskResult } from "../store/result.ts";
+import type { AttemptRef, RunEvent } from "../sched/run-event.ts";
 import type { TaskWork } from "./work.ts";
 
 /** Room for an attempt, or why there is none at the moment. */

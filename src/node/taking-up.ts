@@ -70,7 +70,7 @@ export class TakingUp {
         held.filter(({ node }) => node !== name),
       );
     // what a ready task comes down to is not in the journal
-    for (const { key, round, phase } of [...machine.tasks]) {
+    for (const { key, round, phase } of machine.tasks) {
       if (phase !== "ready" && phase !== "deferred") continue;
       if (phase === "ready") apply({ kind: "task-deferred", key, round, elsewhere: "", atMs: Date.now() });
       apply({ kind: "task-undeferred", key, round, atMs: Date.now() });
@@ -124,14 +124,11 @@ export class TakingUp {
     for (const site of mesh.sites()) {
       const holdings = found.get(site.node);
       for (const ref of holdings?.held ?? []) await this.#adoptOne(site, ref);
+      // a machine names all that it has of the run
       const there = new Set(holdings?.held.map(({ lease }) => lease));
-      for (const ref of known.get(site.node) ?? [])
-        if (!there.has(ref.lease) && !isConfirmed(holdings, ref.lease))
-          this.#lose(
-            ref,
-            holdings === undefined ? `${site.node} cannot be reached` : `${site.node} knows nothing of it`,
-          );
-        else if (!there.has(ref.lease)) await this.#adoptOne(site, ref);
+      const reason =
+        holdings === undefined ? `${site.node} cannot be reached` : `${site.node} knows nothing of it any more`;
+      for (const ref of known.get(site.node) ?? []) if (!there.has(ref.lease)) this.#lose(ref, reason);
       site.adopted();
     }
     for (const ref of held)
@@ -177,9 +174,4 @@ function isHeld({ phase }: TaskView): boolean {
 
 function refOf({ key, attempt, lease, node }: TaskView): AttemptRef & { readonly node: string } {
   return { key, attempt, lease: lease ?? "", node: node ?? "" };
-}
-
-/** A machine names what it was not asked about, and what it does not know; the rest goes on. */
-function isConfirmed(holdings: { readonly unknown: readonly string[] } | undefined, lease: string): boolean {
-  return holdings !== undefined && !holdings.unknown.includes(lease);
 }

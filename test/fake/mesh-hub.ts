@@ -22,6 +22,17 @@ export class MeshHub {
   readonly #nodes = new Map<PeerId, HubPeers>();
   readonly #cut = new Set<string>();
 
+  /** Takes a machine off the mesh and puts it back as it was when its process began: what the old one still says is lost. */
+  restart(id: PeerId): HubPeers {
+    const before = this.node(id);
+    if (before === null) throw new Error(`No machine ${id}`);
+    const node = new HubPeers(this, before.identity);
+    this.#nodes.set(id, node);
+    this.kill(id);
+    for (const other of this.#nodes.keys()) if (other !== id) this.heal(id, other);
+    return node;
+  }
+
   /** Adds a machine; it is up for all others at once. */
   add(name: string, roles: readonly Role[] = ["worker", "submitter"]): HubPeers {
     const id = peerIdOf(new Bun.CryptoHasher("sha256").update(name).digest());
@@ -102,7 +113,7 @@ export class HubPeers implements Peers {
   }
 
   tell(peer: PeerId, method: string, params: unknown): boolean {
-    if (!this.#hub.isLinked(this.self, peer) || this.#hub.node(peer) === null) return false;
+    if (!this.#hub.isLinked(this.self, peer) || this.#hub.node(peer) === null || this.#isReplaced) return false;
     const { ends, link } = this.#reach(peer);
     // A word under way is lost with the link, and a bad one closes it.
     const heard: Ends = {
@@ -143,6 +154,14 @@ export class HubPeers implements Peers {
     for (const other of this.#hub.nodes) if (other !== this) other.announce("snapshot", this.self);
   }
 
+  get identity(): { readonly id: PeerId; readonly name: string; readonly roles: readonly Role[] } {
+    return { id: this.self, name: this.name, roles: this.roles };
+  }
+
+  get #isReplaced(): boolean {
+    return this.#hub.node(this.self) !== this;
+  }
+
   /** The hub says that something about a machine is new. */
   announce(kind: PeerChange["kind"], id: PeerId): void {
     const peer = this.get(id);
@@ -161,7 +180,7 @@ export class HubPeers implements Peers {
 
   #reach(peer: PeerId): { readonly ends: Ends; readonly link: AbortSignal } {
     const node = this.#hub.node(peer);
-    if (node === null || !this.#hub.isLinked(this.self, peer))
+    if (node === null || this.#isReplaced || !this.#hub.isLinked(this.self, peer))
       throw new MeshError("peer.unreachable", `Cannot reach ${node?.name ?? peer}: the link is cut`);
     const controller = this.#links.get(peer) ?? new AbortController();
     this.#links.set(peer, controller);

@@ -1,7 +1,9 @@
 // One coordinator's run as a worker knows it: attempts over the worker's own store, ledger and claims, and the words about them.
 // Which attempts there are is the lease book's to say.
 
-import { type MeshError } from "../../base/errors.ts";
+import type { MeshError } from "../../base/errors.ts";
+import type { Digest } from "../../base/digest.ts";
+import type { TaskResult } from "../../store/result.ts";
 import type { PeerId, RunId } from "../../base/ids.ts";
 import type { ContentExchange, ContentRef } from "../../mesh/content.ts";
 import type { Peers } from "../../mesh/peers.ts";
@@ -87,6 +89,11 @@ export class ForeignRun {
     const room = this.#executor.admit(ref, draftOf(offered), () => undefined);
     if (room.kind === "taken") this.#attempts.set(ref.lease, { ref, offered, holders, parcel: null, isOver: false });
     return room;
+  }
+
+  /** A result that is not written yet. */
+  fresh(key: Digest): TaskResult | null {
+    return this.#executor.fresh(key);
   }
 
   start(lease: string): void {

@@ -64,9 +64,13 @@ export class ResultFinder {
     const searches = this.#gathered;
     this.#gathered = [];
     const asked = this.#askable().map((peer) => this.#askPeer(peer, searches));
-    void Promise.all(asked).then(() => {
-      for (const search of searches) settle(search, null);
-    });
+    void this.#conclude(searches, asked);
+  }
+
+  /** What no machine has found by now, nobody has. */
+  async #conclude(searches: readonly Search[], asked: readonly Promise<void>[]): Promise<void> {
+    await Promise.all(asked);
+    for (const search of searches) settle(search, null);
   }
 
   async #askPeer(peer: PeerId, searches: readonly Search[]): Promise<void> {

@@ -12,6 +12,7 @@ import { ContentDirectory } from "../content-directory.ts";
 import { type TaskResult, needsOf } from "../../store/result.ts";
 import type { SiteReports } from "../site.ts";
 import type { TaskWork } from "../work.ts";
+import type { ClaimAnswer, MeshClaims } from "./mesh-claims.ts";
 import { PeerSite } from "./peer-site.ts";
 import { type FoundResult, ResultFinder } from "./result-finder.ts";
 import { comesHome } from "./wire-result.ts";
@@ -22,11 +23,14 @@ import type { Holdings, WorkWords } from "./wire-words.ts";
 export interface RunMeshOptions {
   readonly peers: Peers;
   readonly content: ContentExchange;
+  readonly claims: MeshClaims;
   readonly store: Store;
   readonly run: RunId;
   readonly title: string;
   readonly actor: string;
   readonly reports: SiteReports;
+  /** A result that the run has made here and that is not written yet. */
+  readonly fresh: (key: Digest) => TaskResult | null;
   /** Some machine may have room, or be there, or be gone. */
   readonly onRoom: () => void;
   readonly onClosed: () => void;
@@ -43,6 +47,8 @@ export class RunMesh implements AsyncDisposable {
   readonly #finder: ResultFinder;
   readonly #watch: Disposable;
   readonly #renewer: Timer;
+  /** Keys that the run wants or has over the mesh. */
+  readonly #claimed = new Set<Digest>();
 
   constructor(options: RunMeshOptions) {
     this.#options = options;
@@ -150,8 +156,30 @@ export class RunMesh implements AsyncDisposable {
     clearInterval(this.#renewer);
     this.#watch[Symbol.dispose]();
     this.#stop.abort();
+    for (const key of this.#claimed) this.giveBack(key, null);
     await Promise.all([...this.#sites.values()].map((site) => site.close()));
     this.#options.onClosed();
+  }
+
+  /** A result that is not in the store yet. */
+  fresh(key: Digest): TaskResult | null {
+    return this.#options.fresh(key);
+  }
+
+  /** Wants a key for this run, and nobody else at the same time. */
+  claim(key: Digest, anew: boolean): Promise<ClaimAnswer> {
+    this.#claimed.add(key);
+    return this.#options.claims.want(key, this.#options.run, anew);
+  }
+
+  /** The run is done with a key. `at`: the machine that has its result; null when there is none. */
+  giveBack(key: Digest, at: PeerId | null): void {
+    if (this.#claimed.delete(key)) this.#options.claims.giveBack(key, this.#options.run, at === null ? [] : [at]);
+  }
+
+  /** The id of a machine, by its name. */
+  idOf(node: string): PeerId | null {
+    return this.#options.peers.list().find(({ name }) => name === node)?.id ?? null;
   }
 
   async #take(found: FoundResult): Promise<FoundResult | null> {
@@ -172,7 +200,7 @@ export class RunMesh implements AsyncDisposable {
   #siteOf(peer: PeerId): PeerSite {
     let site = this.#sites.get(peer);
     if (site === undefined) {
-      const { onRoom: _room, onClosed: _closed, ...rest } = this.#options;
+      const { onRoom: _room, onClosed: _closed, claims: _claims, fresh: _fresh, ...rest } = this.#options;
       site = new PeerSite({ ...rest, peer, directory: this.directory, signal: this.#stop.signal });
       this.#sites.set(peer, site);
     }

@@ -86,7 +86,8 @@ export const checkFree = fields({
 export const isShortText: Check = shortText;
 export const isShortTextOrNull: Check = nullable(shortText);
 
-/** Takes what a peer sent as a `T`. Throws `peer.misbehaved` with what is wrong with it. */
+/** Takes what a peer sent as a `T`, which is what `check` checks for. Throws `peer.misbehaved` with what is wrong with it. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters
 export function taken<T>(check: Check, value: unknown, what: string): T {
   const fault = check(value, what);
   if (fault !== null) throw new MeshError("peer.misbehaved", `Cannot take what the other machine sent: ${fault}`);

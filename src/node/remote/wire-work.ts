@@ -15,6 +15,7 @@ import type { Store } from "../../store/io/store.ts";
 import { EMPTY_LAYER, EMPTY_TREE, type LayerRef } from "../../store/layer.ts";
 import type { Artifact, Hook, KeyParts } from "../../store/result.ts";
 import { narrowedArtifact, wholeArtifact } from "../artifact-input.ts";
+import { PROCESS_BASE } from "../base-key.ts";
 import { type Inputs, InputViews, type OutputPatterns, compileOutputFilter } from "../inputs.ts";
 import { shellOf } from "../shell.ts";
 import { EMPTY_STACK, type Stack } from "../stack.ts";
@@ -141,6 +142,11 @@ export function readWork(from: unknown): OfferedWork {
   if (keyOf(parts) !== work.key || parts["script"] === undefined) throw lie("its key is not that of its parts");
   if (parts["base"] !== ask.baseKey) throw lie("it asks for another base than its key says");
   if (work.timeoutMs > LIMITS.taskTimeoutMaxMs) throw lie("its timeout is too long");
+  if (parts["base"]?.startsWith(PROCESS_BASE))
+    throw new MeshError(
+      "peer.refused",
+      "Cannot run the task: without isolation this machine runs its own user's tasks alone",
+    );
   if (parts["scheme"] !== String(KEY_SCHEME))
     throw new MeshError("peer.version", "Cannot run the task: the machines make cache keys in different ways");
   if (parts["shell"] !== shellOf().join(" "))

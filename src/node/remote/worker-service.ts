@@ -2,6 +2,8 @@
 // coordinator has written it down. The lease book decides; the claims in the store keep this machine from being overbooked.
 
 import { asMeshError, MeshError } from "../../base/errors.ts";
+import type { Digest } from "../../base/digest.ts";
+import type { TaskResult } from "../../store/result.ts";
 import type { PeerId, RunId } from "../../base/ids.ts";
 import { LIMITS } from "../../base/limits.ts";
 import type { ContentExchange } from "../../mesh/content.ts";
@@ -12,6 +14,7 @@ import { LeaseBook } from "../../sched/lease-book.ts";
 import type { LeaseEffect, LeaseEvent } from "../../sched/lease-event.ts";
 import type { AttemptRef } from "../../sched/run-event.ts";
 import type { ExecutionMachine } from "../executor.ts";
+import type { MeshClaims } from "./mesh-claims.ts";
 import { ForeignRun } from "./foreign-run.ts";
 import { taken } from "./wire-check.ts";
 import { type OfferedWork, readWork } from "./wire-work.ts";
@@ -34,6 +37,7 @@ export interface WorkerOptions {
   readonly machine: ExecutionMachine;
   readonly peers: Peers;
   readonly content: ContentExchange;
+  readonly claims: MeshClaims;
   /** New and hard to guess each time the worker starts. */
   readonly life: string;
   readonly draining: boolean;
@@ -51,6 +55,8 @@ export class WorkerService implements AsyncDisposable {
   readonly #book: LeaseBook<WorkEnd>;
   readonly #runs = new Map<string, ForeignRun>();
   readonly #runOfLease = new Map<string, ForeignRun>();
+  /** Keys that run here, by lease. */
+  readonly #keys = new Map<string, Disposable>();
   readonly #closing = new Set<Promise<void>>();
   readonly #ticker: Timer;
   readonly #watch: Disposable;
@@ -70,6 +76,15 @@ export class WorkerService implements AsyncDisposable {
     this.#watch = peers.watch(({ peer }) => this.#heed(peer));
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
     this.#ticker.unref();
+  }
+
+  /** A result that was made here for another machine and is not written yet. */
+  fresh(key: Digest): TaskResult | null {
+    for (const run of this.#runs.values()) {
+      const result = run.fresh(key);
+      if (result !== null) return result;
+    }
+    return null;
   }
 
   /** Attempts that run here for other machines. */
@@ -118,7 +133,7 @@ export class WorkerService implements AsyncDisposable {
     const bytes = machine.store.blobs.read(blob);
     if (bytes.length > 2 * LIMITS.definitionBytes)
       throw new MeshError("peer.misbehaved", "Cannot take work of that size");
-    return readWork(JSON.parse(new TextDecoder().decode(bytes)));
+    return readWork(parsed(bytes));
   }
 
   #admit(offer: Offer, task: OfferedTask, work: OfferedWork, from: PeerId): OfferAnswer {
@@ -147,6 +162,7 @@ export class WorkerService implements AsyncDisposable {
       return room.kind === "elsewhere" ? { kind: "elsewhere", by: room.by } : { kind: room.kind };
     }
     this.#runOfLease.set(lease, run);
+    if (work.shared) this.#keys.set(lease, this.#options.claims.hold(work.key, offer.run));
     this.#step({ kind: "start", from, lease });
     return { kind: "granted", lease };
   }
@@ -229,6 +245,8 @@ export class WorkerService implements AsyncDisposable {
           this.#say(effect.lease, (run, ref) => run.words.say({ ...ref, kind: "started" }));
           break;
         case "finished":
+          this.#keys.get(effect.lease)?.[Symbol.dispose]();
+          this.#keys.delete(effect.lease);
           this.#say(effect.lease, (run, ref) => run.words.say({ ...ref, ...effect.result }));
           break;
         case "forget":
@@ -266,6 +284,14 @@ export class WorkerService implements AsyncDisposable {
   #free(): Free {
     const { free, gpus } = this.#options.machine.ledger.capacity();
     return { ...free, gpus };
+  }
+}
+
+function parsed(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw new MeshError("peer.misbehaved", "Cannot take work that is no JSON", { cause });
   }
 }
 

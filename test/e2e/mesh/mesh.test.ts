@@ -61,7 +61,7 @@ tasks:
     expect([exitCode, stderr]).toEqual([0, ""]);
     expect(run.tasks.map(({ node }) => node)).toEqual(["host-2", "host-3"]);
     await mesh.at(0).mesh("artifacts", "download", run.id, "use", "-o", "got", "--force");
-    expect(readFileSync(`${mesh.at(0).directory}/got/use/out`, "utf8")).toBe("made on host-2 used on host-3");
+    expect(readFileSync(`${mesh.at(0).directory}/got/out/out`, "utf8")).toBe("made on host-2 used on host-3");
     expect(await mesh.at(0).mesh("logs", run.id, "use")).toBe("v\n");
   });
 
@@ -160,9 +160,7 @@ tasks:
     await mesh.at(0).mesh("revoke", "late");
     await until("the others know", async () => !(await mesh.at(2).sees("up")).includes("late"), 4_000);
     expect(performance.now() - started).toBeLessThan(4_000);
-    expect(await late.try("run", late.write("tasks.yml", manyTasks(1)))).toMatchObject({
-      exitCode: expect.any(Number),
-    });
+    expect(await late.sees("up")).toEqual([]);
     await late.mesh("down");
   });
 });

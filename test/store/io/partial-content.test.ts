@@ -3,8 +3,8 @@ import { readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "
 import { digestOf } from "../../../src/base/digest.ts";
 import { LIMITS } from "../../../src/base/limits.ts";
 import { type ChunkList, chunkListOf, chunkSpan, DIGEST_BYTES } from "../../../src/store/chunks.ts";
-import { Home } from "../../../src/store/io/home.ts";
 import { ownFiles } from "../../../src/store/io/ownership.ts";
+import { Home } from "../../../src/store/io/home.ts";
 import { PartialContent } from "../../../src/store/io/partial-content.ts";
 import { Store } from "../../../src/store/io/store.ts";
 import { temporaryFolder } from "../../support/temporary.ts";

@@ -28,7 +28,7 @@ describe("a run over several machines", () => {
     const there = await mesh.add("there", {
       scripts: {
         make: (task) => {
-          writeA(task);
+          task.write("workspace/a", "content");
           task.write("io/values/x", "1");
           task.print("hello\n");
         },
@@ -116,6 +116,47 @@ describe("a run over several machines", () => {
     expect(artifacts.map(({ key }) => key)).toEqual(["out", "f"]);
     const { blobs, layers } = here.node.store;
     expect([layers.has(artifacts[0]?.digest as never), blobs.has(artifacts[1]?.digest as never)]).toEqual([true, true]);
+  });
+});
+
+describe("the same key on two machines at once", () => {
+  test("it runs once, and the other run is answered by its result", async () => {
+    await using mesh = new NodeMesh();
+    const release = Promise.withResolvers<void>();
+    const scripts = { same: async () => await release.promise };
+    const a = await mesh.add("a", { scripts });
+    const b = await mesh.add("b", { scripts });
+    const yaml = `${HOST}tasks:\n  - { key: same, run: same }`;
+    const first = mesh.start(a, yaml);
+    await until(() => a.backend.running + b.backend.running === 1);
+    const second = mesh.start(b, yaml);
+    await until(() => second.events.some(({ kind }) => kind === "task-deferred"), "task-deferred");
+    release.resolve();
+    expect(outcomesOf(summaryOf(await first.outcome))).toEqual({ same: "succeeded" });
+    expect(outcomesOf(summaryOf(await second.outcome))).toEqual({ same: "cacheHit" });
+    expect([...a.backend.started, ...b.backend.started]).toEqual(["same"]);
+  });
+
+  test("when the first fails, the other runs it", async () => {
+    await using mesh = new NodeMesh();
+    const release = Promise.withResolvers<void>();
+    const scripts: Record<string, FakeScript> = {
+      same: async () => {
+        await release.promise;
+        return { exitCode: 1 };
+      },
+    };
+    const a = await mesh.add("a", { scripts });
+    const b = await mesh.add("b", { scripts });
+    const yaml = `${HOST}tasks:\n  - { key: same, run: same }`;
+    const first = mesh.start(a, yaml);
+    await until(() => a.backend.running + b.backend.running === 1);
+    const second = mesh.start(b, yaml);
+    await until(() => second.events.some(({ kind }) => kind === "task-deferred"), "task-deferred");
+    release.resolve();
+    expect(outcomesOf(summaryOf(await first.outcome))).toEqual({ same: "failed" });
+    expect(outcomesOf(summaryOf(await second.outcome))).toEqual({ same: "failed" });
+    expect([...a.backend.started, ...b.backend.started]).toEqual(["same", "same"]);
   });
 });
 
