@@ -11,6 +11,9 @@ import { breathe, OPAQUE } from "./scan.ts";
 
 const YES = Uint8Array.of(0x79);
 const SLICE = 512;
+/** Who new files of this process belong to: asking costs a system call. */
+const OWN_UID = process.geteuid?.() ?? 0;
+const OWN_GID = process.getegid?.() ?? 0;
 
 /** Owners on disk; null when new files of this process have them anyway. */
 export interface DiskOwner {
@@ -21,7 +24,7 @@ export interface DiskOwner {
 export function diskOwnerOf(entry: TreeEntry, ids: IdMaps): DiskOwner | null {
   const uid = outsideId(ids.uids, entry.uid) ?? -1;
   const gid = outsideId(ids.gids, entry.gid) ?? -1;
-  return uid === process.geteuid?.() && gid === process.getegid?.() ? null : { uid, gid };
+  return uid === OWN_UID && gid === OWN_GID ? null : { uid, gid };
 }
 
 /** Dresses all entries of the tree below `root`, from the last to the first: a directory is closed after what is in it. */
