@@ -61,6 +61,12 @@ export const ERROR_CODES = {
     retry: false,
     hint: "`mesh cache prune --corrupt` drops what cannot be trusted.",
   },
+  "layer.unfit": {
+    exit: 3,
+    http: 409,
+    retry: false,
+    hint: "Its files have owners that this user cannot give: run as root, or get subordinate ids (`mesh doctor`).",
+  },
   "blob.corrupt": { exit: 5, http: 500, retry: true, hint: "The blob was dropped; the task that made it runs again." },
   "blob.missing": { exit: 5, http: 404, retry: true, hint: "The task that made it runs again on the next run." },
   "git.failed": { exit: 4, http: 502, retry: true, hint: "Check the repository's address and the ref." },
@@ -96,8 +102,26 @@ export const ERROR_CODES = {
     retry: false,
     hint: "This machine is a copy of another one: `mesh leave --new-identity`, then join the mesh with a code of its own.",
   },
+  "mesh.state-exposed": {
+    exit: 4,
+    http: 500,
+    retry: false,
+    hint: "What the mesh keeps in MESH_HOME must be its user's own and closed to others.",
+  },
+  "mesh.state-corrupt": {
+    exit: 5,
+    http: 500,
+    retry: false,
+    hint: "`mesh leave --new-identity`, then join the mesh with a code of an admin.",
+  },
   "node.already-running": { exit: 2, http: 409, retry: false, hint: "`mesh down` stops the one that runs." },
   "node.not-running": { exit: 2, http: 409, retry: true, hint: "`mesh up` starts it." },
+  "node.failed": {
+    exit: 4,
+    http: 500,
+    retry: true,
+    hint: "The node's log says more: `mesh service status` shows where it is.",
+  },
   "peer.not-found": { exit: 2, http: 404, retry: false, hint: "`mesh nodes` lists the machines of the mesh." },
   "peer.unreachable": { exit: 4, http: 502, retry: true, hint: "`mesh nodes` says why a machine is missing." },
   "peer.timeout": {
@@ -165,6 +189,27 @@ export interface ErrorJson {
   readonly place: Place | null;
   /** Messages of the linked causes, nearest first. */
   readonly causes: readonly string[];
+}
+
+/** Makes a MeshError of whatever was thrown. What is no MeshError and no system error is a bug: null. */
+export function asMeshError(error: unknown): MeshError | null {
+  if (error instanceof MeshError) return error;
+  const errno = errnoOf(error);
+  // system errors alone: Bun gives codes to its own mistakes as well (ERR_...)
+  if (errno === null || !/^E[A-Z0-9]+$/.test(errno) || !(error instanceof Error)) return null;
+  if (errno === "ENOSPC") return new MeshError("store.full", `Cannot write: ${error.message}`, { cause: error });
+  return new MeshError("io.failed", error.message, { cause: error });
+}
+
+/** Reads the documented JSON form back. A code that is not in the table becomes `fallback`. */
+export function errorFromJson(json: ErrorJson, fallback: ErrorCode): MeshError {
+  const code = Object.hasOwn(ERROR_CODES, json.code) ? (json.code as ErrorCode) : fallback;
+  const [first] = json.causes;
+  return new MeshError(code, json.message, {
+    hint: json.hint,
+    ...(json.place === null ? {} : { place: json.place }),
+    ...(first === undefined ? {} : { cause: new Error(first) }),
+  });
 }
 
 /** Throws a `MeshError`; an expression of type `never`, so that it can stand after `??`. */

@@ -1,14 +1,16 @@
 // Driving one run from the terminal: which reporter shows it, what Ctrl-C does, which exit code it ends with.
 // Shared by `mesh run` and `mesh retry`.
 
+import { resolve } from "node:path";
 import { ERROR_CODES, type ErrorCode } from "../base/errors.ts";
 import type { RunOutcome } from "../node/node.ts";
+import type { NodeService } from "../node/node-service.ts";
 import type { RunObserver } from "../node/observer.ts";
 import type { RunOptions } from "../node/run-options.ts";
 import type { RunJson } from "../sched/summary.ts";
-import type { CommandContext } from "./context.ts";
+import { type CommandContext, printJson, printLines } from "./context.ts";
 import type { Checked } from "./diagnostics.ts";
-import { shellLine } from "./text/words.ts";
+import { shellLine, shortRun } from "./text/words.ts";
 import type { RunReporter } from "./view/reporter.ts";
 
 /** What the user asked for, without the wires. */
@@ -50,10 +52,70 @@ export async function driveRun(context: CommandContext, wish: RunWish, show: Run
       "--isolation process: tasks run as you, on your files and network. Nothing is isolated.",
     );
   }
+  return await showToEnd(context, { reporter, show, rerun: rerunCommand(wish) }, (observer) =>
+    node.run({ ...wish, observer, signal: cancel.signal, killSignal: kill.signal }),
+  );
+}
+
+/** Watches a run that goes on somewhere in the mesh. Ctrl-C ends the watching alone. Returns the run's exit code. */
+export async function watchAndShow(
+  context: CommandContext,
+  service: Pick<NodeService, "watchRun">,
+  { run, show }: { readonly run: string; readonly show: RunShow },
+): Promise<number> {
+  const reporter = await makeReporter(context, show);
+  const stop = new AbortController();
+  context.onInterrupt(() => stop.abort());
+  context.onReaderGone(() => stop.abort());
+  try {
+    const rerun = shellLine(["mesh", "retry", run]);
+    return await showToEnd(context, { reporter, show, rerun }, (observer) =>
+      service.watchRun(run, observer, stop.signal),
+    );
+  } catch (error) {
+    if (stop.signal.aborted) return EXIT_INTERRUPTED;
+    throw error;
+  }
+}
+
+/** Leaves a run to the node in the background. Returns the exit code: 0 when it has started. */
+export async function submitRun(
+  context: CommandContext,
+  service: Pick<NodeService, "submit">,
+  { wish, json }: { readonly wish: RunWish; readonly json: boolean },
+): Promise<number> {
+  const submitted = await service.submit({ ...wish, path: resolve(context.cwd, wish.path) });
+  if (submitted.kind === "invalid") {
+    const { refuseDefinition } = await import("./diagnostics.ts");
+    return refuseDefinition(context, checkedOf(submitted), json);
+  }
+  if (json) printJson(context, { run: submitted.id, title: submitted.title });
+  else
+    printLines(context, [
+      submitted.id,
+      ...(context.stdout.isTerminal
+        ? [context.style.dim(`\`mesh attach ${shortRun(submitted.id)}\` watches it.`)]
+        : []),
+    ]);
+  return 0;
+}
+
+interface Showing {
+  readonly reporter: RunReporter;
+  readonly show: RunShow;
+  /** The command line that does this again. */
+  readonly rerun: string;
+}
+
+/** Shows a run until it has ended. Returns its exit code. */
+async function showToEnd(
+  context: CommandContext,
+  { reporter, show, rerun }: Showing,
+  drive: (observer: RunObserver) => Promise<RunOutcome>,
+): Promise<number> {
   try {
     const refusals = new Set<ErrorCode>();
-    const observer = watching(reporter, refusals);
-    const outcome = await node.run({ ...wish, observer, signal: cancel.signal, killSignal: kill.signal });
+    const outcome = await drive(watching(reporter, refusals));
     if (outcome.kind === "invalid") {
       reporter.close();
       const { refuseDefinition } = await import("./diagnostics.ts");
@@ -63,7 +125,7 @@ export async function driveRun(context: CommandContext, wish: RunWish, show: Run
       const { showRemarks } = await import("./diagnostics.ts");
       showRemarks(context, checkedOf(outcome));
     }
-    reporter.finished(outcome.summary, { command: rerunCommand(wish) });
+    reporter.finished(outcome.summary, { command: rerun });
     return exitCodeOf(outcome.summary, refusals);
   } finally {
     reporter.close();
@@ -96,7 +158,7 @@ function watching(reporter: RunReporter, refusals: Set<ErrorCode>): RunObserver 
   };
 }
 
-function checkedOf({ file, diagnostics }: RunOutcome): Checked {
+function checkedOf({ file, diagnostics }: Pick<RunOutcome, "file" | "diagnostics">): Checked {
   return { file: file.path, text: file.text, diagnostics };
 }
 

@@ -1,10 +1,11 @@
 // The program `mesh`: reads the command line, hands over to one command, and turns what comes back into an exit code.
 // No command's module is loaded before it is known to be the one; no top-level await, so that bytecode works.
 
-import { MeshError } from "../base/errors.ts";
+import { asMeshError, MeshError } from "../base/errors.ts";
 import type { CommandContext } from "./context.ts";
 import type { CommandModule } from "./grammar/command.ts";
 import { parseInvocation, wantsJson } from "./grammar/parse.ts";
+import { OWN_WORK } from "../node/own-program.ts";
 import { FileOutput } from "./output.ts";
 import { processContext } from "./process-context.ts";
 import { PROGRAM } from "./program/program.ts";
@@ -21,6 +22,10 @@ export async function main(argv: readonly string[]): Promise<number> {
   });
   const stderr = new FileOutput(2, () => undefined);
   try {
+    if (argv[0] === OWN_WORK) {
+      const { workOfItsOwn } = await import("../node/work-of-its-own.ts");
+      return await workOfItsOwn(argv.slice(1));
+    }
     const invocation = parseInvocation(PROGRAM, argv);
     if (invocation.kind === "version") {
       stdout.write(`mesh ${VERSION}\n`);
@@ -49,7 +54,7 @@ export async function main(argv: readonly string[]): Promise<number> {
 }
 
 async function reportFailure(error: unknown, stderr: FileOutput, json: boolean): Promise<number> {
-  const [{ asMeshError, bugLines, errorJson, errorLines }, { makeStyle, wantsColour }] = await Promise.all([
+  const [{ bugLines, errorJson, errorLines }, { makeStyle, wantsColour }] = await Promise.all([
     import("./text/error-text.ts"),
     import("./text/style.ts"),
   ]);

@@ -1,7 +1,8 @@
 // The CommandContext of a real process: environment, signals, terminal, clock, and the node and store opened when asked for.
 
-import type { MeshNode } from "../node/node.ts";
+import type { LocalMachine } from "../node/local-machine.ts";
 import type { Archive } from "./archive.ts";
+import type { BlobShelf } from "./blob-shelf.ts";
 import type { CommandContext } from "./context.ts";
 import type { Program } from "./grammar/command.ts";
 import { resolveHome } from "./home.ts";
@@ -26,8 +27,13 @@ export function processContext({
   stderr,
   onReaderGone,
 }: ProcessContextOptions): CommandContext & AsyncDisposable {
-  let node: MeshNode | null = null;
-  let archive: (Archive & Disposable) | null = null;
+  let machine: LocalMachine | null = null;
+  let archive: (Archive & AsyncDisposable) | null = null;
+  let blobs: (BlobShelf & Disposable) | null = null;
+  const openMachine = async () => {
+    const { LocalMachine: Machine } = await import("../node/local-machine.ts");
+    return (machine ??= new Machine({ home: resolveHome(process.env), program: programWords() }));
+  };
   const style = lazily(() => makeStyle(wantsColour(process.env, stdout.isTerminal)));
   const errorStyle = lazily(() => makeStyle(wantsColour(process.env, stderr.isTerminal)));
   return {
@@ -47,15 +53,19 @@ export function processContext({
       columns: process.stdout.columns || USUAL_SIZE.columns,
       rows: process.stdout.rows || USUAL_SIZE.rows,
     }),
-    async node() {
-      if (node !== null) return node;
-      const { MeshNode: Node } = await import("../node/node.ts");
-      return (node ??= Node.open({ home: resolveHome(process.env) }));
+    node: async () => await (await openMachine()).runner(),
+    service: async () => await (await openMachine()).service(),
+    seat: openMachine,
+    keeper: openMachine,
+    async blobs() {
+      const { StoreBlobs } = await import("./store-blobs.ts");
+      return (blobs ??= StoreBlobs.open(resolveHome(process.env)));
     },
     async archive() {
       const { StoreArchive } = await import("./store-archive.ts");
       return (archive ??= StoreArchive.open(resolveHome(process.env)));
     },
+    readLine: readStandardInput,
     onInterrupt(handler) {
       let times = 0;
       for (const signal of SIGNALS) process.on(signal, () => handler(++times));
@@ -67,10 +77,28 @@ export function processContext({
       process.exit(code);
     },
     async [Symbol.asyncDispose]() {
-      await node?.[Symbol.asyncDispose]();
-      archive?.[Symbol.dispose]();
+      await machine?.[Symbol.asyncDispose]();
+      await archive?.[Symbol.asyncDispose]();
+      blobs?.[Symbol.dispose]();
     },
   };
+}
+
+/** How this program starts itself: the compiled binary alone, or Bun and the source file. */
+function programWords(): readonly string[] {
+  const isCompiled = Bun.main.startsWith("/$bunfs/");
+  return isCompiled ? [process.execPath] : [process.execPath, Bun.main];
+}
+
+/** One line; what stands behind it is lost. */
+async function readStandardInput(): Promise<string | null> {
+  let text = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of Bun.stdin.stream()) {
+    text += decoder.decode(chunk, { stream: true });
+    if (text.includes("\n")) break;
+  }
+  return text === "" ? null : (text.split("\n")[0] ?? null);
 }
 
 function lazily<T>(make: () => T): () => T {

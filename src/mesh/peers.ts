@@ -9,8 +9,9 @@ import type { Role } from "./roles.ts";
 export type Lane = "control" | "bulk";
 
 export interface CallOptions {
+  /** How long a call may take, or how long a stream may be without a piece. */
   readonly timeoutMs: number;
-  /** "control" when absent. */
+  /** For a call "control" when absent, for a stream "bulk". */
   readonly lane?: Lane;
   readonly signal?: AbortSignal;
 }
@@ -38,7 +39,10 @@ export type CallHandler = (params: unknown, caller: Caller) => unknown;
 /** Takes a word that wants no answer. What it throws closes the connection as `peer.misbehaved`. */
 export type WordHandler = (params: unknown, caller: Omit<Caller, "signal">) => void;
 
-/** Answers with bytes; the pieces may be of any size and are taken only as fast as the caller reads. */
+/**
+ * Answers with bytes; the pieces may be of any size and are taken only as fast as the caller reads. A piece must not be changed after it
+ * was given. A handler that waits for something must stop when the caller's signal says so.
+ */
 export type StreamHandler = (params: unknown, caller: Caller) => AsyncIterable<Uint8Array>;
 
 /** What is new about a machine. */
@@ -58,10 +62,13 @@ export interface Peers {
   get(peer: PeerId): PeerView | null;
   /**
    * Calls a method of another machine (or of this one). Throws `peer.unreachable`, `peer.timeout`, `peer.refused`, `peer.version`,
-   * `peer.failed`, and what the handler threw. Whether the method ran is not known after a time-out or a lost connection.
+   * `peer.failed`, what the handler threw, and `usage.invalid` for params that no message can hold. Whether the method ran is not known after a time-out or a lost connection.
    */
   call(peer: PeerId, method: string, params: unknown, options: CallOptions): Promise<unknown>;
-  /** Says a word. In order within a lane. False when it is not sent: no connection, or too much is waiting. */
+  /**
+   * Says a word. In order within a lane, as long as its connection stands. False when it is not sent: no connection, or too much is
+   * waiting. A word that the other side has no handler for is not heard.
+   */
   tell(peer: PeerId, method: string, params: unknown, lane?: Lane): boolean;
   /** Reads bytes from another machine, on the bulk lane when no other is named. Ending the iteration early stops the sender. */
   stream(peer: PeerId, method: string, params: unknown, options: CallOptions): AsyncIterable<Uint8Array>;

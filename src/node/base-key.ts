@@ -21,6 +21,14 @@ export interface HostBase {
   readonly releaseKey: string;
 }
 
+/** Begins the base keys of what runs without isolation. */
+export const PROCESS_BASE = "process:";
+
+/** Every base that tasks of this machine may ask for. */
+export function baseKeysOf({ key, releaseKey }: HostBase): readonly string[] {
+  return [key, releaseKey, PROCESS_BASE + key, PROCESS_BASE + releaseKey];
+}
+
 /** Reads the identity of this machine's system. A few milliseconds: the package database is read and hashed. */
 export function readHostBase(): HostBase {
   const arch = process.arch === "x64" ? "x86_64" : process.arch;

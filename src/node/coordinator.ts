@@ -3,28 +3,29 @@
 
 import { MeshError } from "../base/errors.ts";
 import type { RunId } from "../base/ids.ts";
-import { place } from "../sched/place.ts";
-import type { Effect, RunEvent, RunStatus } from "../sched/run-event.ts";
+import type { AttemptRef, Effect, RunEvent, RunStatus } from "../sched/run-event.ts";
 import { RunMachine } from "../sched/run-machine.ts";
 import type { Definition, Task } from "../spec/definition.ts";
-import type { StoredResult } from "../store/io/results.ts";
-import type { TaskResult } from "../store/result.ts";
 import { evaluateAfter } from "./after.ts";
 import { type ExecutionMachine, Executor } from "./executor.ts";
 import { Elsewhere } from "./elsewhere.ts";
 import { Foundations } from "./foundations.ts";
-import { Handover } from "./handover.ts";
+import { Handover, exportsOf } from "./handover.ts";
 import { InputViews } from "./inputs.ts";
-import { neverFits } from "./never-fits.ts";
 import type { RunObserver } from "./observer.ts";
-import { resolveTask } from "./resolve.ts";
+import { type Allowed, Placing } from "./placing.ts";
+import type { MeshSide } from "./remote/mesh-side.ts";
+import type { RunMesh } from "./remote/run-mesh.ts";
 import type { ResolveContext } from "./resolve-context.ts";
+import { Resolving } from "./resolving.ts";
 import { runDirectoryLayer } from "./run-directory.ts";
 import type { RunJournal } from "./run-journal.ts";
+import type { JournalEntry } from "./run-record.ts";
 import type { RunScope } from "./scope.ts";
+import type { RemoteSite, SiteReports } from "./site.ts";
+import { TakingUp } from "./taking-up.ts";
 import { Timers } from "./timers.ts";
-import type { Resolution, TaskWork } from "./work.ts";
-import { faultText } from "./fault-text.ts";
+import type { TaskWork } from "./work.ts";
 
 export interface CoordinatorOptions {
   readonly machine: ExecutionMachine;
@@ -39,20 +40,17 @@ export interface CoordinatorOptions {
   readonly cache: boolean;
   /** Most tasks at once; null for as many as fit. */
   readonly jobs: number | null;
+  readonly allowed: Allowed;
+  /** Who had the run started. */
+  readonly actor: string;
+  /** Opens the mesh, when something has to be executed; null where there is none, or the run must stay here. */
+  readonly mesh: (() => Promise<MeshSide | null>) | null;
   readonly observer: RunObserver;
   readonly journal: RunJournal;
 }
 
-/** How often what waits for room that another process has tries again. */
-const POLL_MS = 50;
-
 /** How often another process's wish to cancel is looked for. */
 const CANCEL_POLL_MS = 250;
-
-/** How long a task may be passed over by smaller ones before room is kept free for it. */
-const RESERVE_AFTER_MS = 30_000;
-
-const NONE_OFFERED: ReadonlySet<string> = new Set();
 
 export class Coordinator {
   readonly machine = new RunMachine(evaluateAfter);
@@ -74,28 +72,29 @@ export class Coordinator {
   /** Set when the machinery has failed: nothing more is begun. */
   #isBroken = false;
   #placeWanted = false;
-  #waitsForRoom = false;
+  readonly #resolving: Resolving;
+  readonly #placing: Placing;
+  /** Not asked for yet; null once it is known that there is none. */
+  #mesh: RunMesh | null | undefined;
+  /** What waits for the mesh to be open. */
+  readonly #forMesh: ((mesh: RunMesh | null) => void)[] = [];
 
   constructor(options: CoordinatorOptions) {
     this.#options = options;
-    const { machine, runId, title, definition, definitionDirectory, observer } = options;
+    const { machine, runId, title, definition, definitionDirectory } = options;
     this.#tasks = new Map(definition.tasks.map((task) => [task.key, task]));
     this.#executor = new Executor({
       machine,
       runId,
       title,
-      holds: (ref) => this.machine.holds(ref),
-      onOutput: (task, stream, bytes) => observer.output?.(task, stream, bytes),
-      onResult: (key, work, result, succeeded) => {
-        options.journal.keep(key, result, "executed");
-        if (succeeded) this.#handover.take(key, work, result);
-      },
-      onEvent: (event) => {
-        if (event.kind === "task-finished") this.#placeWanted = true;
-        this.#apply(event);
+      actor: options.actor,
+      ...this.#reports(),
+      prepare: (_ref, work, signal) => this.#prepareHere(work, signal),
+      onReturned: (ref, cause) => {
+        const missing = this.#mesh?.lackedBy(this.#workOf(ref.key)).map(({ digest }) => digest) ?? [];
+        this.#placing.returned(ref, machine.name, cause, missing);
       },
       upcoming: () => Math.max(0, this.#unsettled - this.#executor.size),
-      onFault: (error) => this.#break(error),
     });
     this.#context = {
       store: machine.store,
@@ -105,6 +104,7 @@ export class Coordinator {
       definitionDirectory,
       runDirectory: (filter) => runDirectoryLayer(definitionDirectory, filter, machine.store),
       identityOf: options.identityOf,
+      nodeName: machine.name,
       views: new InputViews(machine.store),
       cache: options.cache,
       finished: (task) => this.#handover.finished(task),
@@ -114,6 +114,36 @@ export class Coordinator {
     this.#elsewhere = new Elsewhere(machine.store.claims, this.#timers, (key, round) =>
       this.#apply({ kind: "task-undeferred", key, round, atMs: Date.now() }),
     );
+    this.#resolving = new Resolving({
+      machine: this.machine,
+      executor: this.#executor,
+      tasks: this.#tasks,
+      context: this.#context,
+      handover: this.#handover,
+      foundations: this.#foundations,
+      journal: options.journal,
+      withMesh: (act) => this.#withMesh(act),
+      neverFits: (work) => this.#placing.neverFits(work),
+      setWork: (key, work) => this.#work.set(key, work),
+      apply: (event) => this.#apply(event),
+      notice: (text) => options.observer.notice?.("warning", text),
+      onFault: (error) => this.#break(error),
+    });
+    this.#placing = new Placing({
+      machine: this.machine,
+      executor: this.#executor,
+      ledger: machine.ledger,
+      name: machine.name,
+      jobs: options.jobs,
+      allowed: options.allowed,
+      timers: this.#timers,
+      elsewhere: this.#elsewhere,
+      foundations: this.#foundations,
+      workOf: (key) => this.#workOf(key),
+      apply: (event) => this.#apply(event),
+      again: () => this.#placeAgain(),
+      onFault: (error) => this.#break(error),
+    });
   }
 
   /** Runs to the end. Rejects only when the machinery itself failed. Either way nothing of the run is left running. */
@@ -123,15 +153,60 @@ export class Coordinator {
       this.#watchForCancel();
       return await this.#end.promise;
     } finally {
-      this.#stop.abort();
-      this.#timers[Symbol.dispose]();
-      await this.#executor.close();
+      await this.#close();
+    }
+  }
+
+  /** Goes on with a run whose driver is gone, and ends like `run`. */
+  async resume(entries: readonly JournalEntry[]): Promise<RunStatus> {
+    const { machine, journal, observer } = this.#options;
+    const takingUp = new TakingUp({
+      machine: this.machine,
+      tasks: this.#tasks,
+      results: machine.store.results,
+      handover: this.#handover,
+      journal,
+      context: this.#context,
+      name: machine.name,
+      apply: (event) => this.#apply(event),
+      setWork: (key, work) => this.#work.set(key, work),
+    });
+    try {
+      takingUp.replay(entries, (event, effects) => {
+        this.#count(event, effects);
+        observer.replayed?.(event);
+      });
+      if (this.machine.status.execution !== "running") return this.machine.status;
+      const outstanding = this.machine.outstanding();
+      // nothing is performed before all is known
+      this.#busy = true;
+      const mesh = await new Promise<RunMesh | null>((resolve) => this.#withMesh(resolve));
+      await takingUp.settle(mesh);
+      this.#busy = false;
+      this.#effects.push(...outstanding.filter(({ kind }) => kind === "resolve" || kind === "cancel-task"));
+      this.#placeAgain();
+      this.#watchForCancel();
+      return await this.#end.promise;
+    } finally {
+      await this.#close();
     }
   }
 
   /** Asks the run to stop: the first time gracefully, then at once. */
   cancel(by: string): void {
     if (this.machine.status.execution === "running") this.#apply({ kind: "cancel-requested", by, atMs: Date.now() });
+  }
+
+  async #close(): Promise<void> {
+    this.#stop.abort();
+    this.#timers[Symbol.dispose]();
+    await Promise.all([this.#executor.close(), this.#mesh?.[Symbol.asyncDispose]()]);
+  }
+
+  /** Keeps count of tasks without an end, as far as events of before say. */
+  #count(event: RunEvent, effects: readonly Effect[]): void {
+    if (event.kind === "run-started" || event.kind === "tasks-added") this.#unsettled += event.tasks.length;
+    for (const { kind } of effects) if (kind === "task-settled") this.#unsettled--;
   }
 
   #apply(event: RunEvent): void {
@@ -178,26 +253,24 @@ export class Coordinator {
       at = 0;
       if (!this.#placeWanted) return;
       this.#placeWanted = false;
-      this.#place();
+      this.#placing.round();
     }
   }
 
   #performOne(effect: Effect): void {
     switch (effect.kind) {
       case "resolve":
-        return this.#resolve(effect.key, effect.round);
+        return this.#resolving.resolve(effect.key, effect.round);
       case "place":
         this.#placeWanted = true;
         return;
       case "start":
-        return this.#executor.start(
-          { key: effect.key, attempt: effect.attempt, lease: effect.lease },
-          this.#workOf(effect.key),
-        );
+        return this.#start(effect);
       case "cancel-task":
-        return this.#executor.cancel(effect.key, effect.graceful);
+        return (this.#siteOf(effect.node) ?? this.#executor).cancel(refOf(effect), effect.graceful);
       case "task-settled":
         this.#unsettled--;
+        this.#letGo(effect.key);
         this.#work.delete(effect.key);
         return;
       case "finish-run":
@@ -205,161 +278,91 @@ export class Coordinator {
     }
   }
 
-  // Resolving
-
-  #resolve(key: string, round: number): void {
-    const task = this.#tasks.get(key);
-    if (task === undefined) throw new Error(`Bug: no task ${key} to resolve`);
-    try {
-      const resolution = resolveTask(task, this.machine.task(key)?.attempt ?? 1, this.#context);
-      if (!(resolution instanceof Promise)) return this.#resolved(key, round, resolution);
-      resolution
-        .then((resolved) => this.#resolved(key, round, resolved))
-        .catch((error: unknown) => this.#refused(key, round, error));
-    } catch (error) {
-      this.#refused(key, round, error);
-    }
+  /** Others may have the key of a task that is final, and should know who has its result. */
+  #letGo(key: string): void {
+    const mesh = this.#mesh;
+    const work = this.#work.get(key);
+    if (!mesh || work === undefined) return;
+    const task = this.machine.task(key);
+    const at = task?.status.result === "succeeded" && task.node !== null ? mesh.idOf(task.node) : null;
+    mesh.giveBack(work.key, at);
   }
 
-  #resolved(key: string, round: number, resolution: Resolution): void {
-    const atMs = Date.now();
-    if (resolution.kind === "skip")
-      return this.#apply({ kind: "task-resolved", key, round, atMs, outcome: { kind: "skip" } });
-    const { work } = resolution;
-    for (const text of work.warnings) this.#options.observer.notice?.("warning", `${key}: ${text}`);
-    if (work.shared) {
-      const fresh = this.#executor.fresh(work.key);
-      if (fresh !== null) return this.#hit(key, round, work, fresh);
-      const { results } = this.#options.machine.store;
-      const hit = results.get(work.key, atMs, work.ttlMs);
-      if (hit !== null) {
-        if (results.untrusted(hit).length === 0) return this.#hit(key, round, work, hit.result);
-        return this.#hitIfSound(key, round, work, hit);
-      }
-    }
-    this.#missed(key, round, work);
+  // Where tasks run
+
+  #reports(): SiteReports {
+    const { journal, observer } = this.#options;
+    return {
+      holds: (ref) => this.machine.holds(ref),
+      onOutput: ({ key }, stream, bytes) => observer.output?.(key, stream, bytes),
+      onResult: ({ key }, work, result, succeeded) => {
+        journal.keep({ task: key, result, exports: exportsOf(work) }, "executed");
+        if (succeeded) this.#handover.take(key, work, result);
+        if (succeeded && result.node !== this.#options.machine.name) this.#resolving.made(work, result);
+      },
+      onEvent: (event) => {
+        if (event.kind === "task-finished" || event.kind === "task-lost") this.#placeWanted = true;
+        this.#apply(event);
+      },
+      onReturned: (ref, node, cause, missing) => this.#placing.returned(ref, node, cause, missing),
+      onceWritten: (act) => journal.onceWritten(act),
+      notice: (text) => observer.notice?.("warning", text),
+      onFault: (error) => this.#break(error),
+    };
   }
 
-  #hit(key: string, round: number, work: TaskWork, result: TaskResult): void {
-    this.#options.journal.keep(key, result, "hit");
-    this.#handover.take(key, work, result);
-    this.#apply({
-      kind: "task-resolved",
-      key,
-      round,
-      atMs: Date.now(),
-      outcome: { kind: "hit", cacheKey: work.key, hitFrom: result.run },
-    });
+  #start(effect: AttemptRef & { readonly node: string }): void {
+    (this.#siteOf(effect.node) ?? this.#executor).start(refOf(effect), this.#workOf(effect.key));
   }
 
-  /** What was written before the machine last started is read again before it is built on. */
-  #hitIfSound(key: string, round: number, work: TaskWork, hit: StoredResult): void {
-    this.#options.machine.store
-      .trust(hit, this.#stop.signal)
-      .then((sound) => (sound ? this.#hit(key, round, work, hit.result) : this.#missed(key, round, work)))
-      .catch((error: unknown) => this.#refused(key, round, error));
+  /** Null for this machine. */
+  #siteOf(node: string): RemoteSite | null {
+    if (node === this.#options.machine.name) return null;
+    return this.#mesh?.sites().find((site) => site.node === node) ?? null;
   }
 
-  #missed(key: string, round: number, work: TaskWork): void {
-    const refusal = neverFits(work.ask, this.#options.machine.ledger.capacity());
-    if (refusal !== null) return this.#refused(key, round, refusal);
-    this.#work.set(key, work);
-    this.#apply({
-      kind: "task-resolved",
-      key,
-      round,
-      atMs: Date.now(),
-      outcome: { kind: "miss", cacheKey: work.key, ask: work.ask, shared: work.shared },
-    });
+  /** What a task of this machine builds on is brought here before it starts. */
+  #prepareHere(work: TaskWork, signal: () => AbortSignal): TaskWork | Promise<TaskWork> {
+    const lacked = this.#mesh?.lackedBy(work) ?? [];
+    if (lacked.length === 0 || !this.#mesh) return work;
+    return this.#mesh.fetch(lacked, signal()).then(() => work);
   }
 
-  #refused(key: string, round: number, error: unknown): void {
+  #placeAgain(): void {
+    this.#placeWanted = true;
+    this.#drain();
+  }
+
+  /** Goes on once the mesh is open, or is known not to be there. Nothing is opened for a run that executes nothing. */
+  #withMesh(act: (mesh: RunMesh | null) => void): void {
+    const { mesh } = this.#options;
+    if (mesh === null || this.#mesh !== undefined) return act(this.#mesh ?? null);
+    this.#forMesh.push(act);
+    if (this.#forMesh.length > 1) return;
+    mesh()
+      .catch((error: unknown) => {
+        if (!(error instanceof MeshError)) throw error;
+        this.#options.observer.notice?.("warning", `The run stays on this machine: ${error.message}`);
+        return null;
+      })
+      .then((side) => this.#opened(side))
+      .catch((error: unknown) => this.#break(error));
+  }
+
+  #opened(side: MeshSide | null): void {
     if (this.#stop.signal.aborted) return;
-    if (!(error instanceof MeshError)) return this.#break(error);
-    if ((error.code === "blob.missing" || error.code === "blob.corrupt") && this.#remakeUnder(key)) return;
-    const message = faultText(error);
-    this.#apply({
-      kind: "task-refused",
-      key,
-      round,
-      atMs: Date.now(),
-      refusal: { code: error.code, message, line: error.place?.line ?? null },
-    });
-  }
-
-  // Placing
-
-  #place(): void {
-    const { ledger, name } = this.#options.machine;
-    const most = (this.#options.jobs ?? Number.POSITIVE_INFINITY) - this.#executor.size;
-    if (this.machine.ready.size === 0 || most <= 0) return;
-    const assignments = place({
-      lanes: this.machine.ready.lanes(),
-      nodes: [{ capacity: ledger.capacity(), speedPercent: 100, bytesPerMs: 1, running: [] }],
-      inputOf: () => null,
-      offered: NONE_OFFERED,
-      most,
-      nowMs: Date.now(),
-      reserveAfterMs: RESERVE_AFTER_MS,
-    });
-    for (const { key, attempt } of assignments) if (!this.#placeOne(key, attempt, name)) return;
-  }
-
-  /** False when this machine has no room because of what another process runs on it. */
-  #placeOne(key: string, attempt: number, node: string): boolean {
-    const work = this.#workOf(key);
-    if (this.#hasLost(work)) return true;
-    const round = this.machine.task(key)?.round ?? 0;
-    const room = this.#executor.take(key, attempt, work);
-    const atMs = Date.now();
-    switch (room.kind) {
-      case "taken":
-        this.#apply({ kind: "task-placed", ...room.ref, node, atMs });
-        return true;
-      case "answered":
-        this.#apply({ kind: "task-deferred", key, round, atMs, elsewhere: "" });
-        this.#timers.later(0, () => this.#apply({ kind: "task-undeferred", key, round, atMs: Date.now() }));
-        return true;
-      case "elsewhere":
-        this.#apply({ kind: "task-deferred", key, round, atMs, elsewhere: room.by });
-        this.#elsewhere.wait(key, round, work.key);
-        // the room that it was to have is another's
-        this.#placeWanted = true;
-        return true;
-      case "full":
-        this.#placeLater();
-        return false;
-    }
-  }
-
-  /** Protects what a task builds on; what of it was pruned or lost meanwhile is made again first. */
-  #hasLost(work: TaskWork): boolean {
-    this.#options.journal.open();
-    return this.#lose(this.#foundations.lostBy(work));
-  }
-
-  /** Has the layers made again that a task was to be resolved over and that are gone; false when none is. */
-  #remakeUnder(key: string): boolean {
-    const task = this.#tasks.get(key);
-    if (task === undefined || task.kind === "embedded-run") return false;
-    return this.#lose(this.#foundations.lostUnder(task.use.map((used) => this.#context.finished(used).stack)));
-  }
-
-  #lose(keys: ReadonlySet<string>): boolean {
-    for (const key of keys)
-      this.#apply({ kind: "output-lost", key, reason: "What it left is gone from the store", atMs: Date.now() });
-    return keys.size > 0;
-  }
-
-  /** Another process has the room: nobody tells this one when it is free. */
-  #placeLater(): void {
-    if (this.#waitsForRoom) return;
-    this.#waitsForRoom = true;
-    this.#timers.later(POLL_MS, () => {
-      this.#waitsForRoom = false;
-      this.#placeWanted = true;
-      this.#drain();
-    });
+    const { runId: run, title, actor } = this.#options;
+    this.#mesh =
+      side?.join({
+        run,
+        title,
+        actor,
+        reports: this.#reports(),
+        fresh: (key) => this.#executor.fresh(key),
+        onRoom: () => this.#placeAgain(),
+      }) ?? null;
+    if (this.#mesh !== null) this.#placing.use(this.#mesh);
+    for (const act of this.#forMesh.splice(0)) act(this.#mesh);
   }
 
   #workOf(key: string): TaskWork {
@@ -385,4 +388,8 @@ export class Coordinator {
       throw error;
     }
   }
+}
+
+function refOf({ key, attempt, lease }: AttemptRef): AttemptRef {
+  return { key, attempt, lease };
 }

@@ -78,7 +78,7 @@ export async function executeCommand(work: CommandWork, options: AttemptOptions)
 }
 
 function judge(work: CommandWork, exit: ExecutionExit, ended: FailureReason | null, scratch: Scratch): AttemptEnd {
-  const expected = exit.exitCode !== null && work.task.outputs.successExitCodes.includes(exit.exitCode);
+  const expected = exit.exitCode !== null && work.successExitCodes.includes(exit.exitCode);
   if (ended === "timed-out") {
     return {
       exit,
@@ -114,7 +114,6 @@ function judge(work: CommandWork, exit: ExecutionExit, ended: FailureReason | nu
 
 async function executionOf(work: CommandWork, options: AttemptOptions): Promise<Execution> {
   const { scratch, log } = options;
-  const { agent } = work.task;
   const started = performance.now();
   const layers = await layerDirectories(work, options.store);
   const environment = composeEnvironment(work.inherited, work.variables);
@@ -133,14 +132,14 @@ async function executionOf(work: CommandWork, options: AttemptOptions): Promise<
     argv: command.argv,
     env: { ...environment, ...command.env, ...gpus.env, ...options.identity },
     ioVariables: IO_VARIABLES,
-    network: agent.network ?? "host",
+    network: work.network,
     binds: [...(await artifactBinds(work, options)), ...runDirectoryBind(work, options)],
     limits: {
-      memoryBytes: agent.memory === null ? null : work.ask.memoryBytes,
-      cpuMilli: agent.cpus === null ? null : work.ask.cpuMilli,
+      memoryBytes: work.limits.memory ? work.ask.memoryBytes : null,
+      cpuMilli: work.limits.cpu ? work.ask.cpuMilli : null,
       pids: LIMITS.taskPids,
     },
-    tmpfsTmp: agent.tmpfs,
+    tmpfsTmp: work.tmpfs,
     devices: gpus.devices,
     output: (stream, bytes) => {
       log.write(stream, performance.now() - started, bytes);
@@ -155,8 +154,10 @@ const OTHER_LOWERS = 3;
 async function layerDirectories(work: CommandWork, store: Store): Promise<readonly string[]> {
   const digests = work.stack.layers.map(({ digest }) => digest);
   const directories =
-    digests.length === 0 ? [] : await store.layers.lowers(digests, { most: LIMITS.overlayLowers - OTHER_LOWERS });
-  return work.hidden.length === 0 ? directories : [...directories, store.layers.mask(work.hidden, work.maskParents)];
+    digests.length === 0 ? [] : await store.owned.lowers(digests, { most: LIMITS.overlayLowers - OTHER_LOWERS });
+  return work.hidden.length === 0
+    ? directories
+    : [...directories, await store.owned.mask(work.hidden, work.maskParents)];
 }
 
 /** Directories of the layers that hold something outside of the workspace, topmost first. */
@@ -185,9 +186,7 @@ async function artifactSource({ artifact, identity, filter }: ArtifactInput, opt
   const { store, scratch, signal } = options;
   if (artifact.kind === "directory") {
     const directory =
-      filter === null
-        ? store.layers.directory(artifact.digest)
-        : await store.artifacts.narrow(artifact, filter, signal);
+      filter === null ? store.layers.directory(artifact.digest) : await store.owned.narrow(artifact, filter, signal);
     if (existsSync(directory)) return directory;
     const empty = join(scratch.root, "empty");
     mkdirSync(empty, { recursive: true });
@@ -195,7 +194,7 @@ async function artifactSource({ artifact, identity, filter }: ArtifactInput, opt
   }
   if ((artifact.mode & 0o111) === 0) return store.blobs.path(artifact.digest);
   const copy = join(scratch.root, `artifact-${hexOf(identity)}`);
-  if (!existsSync(copy)) await store.artifacts.materialize(artifact, copy);
+  if (!existsSync(copy)) await store.owned.materialize(artifact, copy);
   return copy;
 }
 

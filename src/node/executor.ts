@@ -15,6 +15,7 @@ import type { TaskResult } from "../store/result.ts";
 import { type Attempted, attempt } from "./attempt.ts";
 import type { GpuDevice } from "./gpus.ts";
 import { ResultBuffer } from "./result-buffer.ts";
+import type { Room } from "./site.ts";
 import type { ScratchPool } from "./scratch.ts";
 import type { TaskWork } from "./work.ts";
 import { faultText } from "./fault-text.ts";
@@ -34,11 +35,20 @@ export interface ExecutorOptions {
   readonly machine: ExecutionMachine;
   readonly runId: RunId;
   readonly title: string;
+  /** Who had the run started, for the task's own variables. */
+  readonly actor: string;
+  /**
+   * Brings here what the work builds on, before it starts; answers at once when all is here. What it throws as `MeshError` sends
+   * the attempt back.
+   */
+  readonly prepare: (ref: AttemptRef, work: TaskWork, signal: () => AbortSignal) => TaskWork | Promise<TaskWork>;
+  /** An attempt could not be prepared: it has not started, and its room is free again. */
+  readonly onReturned: (ref: AttemptRef, cause: MeshError) => void;
   /** Whether an attempt still holds its lease, so that its result may be kept. */
   readonly holds: (ref: AttemptRef) => boolean;
-  readonly onOutput: (task: string, stream: "stdout" | "stderr", bytes: Uint8Array) => void;
+  readonly onOutput: (ref: AttemptRef, stream: "stdout" | "stderr", bytes: Uint8Array) => void;
   /** A result is there: called before the event that says so. */
-  readonly onResult: (task: string, work: TaskWork, result: TaskResult, succeeded: boolean) => void;
+  readonly onResult: (ref: AttemptRef, work: TaskWork, result: TaskResult, succeeded: boolean) => void;
   readonly onEvent: (event: RunEvent) => void;
   /** Tasks that may still have to be executed, besides those that are. */
   readonly upcoming: () => number;
@@ -49,22 +59,16 @@ export interface ExecutorOptions {
 /** Contexts that wait for tasks: as many as can begin at once. */
 const MOST_PREPARED = availableParallelism();
 
-/** Room for an attempt, or why there is none at the moment. */
-export type Room =
-  | { readonly kind: "taken"; readonly ref: AttemptRef }
-  /** Another process runs the same key. */
-  | { readonly kind: "elsewhere"; readonly by: string }
-  /** Somebody has just finished the same key. */
-  | { readonly kind: "answered" }
-  | { readonly kind: "full" };
+/** This machine refuses no task that fits. */
+export type LocalRoom = Exclude<Room, { readonly kind: "refused" }>;
 
 /** Expired before it is stored. */
 const NEVER_SERVED = 0;
 
 interface Running {
   readonly ref: AttemptRef;
-  readonly leaseId: string;
-  readonly generation: number;
+  /** Gives the room in this process's ledger back. */
+  readonly leave: () => void;
   readonly claim: number;
   /** Asks to end; `kill` ends. */
   readonly cancel: AbortController;
@@ -74,6 +78,7 @@ interface Running {
 
 export class Executor {
   readonly #options: ExecutorOptions;
+  /** By lease. */
   readonly #running = new Map<string, Running>();
   readonly #results: ResultBuffer;
   readonly #ends = new Set<Promise<void>>();
@@ -91,24 +96,41 @@ export class Executor {
     return isThere ? result : null;
   }
 
+  /** Keeps a result that another machine has made, and of which all is here, `ageMs` ago. */
+  keep(work: TaskWork, result: TaskResult, ageMs = 0): void {
+    const expiresAtMs = work.ttlMs === null ? null : Date.now() + Math.max(0, work.ttlMs - ageMs);
+    this.#results.keep(result, work.parts, expiresAtMs);
+  }
+
   /** Attempts that hold room. */
   get size(): number {
     return this.#running.size;
   }
 
   /** Takes room for an attempt: this process's share of the machine, and the key among all processes. */
-  take(key: string, attemptNumber: number, work: TaskWork): Room {
+  take(key: string, attemptNumber: number, work: TaskWork): LocalRoom {
     const { machine } = this.#options;
-    const { store, ledger } = machine;
+    const { ledger } = machine;
     const leaseId = `${this.#options.runId}.${key}`;
     const grant = ledger.grant(leaseId, work.ask);
     if (!grant.granted) return { kind: "full" };
     const { generation } = grant.lease;
+    const ref: AttemptRef = { key, attempt: attemptNumber, lease: `${leaseId}#${generation}` };
+    const leave = () => void ledger.release(leaseId, generation);
+    const room = this.admit(ref, work, leave);
+    if (room.kind !== "taken") leave();
+    return room;
+  }
+
+  /** The same for an attempt that has its share of this process already; `leave` gives that back when the attempt is over. */
+  admit(ref: AttemptRef, work: TaskWork, leave: () => void): LocalRoom {
+    const { machine, runId } = this.#options;
+    const { store, ledger } = machine;
     const { cpuMilli, memoryBytes } = work.ask;
     const claim = store.claims.claim({
       key: work.shared ? work.key : null,
       maxAgeMs: work.ttlMs,
-      owner: store.claims.owner(this.#options.runId, key),
+      owner: store.claims.owner(runId, ref.key),
       cpuMilli,
       memoryBytes,
       gpus: work.ask.gpus,
@@ -118,15 +140,12 @@ export class Executor {
       ended: this.#results.ended,
     });
     if (claim.kind !== "granted") {
-      ledger.release(leaseId, generation);
       if (claim.kind === "hit") return { kind: "answered" };
       return claim.kind === "busy" ? { kind: "elsewhere", by: claim.by.run } : { kind: "full" };
     }
-    const ref: AttemptRef = { key, attempt: attemptNumber, lease: `${leaseId}#${generation}` };
-    this.#running.set(key, {
+    this.#running.set(ref.lease, {
       ref,
-      leaseId,
-      generation,
+      leave,
       claim: claim.id,
       gpus: machine.gpus.filter(({ index }) => claim.gpus.some((lease) => lease.index === index)),
       cancel: new AbortController(),
@@ -143,8 +162,8 @@ export class Executor {
   }
 
   /** Stops an attempt: within its grace period, or at once. */
-  cancel(key: string, graceful: boolean): void {
-    const running = this.#running.get(key);
+  cancel({ lease }: AttemptRef, graceful: boolean): void {
+    const running = this.#running.get(lease);
     if (graceful) running?.cancel.abort();
     else running?.kill.abort();
   }
@@ -158,9 +177,34 @@ export class Executor {
   }
 
   async #run(ref: AttemptRef, work: TaskWork): Promise<void> {
-    const { machine, runId, title, onEvent, onOutput } = this.#options;
-    const running = this.#running.get(ref.key);
+    const running = this.#running.get(ref.lease);
     if (running === undefined) throw new Error(`Bug: ${ref.key} starts without a lease`);
+    const prepared = this.#prepare(running, work);
+    const ready = prepared instanceof Promise ? await prepared : prepared;
+    if (ready !== null) await this.#attempt(running, ready);
+  }
+
+  /** The work with all that it builds on here; null when that could not be brought. */
+  #prepare(running: Running, work: TaskWork): TaskWork | null | Promise<TaskWork | null> {
+    const goBack = (error: unknown): null => {
+      if (!(error instanceof MeshError) && !running.kill.signal.aborted && !running.cancel.signal.aborted) throw error;
+      this.#release(running);
+      const cause = error instanceof MeshError ? error : new MeshError("run.interrupted", "Stopped before it began");
+      this.#options.onReturned(running.ref, cause);
+      return null;
+    };
+    try {
+      const signal = () => AbortSignal.any([running.kill.signal, running.cancel.signal]);
+      const prepared = this.#options.prepare(running.ref, work, signal);
+      return prepared instanceof Promise ? prepared.catch(goBack) : prepared;
+    } catch (error) {
+      return goBack(error);
+    }
+  }
+
+  async #attempt(running: Running, work: TaskWork): Promise<void> {
+    const { machine, runId, title, onEvent, onOutput, actor } = this.#options;
+    const { ref } = running;
     onEvent({ kind: "task-started", ...ref, atMs: Date.now() });
     const started = performance.now();
     let scratch: Scratch | null = null;
@@ -177,8 +221,8 @@ export class Executor {
         nodeName: machine.name,
         run: runId,
         task: ref.key,
-        identity: identityOf(runId, title, ref, work),
-        onOutput: (stream, bytes) => onOutput(ref.key, stream, bytes),
+        identity: identityOf({ runId, title, actor }, ref, work),
+        onOutput: (stream, bytes) => onOutput(ref, stream, bytes),
         onBegun: () => this.#prepareNext(),
         cancel: running.cancel.signal,
         signal: running.kill.signal,
@@ -218,7 +262,7 @@ export class Executor {
       this.#results.keep(result, work.parts, work.ttlMs === null ? null : Date.now() + work.ttlMs);
     // a failure, and what is not cached, is never served, but `mesh why` compares with it
     else if (this.#servedFor(work.key) === null) this.#results.keep(result, work.parts, NEVER_SERVED);
-    onResult(running.ref.key, work, result, end.succeeded);
+    onResult(running.ref, work, result, end.succeeded);
   }
 
   /** What the key is answered with, whether it is written yet or not. */
@@ -226,9 +270,9 @@ export class Executor {
     return this.#results.get(key) ?? this.#options.machine.store.results.get(key, Date.now());
   }
 
-  #release({ ref, leaseId, generation, claim }: Running): void {
-    this.#running.delete(ref.key);
-    this.#options.machine.ledger.release(leaseId, generation);
+  #release({ ref, leave, claim }: Running): void {
+    this.#running.delete(ref.lease);
+    leave();
     this.#results.release(claim);
   }
 }
@@ -264,7 +308,11 @@ function failureOf(error: MeshError): FailureReason {
 }
 
 /** Variables that name the attempt itself, under all families of names. None is part of a cache key. */
-function identityOf(runId: RunId, title: string, ref: AttemptRef, work: TaskWork): Readonly<Record<string, string>> {
+function identityOf(
+  { runId, title, actor }: Pick<ExecutorOptions, "runId" | "title" | "actor">,
+  ref: AttemptRef,
+  work: TaskWork,
+): Readonly<Record<string, string>> {
   const values = {
     RUN_ID: runId,
     RUN_URL: `mesh:run/${runId}`,
@@ -273,7 +321,7 @@ function identityOf(runId: RunId, title: string, ref: AttemptRef, work: TaskWork
     TASK_URL: `mesh:run/${runId}/${ref.key}`,
     TASK_ATTEMPT_NUMBER: String(ref.attempt),
     CACHE_KEY: hexOf(work.key),
-    ACTOR: process.env["USER"] ?? "mesh",
+    ACTOR: actor,
   };
   const variables: Record<string, string> = {};
   for (const [name, value] of Object.entries(values)) {

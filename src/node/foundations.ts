@@ -1,9 +1,10 @@
 // What a task builds on: the layers it uses and the artifacts it reads. Protected from pruning before it starts; what of it
-// is gone or spoilt is named by the tasks that have to make it again.
+// is not here, or spoilt, is named, and so are the tasks that left it.
 
 import type { Digest } from "../base/digest.ts";
+import type { ContentRef } from "../mesh/content.ts";
 import type { Store } from "../store/io/store.ts";
-import { EMPTY_TREE, type LayerRef } from "../store/layer.ts";
+import { EMPTY_TREE } from "../store/layer.ts";
 import type { Artifact } from "../store/result.ts";
 import type { RunJournal } from "./run-journal.ts";
 import type { FinishedOutputs } from "./scope.ts";
@@ -23,26 +24,48 @@ export class Foundations {
     this.#outputs = outputs;
   }
 
-  /** Pins what the task builds on. Keys of the tasks that left what of it is lost; none when all is there. */
-  lostBy(work: TaskWork): ReadonlySet<string> {
+  /** Pins what the task builds on. What of it is not in this store, or not what its digest says; none when all is. */
+  lackedBy(work: TaskWork): readonly ContentRef[] {
     const artifacts = work.kind === "command" ? work.artifacts.map(({ artifact }) => artifact) : [];
-    const needed = [...work.stack.layers, ...artifacts].map(({ digest }) => digest);
-    const lost = new Set(this.#journal.pin(needed.filter((digest) => digest !== EMPTY_TREE)));
-    for (const artifact of artifacts) if (!this.#isSound(artifact)) lost.add(artifact.digest);
-    if (lost.size === 0) return lost;
-    const losers = new Set<string>();
-    for (const { task, layer } of work.stack.entries) if (lost.has(layer.digest)) losers.add(task);
-    for (const [task, outputs] of this.#outputs)
-      if (outputs.artifacts.some(({ digest }) => lost.has(digest))) losers.add(task);
-    return losers;
+    const layers = new Set(work.stack.layers.map(({ digest }) => digest));
+    if (work.kind === "command" && work.runDirectory !== null) layers.add(work.runDirectory.digest);
+    const blobs = new Set<Digest>();
+    for (const { kind, digest } of artifacts) (kind === "directory" ? layers : blobs).add(digest);
+    layers.delete(EMPTY_TREE);
+    const lacked = new Map<Digest, ContentRef>();
+    for (const digest of this.#pin(layers, "layer")) lacked.set(digest, { kind: "layer", digest });
+    for (const digest of this.#pin(blobs, "blob")) lacked.set(digest, { kind: "blob", digest });
+    for (const artifact of artifacts) {
+      const { kind, digest } = artifact;
+      if (!lacked.has(digest) && !this.#isSound(artifact))
+        lacked.set(digest, { kind: kind === "file" ? "blob" : "layer", digest });
+    }
+    return [...lacked.values()];
   }
 
-  /** Keys of the tasks whose layer in one of the stacks is gone; none when all are there. */
+  /** Keys of the tasks that left content which `work` builds on. */
+  makersOf(lost: ReadonlySet<Digest>, work: TaskWork): ReadonlySet<string> {
+    const makers = new Set<string>();
+    for (const { task, layer } of work.stack.entries) if (lost.has(layer.digest)) makers.add(task);
+    for (const [task, outputs] of this.#outputs)
+      if (outputs.artifacts.some(({ digest }) => lost.has(digest))) makers.add(task);
+    return makers;
+  }
+
+  /** Keys of the tasks whose layer in one of the stacks cannot be looked into any more; none when all can. */
   lostUnder(stacks: readonly Stack[]): ReadonlySet<string> {
-    const isGone = (layer: LayerRef) => !this.#store.layers.has(layer.digest);
+    const { layers } = this.#store;
     return new Set(
-      stacks.flatMap(({ entries }) => entries.filter(({ layer }) => isGone(layer)).map(({ task }) => task)),
+      stacks.flatMap(({ entries }) =>
+        entries
+          .filter(({ layer }) => !layers.has(layer.digest) && !layers.knowsTree(layer.digest))
+          .map(({ task }) => task),
+      ),
     );
+  }
+
+  #pin(digests: ReadonlySet<Digest>, kind: ContentRef["kind"]): readonly Digest[] {
+    return digests.size === 0 ? [] : this.#journal.pin([...digests], kind);
   }
 
   /** Whether an artifact is what its digest says. Read once a run; one that is not is dropped. */

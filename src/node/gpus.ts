@@ -1,16 +1,21 @@
-// The NVIDIA GPUs of this machine, as `nvidia-smi` tells them, and what a task that leases some of them is given: their device
-// nodes and no others', and the variables by which programs find them. Drivers and libraries come with base `host`.
+// The GPUs of this machine (NVIDIA's as `nvidia-smi` tells them, AMD's as the kernel does), and what a task that leases some of
+// them is given: their device nodes and no others', and the variables by which programs find them. Drivers and libraries come
+// with base `host`.
 
 import { existsSync } from "node:fs";
 import type { Definition } from "../spec/definition.ts";
+import { type AmdGpu, findAmdGpus } from "./amd-gpus.ts";
 
 export interface GpuDevice {
-  /** Index of its device node, /dev/nvidia<index>. */
+  readonly kind: "nvidia" | "amd" | "simulated";
+  /** Unique on this machine. NVIDIA's is that of its device node, /dev/nvidia<index>; AMD's follow. */
   readonly index: number;
-  /** "GPU-8f6b...": names it whatever others are visible. */
+  /** "GPU-8f6b...": names it whatever others are visible. An AMD GPU is named by its place among those of its kind. */
   readonly uuid: string;
   readonly model: string;
   readonly memoryBytes: number;
+  /** Minor number of its render node, /dev/dri/renderD<minor>; AMD's alone. */
+  readonly renderMinor?: number;
 }
 
 /** How long nvidia-smi may take: a driver that wakes up needs seconds. */
@@ -39,7 +44,22 @@ export function modelLabel(model: string): string {
 }
 
 /** Finds the GPUs; none where there is no driver, or it does not answer. */
-export function findGpus(program = Bun.which("nvidia-smi")): readonly GpuDevice[] {
+export function findGpus(
+  program = Bun.which("nvidia-smi"),
+  amd: () => readonly AmdGpu[] = findAmdGpus,
+): readonly GpuDevice[] {
+  const nvidia = findNvidiaGpus(program);
+  const first = nvidia.reduce((next, { index }) => Math.max(next, index + 1), 0);
+  const others = amd().map((gpu, place): GpuDevice => ({
+    kind: "amd",
+    index: first + place,
+    uuid: String(place),
+    ...gpu,
+  }));
+  return [...nvidia, ...others];
+}
+
+function findNvidiaGpus(program: string | null): readonly GpuDevice[] {
   if (program === null) return [];
   const asked = Bun.spawnSync([program, ...QUERY], {
     stdin: "ignore",
@@ -64,7 +84,7 @@ export function parseGpus(text: string): readonly GpuDevice[] {
       memory <= 0
     )
       return [];
-    return [{ index: Number(index), uuid, model, memoryBytes: memory * 1024 ** 2 }];
+    return [{ kind: "nvidia", index: Number(index), uuid, model, memoryBytes: memory * 1024 ** 2 }];
   });
 }
 
@@ -73,10 +93,26 @@ export function gpuAccess(
   leased: readonly GpuDevice[],
   exists: (path: string) => boolean = existsSync,
 ): { readonly devices: readonly string[]; readonly env: Readonly<Record<string, string>> } {
-  if (leased.length === 0) return { devices: [], env: {} };
-  const uuids = leased.map(({ uuid }) => uuid).join(",");
-  return {
-    devices: [...leased.map(({ index }) => `/dev/nvidia${index}`), ...SHARED_NODES].filter((path) => exists(path)),
-    env: { CUDA_VISIBLE_DEVICES: uuids, NVIDIA_VISIBLE_DEVICES: uuids },
-  };
+  const nvidia = leased.filter(({ kind }) => kind !== "amd");
+  const amd = leased.filter(({ kind }) => kind === "amd");
+  const devices = [
+    ...nvidia.flatMap(({ kind, index }) => (kind === "nvidia" ? [`/dev/nvidia${index}`] : [])),
+    ...(nvidia.some(({ kind }) => kind === "nvidia") ? SHARED_NODES : []),
+    ...amd.flatMap(({ renderMinor }) => (renderMinor === undefined ? [] : [`/dev/dri/renderD${renderMinor}`])),
+    ...(amd.length > 0 ? ["/dev/kfd"] : []),
+  ];
+  return { devices: devices.filter((path) => exists(path)), env: { ...cudaVariables(nvidia), ...rocmVariables(amd) } };
+}
+
+function cudaVariables(gpus: readonly GpuDevice[]): Readonly<Record<string, string>> {
+  if (gpus.length === 0) return {};
+  const uuids = gpus.map(({ uuid }) => uuid).join(",");
+  return { CUDA_VISIBLE_DEVICES: uuids, NVIDIA_VISIBLE_DEVICES: uuids };
+}
+
+// What the runtime counts are the devices that it can open: from 0 among those that the task is given.
+function rocmVariables(gpus: readonly GpuDevice[]): Readonly<Record<string, string>> {
+  if (gpus.length === 0) return {};
+  const places = gpus.map((_, place) => place).join(",");
+  return { ROCR_VISIBLE_DEVICES: places, HIP_VISIBLE_DEVICES: places };
 }

@@ -1,6 +1,7 @@
 // What the tasks of a run have given so far to those that come after them: files, variables, hooks, outputs.
 
-import type { TaskResult } from "../store/result.ts";
+import type { EnvConfig } from "../spec/definition.ts";
+import type { EnvValue, TaskResult } from "../store/result.ts";
 import { cloneVariables } from "./clone.ts";
 import { joinHooks, NO_HOOKS } from "./hooks.ts";
 import type { Finished } from "./resolve-context.ts";
@@ -27,19 +28,34 @@ export class Handover {
 
   /** Takes a result, fresh or from the cache, as what the task `key` gives. */
   take(key: string, work: TaskWork, result: TaskResult): void {
+    const { stack, inherited: variables, hooks } = work;
+    this.restore({ key, used: { stack, variables, hooks }, envConfig: work.envConfig }, result, exportsOf(work));
+  }
+
+  /** The same of a task whose work is not there any more. `exports`: what its variables are when its result does not say. */
+  restore(
+    { key, used, envConfig }: { readonly key: string; readonly used: Finished; readonly envConfig: EnvConfig },
+    result: TaskResult,
+    exports: readonly EnvValue[] | null,
+  ): void {
+    const written = variablesOf(exports ?? result.env);
     this.#finished.set(key, {
-      stack: pushLayer(work.stack, key, result.layer),
-      variables: exportVariables(work.inherited, writtenVariables(work, result), work.envConfig),
-      hooks: joinHooks([work.hooks, result.hooks ?? NO_HOOKS]),
+      stack: pushLayer(used.stack, key, result.layer),
+      variables: exportVariables(used.variables, written, envConfig),
+      hooks: joinHooks([used.hooks, result.hooks ?? NO_HOOKS]),
     });
     const { values, artifacts, run, task } = result;
     this.#outputs.set(key, { values, artifacts, id: `${run}.${task}`, key, url: `mesh:run/${run}/${task}` });
   }
 }
 
-/** A clone's variables say what was asked for this time: they are no part of its key. */
-function writtenVariables(work: TaskWork, { env }: TaskResult): Variables {
-  if (work.kind === "clone") return cloneVariables(work);
+/** A clone's variables say what was asked for this time: they are no part of its key. Null for all others. */
+export function exportsOf(work: TaskWork): readonly EnvValue[] | null {
+  if (work.kind !== "clone") return null;
+  return [...cloneVariables(work)].map(([name, variable]) => ({ name, ...variable }));
+}
+
+function variablesOf(env: readonly EnvValue[]): Variables {
   if (env.length === 0) return NO_VARIABLES;
   return new Map(env.map(({ name, value, cacheKey }) => [name, { value, cacheKey }]));
 }

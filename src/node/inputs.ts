@@ -19,13 +19,22 @@ export interface Inputs {
   readonly workspace: Digest;
   /** Digests of what the layers hold outside the workspace, bottom first. */
   readonly system: readonly Digest[];
+  /** The filter's entries; null when there is none. */
+  readonly filter: readonly FilterEntry[] | null;
   /** Topmost workspace paths that are hidden, and the directories above them. */
   readonly hidden: readonly string[];
   readonly maskParents: readonly MaskParent[];
   readonly warnings: readonly string[];
 }
 
-const NOTHING: Inputs = { workspace: EMPTY_TREE, system: [], hidden: [], maskParents: [], warnings: [] };
+const NOTHING: Inputs = {
+  workspace: EMPTY_TREE,
+  system: [],
+  filter: null,
+  hidden: [],
+  maskParents: [],
+  warnings: [],
+};
 
 /** What tasks find over the stacks of one run. Tasks that use the same ones share the answers. */
 export class InputViews {
@@ -41,9 +50,15 @@ export class InputViews {
     const isFiltered = filters.some(({ artifact }) => artifact === null);
     if (!isFiltered) return this.#wholeOf(stack);
     const entries = filters.filter(({ artifact }) => artifact === null).flatMap((filter) => patternsOf(filter, scope));
+    return this.through(entries, stack);
+  }
+
+  /** What entries of a workspace filter leave; null stands for no filter. */
+  through(entries: readonly FilterEntry[] | null, stack: Stack): Inputs {
+    if (entries === null) return this.#wholeOf(stack);
     const view = this.#store.layers.view(stack.layers, compileFilter(entries));
     return {
-      ...inputsOf(view, stack),
+      ...inputsOf(view, stack, entries),
       warnings: view.unmatched
         .filter((pattern) => !pattern.startsWith("!"))
         .map((pattern) => `the filter ${JSON.stringify(pattern)} matches no file`),
@@ -54,21 +69,27 @@ export class InputViews {
     if (stack.layers.length === 0) return NOTHING;
     let inputs = this.#whole.get(stack);
     if (inputs === undefined) {
-      inputs = inputsOf(this.#store.layers.view(stack.layers, KEEP_ALL), stack);
+      inputs = inputsOf(this.#store.layers.view(stack.layers, KEEP_ALL), stack, null);
       this.#whole.set(stack, inputs);
     }
     return inputs;
   }
 }
 
-function inputsOf(view: LayerView, stack: Stack): Inputs {
+function inputsOf(view: LayerView, stack: Stack, filter: Inputs["filter"]): Inputs {
   return {
     workspace: view.keyDigest,
-    system: stack.layers.map(({ system }) => system).filter((digest) => digest !== EMPTY_TREE),
+    system: systemOf(stack),
+    filter,
     hidden: view.hidden,
     maskParents: view.maskParents,
     warnings: [],
   };
+}
+
+/** Digests of what the layers of a stack hold outside the workspace, bottom first. */
+export function systemOf(stack: Stack): readonly Digest[] {
+  return stack.layers.map(({ system }) => system).filter((digest) => digest !== EMPTY_TREE);
 }
 
 /** Filters of what expressions name (an artifact, `${{ run.dir }}`), by its path. */
@@ -86,20 +107,26 @@ export function namedFilters(filters: readonly FilterSpec[], scope: Scope): Read
 export function outputFilter(filesystem: Outputs["filesystem"], scope: Scope): OutputFilter | null {
   const { workspaceFilter, systemFilter } = filesystem;
   if (workspaceFilter === null && systemFilter === null) return null;
-  const compile = (entries: typeof workspaceFilter) =>
-    entries === null
-      ? KEEP_ALL
-      : compileFilter(
-          entries.map(({ path, cacheKey }) => ({
-            pattern: interpolate(path, scope).replace(/^(!?)\//, "$1"),
-            cacheKey,
-          })),
-        );
-  const workspace = compile(workspaceFilter);
-  const system = compile(systemFilter);
-  const patterns = (filter: Filter) => (filter.kind === "none" ? null : filter.entries.map(({ pattern }) => pattern));
+  const patterns = (entries: typeof workspaceFilter) =>
+    entries?.map(({ path }) => interpolate(path, scope).replace(/^(!?)\//, "$1")) ?? null;
+  return compileOutputFilter({ workspace: patterns(workspaceFilter), system: patterns(systemFilter) });
+}
+
+/** Patterns of an output filter for the workspace and for all else; null keeps everything, no pattern nothing. */
+export interface OutputPatterns {
+  readonly workspace: readonly string[] | null;
+  readonly system: readonly string[] | null;
+}
+
+/** Throws `definition.invalid` for a pattern beyond the bounds of glob.ts. */
+export function compileOutputFilter(patterns: OutputPatterns): OutputFilter {
+  const compile = (list: readonly string[] | null) =>
+    list === null ? KEEP_ALL : compileFilter(list.map((pattern) => ({ pattern, cacheKey: "included" })));
+  const workspace = compile(patterns.workspace);
+  const system = compile(patterns.system);
   return {
-    text: JSON.stringify([patterns(workspace), patterns(system)]),
+    patterns,
+    text: JSON.stringify([patterns.workspace, patterns.system]),
     keeps(path) {
       if (path === WORKSPACE_IN_TREE) return true;
       if (!inWorkspace(path)) return system.decide(path, false) !== "hidden";
@@ -109,6 +136,7 @@ export function outputFilter(filesystem: Outputs["filesystem"], scope: Scope): O
 }
 
 export interface OutputFilter {
+  readonly patterns: OutputPatterns;
   /** Its patterns, for the key. */
   readonly text: string;
   keeps(path: string): boolean;

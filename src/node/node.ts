@@ -1,41 +1,69 @@
 // One machine of the mesh as its commands see it: its store, its capacity, its backend, and runs. With nothing joined it
 // is a mesh of one.
 
-import { basename } from "node:path";
+import { basename, dirname } from "node:path";
+import { digestOf } from "../base/digest.ts";
 import { MeshError } from "../base/errors.ts";
-import { makeRunId } from "../base/ids.ts";
+import { type RunId, makeRunId, parseRunId } from "../base/ids.ts";
 import { systemRandom } from "../base/io/system.ts";
 import type { Backend } from "../exec/backend.ts";
 import { ContextBackend } from "../exec/io/context-backend.ts";
 import { ProcessBackend } from "../exec/io/process-backend.ts";
+import { Guardian } from "../oci/io/guardian.ts";
 import { subsetFor } from "../sched/graph.ts";
+import type { NodeCapacity } from "../sched/fit.ts";
 import { CapacityLedger, type NodeTotals } from "../sched/ledger.ts";
 import type { RunJson } from "../sched/summary.ts";
 import type { TaskNode } from "../sched/task-node.ts";
 import type { Definition } from "../spec/definition.ts";
 import type { Diagnostic } from "../spec/diagnostic.ts";
+import type { Value } from "../spec/expression/value.ts";
+import { parseDefinition } from "../spec/parse.ts";
 import { Store } from "../store/io/store.ts";
-import { type HostBase, readHostBase } from "./base-key.ts";
+import { type HostBase, PROCESS_BASE, baseKeysOf, readHostBase } from "./base-key.ts";
 import { keepToLimit } from "./cache-limit.ts";
 import { type MachineCapacity, readCapacity } from "./capacity.ts";
 import { Coordinator } from "./coordinator.ts";
 import { type DefinitionFile, loadDefinition } from "./definition-file.ts";
+import { MachineOwnership } from "./foreign-files.ts";
 import { findRepository, readHead } from "./git.ts";
-import { type GpuDevice, asksForGpus, findGpus, modelLabels } from "./gpus.ts";
+import { type GpuDevice, asksForGpus, findGpus } from "./gpus.ts";
+import { LEND_ALL, type Lending, lentGpus, lentTotals } from "./lending.ts";
 import type { RunObserver } from "./observer.ts";
 import { initValues } from "./init.ts";
+import { ownEnvironment, ownProgram } from "./own-program.ts";
+import { type MeshAccess, MeshSide } from "./remote/mesh-side.ts";
+import { WorkerService } from "./remote/worker-service.ts";
 import { RunJournal } from "./run-journal.ts";
 import type { RunOptions } from "./run-options.ts";
+import type { JournalEntry } from "./run-record.ts";
 import { cliEvent } from "./scope.ts";
 import { ScratchPool } from "./scratch.ts";
 import { taskIdentity, taskNodes } from "./task-nodes.ts";
+import { refuseUnsupported } from "./unsupported.ts";
 
-export interface RunRequest extends RunOptions {
+/** How a run is watched and stopped. */
+export interface RunWires {
   readonly observer: RunObserver;
   /** Cancels gracefully. */
   readonly signal: AbortSignal;
   /** Aborted after `signal`, kills at once. */
   readonly killSignal: AbortSignal;
+}
+
+export interface RunRequest extends RunOptions, RunWires {}
+
+/** A run that is about to be driven, or to be taken up. */
+interface RunPlan {
+  readonly file: DefinitionFile;
+  readonly definition: Definition;
+  readonly runId: RunId;
+  readonly title: string;
+  readonly options: RunOptions;
+  readonly init: Readonly<Record<string, Value>>;
+  readonly event: Value;
+  /** Whether its journal is there already. */
+  readonly isThere?: boolean;
 }
 
 export type RunOutcome =
@@ -47,26 +75,105 @@ export type RunOutcome =
       readonly summary: RunJson;
     };
 
+export interface NodeOptions {
+  readonly home: string;
+  /** Unique in the mesh; the machine's own name when absent. */
+  readonly name?: string;
+  /** What of this machine may be used; all of it when absent. */
+  readonly lending?: Lending;
+  /** Opens the mesh when something first wants it; null from it when this machine is in none. */
+  readonly mesh?: () => Promise<MeshAccess | null>;
+  /** What runs tasks in place of the rootless context: for tests. */
+  readonly backend?: (definitionDirectory: string) => Backend;
+}
+
+/** This machine at work for the others. */
+export interface ServedWork extends AsyncDisposable {
+  /** Attempts that run here for other machines. */
+  readonly live: number;
+  /** Whether new tasks are refused; those that run may end. */
+  drain(draining: boolean): void;
+}
+
 export class MeshNode implements AsyncDisposable {
   readonly store: Store;
   readonly capacity: MachineCapacity;
   readonly #home: string;
-  readonly #totals: NodeTotals;
+  readonly #lending: Lending;
+  #totals: NodeTotals;
   readonly #ledger: CapacityLedger;
+  readonly #openMesh: NodeOptions["mesh"] | null;
+  readonly #makeBackend: NodeOptions["backend"] | null;
   #base: HostBase | null = null;
+  #side: Promise<MeshSide | null> | null = null;
 
-  private constructor(home: string, store: Store) {
+  readonly #ownership: MachineOwnership;
+
+  private constructor({ home, name: given, mesh, backend, lending }: NodeOptions, ownership: MachineOwnership) {
     this.#home = home;
-    this.store = store;
-    this.capacity = readCapacity(home);
-    const { name, os, arch, cpuMilli, memoryBytes, diskBytes } = this.capacity;
-    this.#totals = { name, os, arch, labels: [], baseKeys: [], total: { cpuMilli, memoryBytes, diskBytes }, gpus: [] };
+    this.#ownership = ownership;
+    this.store = Store.open(home, ownership);
+    this.#openMesh = mesh ?? null;
+    this.#makeBackend = backend ?? null;
+    const capacity = readCapacity(home);
+    this.capacity = { ...capacity, name: given ?? capacity.name };
+    this.#lending = lending ?? LEND_ALL;
+    this.#totals = lentTotals(this.capacity, this.#lending, []);
     this.#ledger = new CapacityLedger(this.#totals);
   }
 
   /** Opens the machine's store. Throws `store.*`. Starts nothing. */
-  static open(options: { readonly home: string }): MeshNode {
-    return new MeshNode(options.home, Store.open(options.home));
+  static open(options: NodeOptions): MeshNode {
+    return new MeshNode(options, new MachineOwnership(options.home));
+  }
+
+  /** This machine as the scheduler sees it: what it has, and what of that this process has not leased. */
+  nodeCapacity(): NodeCapacity {
+    this.#knowBase();
+    const capacity = this.#ledger.capacity();
+    // what is not isolated is nobody else's to ask for
+    return { ...capacity, baseKeys: capacity.baseKeys.filter((key) => !key.startsWith(PROCESS_BASE)) };
+  }
+
+  /** What this machine has, as the ledger counts it. */
+  get totals(): NodeTotals {
+    this.#knowBase();
+    return this.#totals;
+  }
+
+  /** Takes tasks of other machines from now on. Throws `mesh.not-a-member`. */
+  async serveWork({ draining }: { readonly draining: boolean }): Promise<ServedWork> {
+    const side = await this.#meshSide();
+    if (side === null)
+      throw new MeshError("mesh.not-a-member", "Cannot take tasks of other machines: this one is in no mesh");
+    this.#knowBase();
+    const gpus = this.#lendGpus();
+    await this.store.sweep();
+    await using stack = new AsyncDisposableStack();
+    const { backend, scratch } = stack.use(this.#openMachine("context", this.#home));
+    const faults = Promise.withResolvers<never>();
+    faults.promise.catch(() => undefined);
+    const { peers, content, claims } = side;
+    const service = stack.use(
+      new WorkerService({
+        machine: { name: this.capacity.name, store: this.store, backend, scratch, ledger: this.#ledger, gpus },
+        peers,
+        content,
+        claims,
+        life: systemRandom.bytes(8).toHex(),
+        draining,
+        onFault: (error) => faults.reject(error),
+      }),
+    );
+    stack.use(side.alsoFresh(service));
+    const parts = stack.move();
+    return {
+      get live() {
+        return service.live;
+      },
+      drain: (on) => service.drain(on),
+      [Symbol.asyncDispose]: () => parts.disposeAsync(),
+    };
   }
 
   /** Runs a definition to its end. Throws what stops a run as a whole; failing tasks are in the summary. */
@@ -81,10 +188,70 @@ export class MeshNode implements AsyncDisposable {
     const repository = findRepository(file.directory);
     const event = cliEvent(() => (repository === null ? null : readHead(repository)));
     const init = initValues(definition, request.init, event, file.path);
-    await this.store.sweep();
-    await using machine = this.#openMachine(request.backend, file.directory);
     const title = request.title ?? basename(file.path);
-    const journal = new RunJournal(this.store, { id: runId, title, options: optionsOf(request, file) });
+    const options = optionsOf(request, file);
+    const started = {
+      kind: "run-started",
+      run: {
+        id: runId,
+        title,
+        definition: file.path,
+        init: request.init,
+        targets: request.targets,
+        coordinator: this.capacity.name,
+      },
+      options: { failFast: request.failFast },
+      tasks: nodes,
+    } as const;
+    const plan = { file, definition, runId, title, options, init, event };
+    const drive = (coordinator: Coordinator) => coordinator.run({ ...started, atMs: Date.now() });
+    return { kind: "finished", file, diagnostics, summary: await this.#drive(plan, request, drive) };
+  }
+
+  /**
+   * Goes on with a run of this machine whose driver is gone: what was finished stays finished, and what went on at other machines
+   * meanwhile is taken over. Throws `run.not-found`; `usage.invalid` when it is over, or somebody drives it.
+   */
+  async resumeRun(id: string, wires: RunWires): Promise<RunOutcome> {
+    const stored = this.store.runs.get(id);
+    const runId = parseRunId(id);
+    if (stored === null || runId === null) throw new MeshError("run.not-found", `Cannot find the run ${id}`);
+    if (!this.store.runs.adopt(id))
+      throw new MeshError("usage.invalid", `Cannot go on with the run ${id}: it is ${stored.state}`);
+    const entries = this.store.runs.events(id).map(({ event }) => event as JournalEntry);
+    const options = entries.find((entry) => entry.kind === "options")?.options;
+    const basis = entries.find((entry) => entry.kind === "basis")?.basis;
+    if (options === undefined || basis === undefined)
+      throw new MeshError(
+        "store.corrupt",
+        `Cannot go on with the run ${id}: its journal does not say what it is made of`,
+      );
+    const { path } = options;
+    const { definition, diagnostics } = parseDefinition(basis.text, { file: path });
+    if (definition === null)
+      throw new MeshError("store.corrupt", `Cannot go on with the run ${id}: its definition cannot be read any more`);
+    const { text, init, event } = basis;
+    const file = { path, absolutePath: path, directory: dirname(path), text, digest: digestOf(text) };
+    const plan = { file, definition, runId, title: stored.title, options, init, event, isThere: true };
+    const summary = await this.#drive(plan, wires, (coordinator) => coordinator.resume(entries));
+    return { kind: "finished", file, diagnostics, summary };
+  }
+
+  async #drive(
+    plan: RunPlan,
+    wires: RunWires,
+    drive: (coordinator: Coordinator) => Promise<unknown>,
+  ): Promise<RunJson> {
+    const { file, definition, runId, title, options, init, event } = plan;
+    await this.store.sweep();
+    await using machine = this.#openMachine(options.backend, file.directory);
+    const journal = new RunJournal(this.store, {
+      id: runId,
+      title,
+      options,
+      basis: () => ({ text: file.text, init, event }),
+      isThere: plan.isThere === true,
+    });
     const coordinator = new Coordinator({
       machine: {
         name: this.capacity.name,
@@ -100,53 +267,70 @@ export class MeshNode implements AsyncDisposable {
       definitionDirectory: file.directory,
       identityOf: (task) => taskIdentity(file.absolutePath, task),
       scope: { runId, title, init, event },
-      baseKey: this.#baseKey(definition, request.backend),
-      cache: request.cache,
-      jobs: request.jobs,
-      observer: request.observer,
+      baseKey: this.#baseKey(definition, options.backend),
+      cache: options.cache,
+      jobs: options.jobs,
+      allowed: { nodes: options.nodes, labels: options.labels },
+      actor: process.env["USER"] ?? "mesh",
+      // what runs without isolation runs where the user chose that
+      mesh: this.#openMesh === null || options.backend !== "context" ? null : () => this.#meshSide(),
+      observer: wires.observer,
       journal,
     });
     const cancel = () => coordinator.cancel("the user");
-    request.signal.addEventListener("abort", cancel);
-    request.killSignal.addEventListener("abort", cancel);
+    wires.signal.addEventListener("abort", cancel);
+    wires.killSignal.addEventListener("abort", cancel);
     try {
-      await coordinator.run({
-        kind: "run-started",
-        atMs: Date.now(),
-        run: {
-          id: runId,
-          title,
-          definition: file.path,
-          init: request.init,
-          targets: request.targets,
-          coordinator: this.capacity.name,
-        },
-        options: { failFast: request.failFast },
-        tasks: nodes,
-      });
+      await drive(coordinator);
       const { run } = journal.finish(coordinator.machine);
       if (run.tasks.some(({ status }) => status.finished === "executed")) await keepToLimit(this.store);
-      return { kind: "finished", file, diagnostics, summary: run };
+      return run;
     } catch (error) {
       journal.abandon();
       throw error;
     } finally {
-      request.signal.removeEventListener("abort", cancel);
-      request.killSignal.removeEventListener("abort", cancel);
+      wires.signal.removeEventListener("abort", cancel);
+      wires.killSignal.removeEventListener("abort", cancel);
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    (await this.#side?.catch(() => null))?.[Symbol.dispose]();
     await this.store.settled();
     this.store[Symbol.dispose]();
+    await this.#ownership[Symbol.asyncDispose]();
   }
 
   /** Asks the driver only when a task wants to know. */
   #findGpus(definition: Definition): readonly GpuDevice[] {
     if (!asksForGpus(definition)) return [];
-    const gpus = findGpus();
-    this.#ledger.resize({ ...this.#totals, labels: modelLabels(gpus), gpus });
+    return this.#lendGpus();
+  }
+
+  #lendGpus(): readonly GpuDevice[] {
+    const gpus = lentGpus(this.#lending, findGpus);
+    this.#totals = { ...lentTotals(this.capacity, this.#lending, gpus), baseKeys: this.#totals.baseKeys };
+    this.#ledger.resize(this.#totals);
     return gpus;
+  }
+
+  /** Opened once, by whatever needs it first; asked again when it could not be opened. */
+  #meshSide(): Promise<MeshSide | null> {
+    if (this.#openMesh === null || this.#openMesh === undefined) return Promise.resolve(null);
+    this.#side ??= this.#openMesh().then((access) => (access === null ? null : new MeshSide(access, this.store)));
+    this.#side.catch(() => (this.#side = null));
+    return this.#side;
+  }
+
+  #knowBase(): HostBase {
+    if (this.#base === null) {
+      this.#base = readHostBase();
+      const { key, releaseKey } = this.#base;
+      const mapped = { key: this.#mapped(key), releaseKey: this.#mapped(releaseKey) };
+      this.#totals = { ...this.#totals, baseKeys: baseKeysOf(mapped) };
+      this.#ledger.resize(this.#totals);
+    }
+    return this.#base;
   }
 
   #nodesOf(definition: Definition, file: DefinitionFile, targets: readonly string[]): readonly TaskNode[] {
@@ -162,10 +346,14 @@ export class MeshNode implements AsyncDisposable {
   ): { backend: Backend; scratch: ScratchPool } & AsyncDisposable {
     const home = this.#home;
     const backend: Backend =
-      kind === "context"
-        ? new ContextBackend({ home, hostname: this.capacity.name })
-        : new ProcessBackend({ home, definitionDirectory });
-    const scratch = new ScratchPool(this.store);
+      this.#makeBackend !== null && this.#makeBackend !== undefined
+        ? this.#makeBackend(definitionDirectory)
+        : kind === "context"
+          ? new ContextBackend({ home, hostname: this.capacity.name, idMap: this.#ownership.kind })
+          : new ProcessBackend({ home, definitionDirectory });
+    const scratch = new ScratchPool(this.store, () =>
+      Guardian.start(ownProgram("after-death", home), ownEnvironment()),
+    );
     return {
       backend,
       scratch,
@@ -177,56 +365,20 @@ export class MeshNode implements AsyncDisposable {
   }
 
   #baseKey(definition: Definition, backend: "context" | "process"): string {
-    this.#base ??= readHostBase();
-    const release = definition.base.config === "release";
-    const key = release ? this.#base.releaseKey : this.#base.key;
+    const base = this.#knowBase();
+    const key = definition.base.config === "release" ? base.releaseKey : base.key;
     // what ran without isolation may have read anything: it is never served to a task that is isolated
-    return backend === "process" ? `process:${key}` : key;
+    return backend === "process" ? PROCESS_BASE + key : this.#mapped(key);
   }
-}
 
-/** Says, before anything runs, what this program parses and cannot execute. All of it at once. */
-function refuseUnsupported(
-  definition: Definition,
-  keys: ReadonlySet<string>,
-  file: DefinitionFile,
-  base: string | null,
-): void {
-  const faults: { text: string; line: number; column: number }[] = [];
-  if (base !== null && base !== "host") {
-    throw new MeshError("definition.unsupported", `Cannot run with --base ${base}`, {
-      hint: "`--base host` runs on this machine's own system.",
-    });
+  /** The same script sees and makes other owners where ids are mapped otherwise. */
+  #mapped(key: string): string {
+    const { kind } = this.#ownership;
+    return kind === "identity" ? key : `${key}:${kind}`;
   }
-  const isHost = definition.base.kind === "image" && definition.base.image === "host";
-  if (base === null && !isHost) {
-    const what =
-      definition.base.kind === "call"
-        ? "a base made by a run"
-        : `base image ${JSON.stringify(typeof definition.base.image === "string" ? definition.base.image : "of an expression")}`;
-    faults.push({
-      text: `${what} is not executed by this version: container images come later. \`--base host\` runs the tasks on this machine's own system`,
-      ...definition.base.at,
-    });
-  }
-  for (const task of definition.tasks) {
-    if (!keys.has(task.key)) continue;
-    for (const { feature, at } of task.notExecuted)
-      faults.push({ text: `task ${task.key}: ${feature} is not executed by this version`, ...at });
-  }
-  const [first, ...rest] = faults;
-  if (first === undefined) return;
-  const others = rest.map(({ text, line, column }) => `${file.path}:${line}:${column}: ${text}`);
-  throw new MeshError("definition.unsupported", `Cannot run ${file.path}: ${first.text}`, {
-    place: { file: file.path, line: first.line, column: first.column },
-    cause: others.length === 0 ? undefined : new Error(others.slice(0, 20).join("\n")),
-    ...(first.text.includes("--base host")
-      ? { hint: "Run it with `--base host`, or set `base: { image: host }`." }
-      : {}),
-  });
 }
 
 function optionsOf(request: RunRequest, file: DefinitionFile): RunOptions {
-  const { targets, init, failFast, cache, base, title, backend, jobs } = request;
-  return { path: file.absolutePath, targets, init, failFast, cache, base, title, backend, jobs };
+  const { targets, init, failFast, cache, base, title, backend, jobs, nodes, labels } = request;
+  return { path: file.absolutePath, targets, init, failFast, cache, base, title, backend, jobs, nodes, labels };
 }

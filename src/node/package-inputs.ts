@@ -16,8 +16,8 @@ export interface PackageInputs {
   readonly context: ResolveContext;
 }
 
-/** What built-in packages ask of a machine: they move files and compute little. */
-const PACKAGE_ASK = makeAsk({ cpuMilli: 100 });
+/** What built-in packages ask for: they move files of this machine's user, and compute little. */
+const PACKAGE_CPU_MILLI = 100;
 
 /** What the work of every built-in package has, whatever it makes. */
 export function packageWork({ task, used, isCached, shared, ttlMs, context }: PackageInputs) {
@@ -27,7 +27,7 @@ export function packageWork({ task, used, isCached, shared, ttlMs, context }: Pa
     isCached,
     shared,
     ttlMs,
-    ask: PACKAGE_ASK,
+    ask: makeAsk({ cpuMilli: PACKAGE_CPU_MILLI, node: context.nodeName }),
     stack: used.stack,
     inherited: used.variables,
     hooks: used.hooks,

@@ -19,10 +19,9 @@ const NONE: readonly Problem[] = [];
 
 /** Finds what the task's `outputs.problems` ask for. */
 export function findProblems(work: CommandWork, roots: readonly string[], log: () => string): readonly Problem[] {
-  const specs = work.task.outputs.problems;
-  if (specs.length === 0) return NONE;
+  if (work.problemMatchers.length + work.problemFiles.length === 0) return NONE;
   const problems: Problem[] = [];
-  const names = new Set(specs.flatMap((spec) => (spec.kind === "matcher" ? [spec.matcher] : [])));
+  const names = new Set(work.problemMatchers);
   const matchers = [...names].flatMap((name) => (isProblemMatcher(name) ? [PROBLEM_MATCHERS[name]] : []));
   if (matchers.length > 0) {
     const text = log();

@@ -27,6 +27,8 @@ export interface ResolveContext {
   /** Copy of the definition's folder, narrowed by a filter; for tasks that read `run.dir`. */
   runDirectory(filter: Filter): Promise<LayerRef>;
   readonly views: InputViews;
+  /** Name of this machine: what moves files of its user runs nowhere else. */
+  readonly nodeName: string;
   /** What a task is called over time. */
   identityOf(task: string): string;
   /** False under `--no-cache`: nothing is served from the cache, but results are still kept. */

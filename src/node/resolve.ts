@@ -146,7 +146,7 @@ function commandWork(
     problem.kind === "file" ? [{ path: interpolate(problem.path, scope), format: problem.format }] : [],
   );
   const inputs = context.views.inputs(task.filter, scope, used.stack);
-  const ask = askOf(task.agent, scope);
+  const ask = askOf(task.agent, scope, context.baseKey);
   const keepFiles = outputFilter(task.outputs.filesystem, scope);
   const keyInputs = (runFolder: RunFolder | null): KeyInputs => ({
     script,
@@ -165,7 +165,6 @@ function commandWork(
   const rest = {
     kind: "command",
     identity: context.identityOf(task.key),
-    task,
     isCached,
     shared: isCached && context.cache,
     ttlMs: ttlOf(task, scope),
@@ -177,6 +176,7 @@ function commandWork(
     warnings: inputs.warnings,
     script,
     variables: own,
+    filter: inputs.filter,
     hidden: inputs.hidden,
     maskParents: inputs.maskParents,
     keepFiles,
@@ -186,11 +186,18 @@ function commandWork(
     artifactPaths,
     testResults,
     problemFiles,
+    problemMatchers: task.outputs.problems.flatMap((problem) => (problem.kind === "matcher" ? [problem.matcher] : [])),
+    successExitCodes: task.outputs.successExitCodes,
+    keepsFilesystem: task.outputs.filesystem.enabled,
+    network: task.agent.network ?? "host",
+    tmpfs: task.agent.tmpfs,
+    limits: { memory: task.agent.memory !== null, cpu: task.agent.cpus !== null },
   } as const;
   return (runFolder) => ({ ...rest, runDirectory: runFolder?.layer ?? null, ...cacheKey(keyInputs(runFolder)) });
 }
 
-function usedBy(task: CommandTask | PackageTask, context: ResolveContext): Finished {
+/** What a task finds of those that it uses. */
+export function usedBy(task: CommandTask | PackageTask, context: Pick<ResolveContext, "finished">): Finished {
   const used = task.use.map((key) => ({ key, ...context.finished(key) }));
   return {
     stack: joinStacks(used.map(({ stack }) => stack)),
@@ -294,7 +301,7 @@ const NO_KEY_AGENT: KeyAgent = {
   network: null,
 };
 
-function askOf(agent: Agent, scope: Scope): Ask {
+function askOf(agent: Agent, scope: Scope, baseKey: string): Ask {
   const amount = (template: Template | null, what: string, parse: (text: string) => number | null): number | null => {
     if (template === null) return null;
     const text = interpolate(template, scope);
@@ -318,6 +325,7 @@ function askOf(agent: Agent, scope: Scope): Ask {
     arch: agent.arch,
     labels: model === null ? agent.labels : [...agent.labels, modelLabel(model)],
     node: agent.node,
+    baseKey,
   });
 }
 

@@ -8,9 +8,15 @@ import type { RunEvent } from "../sched/run-event.ts";
 import type { RunMachine } from "../sched/run-machine.ts";
 import { type TaskOutputsJson, NO_OUTPUTS, runJson } from "../sched/summary.ts";
 import type { Store } from "../store/io/store.ts";
-import type { TaskResult } from "../store/result.ts";
 import type { RunOptions } from "./run-options.ts";
-import { type JournalEntry, type RunSummary, type TaskLog, outputsOf } from "./run-record.ts";
+import {
+  type JournalEntry,
+  type KeptOutput,
+  type RunBasis,
+  type RunSummary,
+  type TaskLog,
+  outputsOf,
+} from "./run-record.ts";
 
 /** How long events may wait for others to be written with. */
 const FLUSH_MS = 100;
@@ -22,12 +28,25 @@ export interface RunMessage {
   readonly by: string;
 }
 
+export interface JournalOptions {
+  readonly id: RunId;
+  readonly title: string;
+  readonly options: RunOptions;
+  /** Asked when something is executed. */
+  readonly basis: () => RunBasis;
+  /** Whether the run's journal is there already: it is taken up. */
+  readonly isThere?: boolean;
+}
+
 export class RunJournal {
   readonly #store: Store;
   readonly #runId: RunId;
   readonly #title: string;
   readonly #options: RunOptions;
+  readonly #basis: () => RunBasis;
   readonly #pending: JournalEntry[];
+  /** To be done once what is pending is written. */
+  readonly #onceWritten: (() => void)[] = [];
   readonly #outputs = new Map<string, TaskOutputsJson>();
   readonly #logs: Record<string, TaskLog> = {};
   readonly #learnt: { identity: string; durationMs: number }[] = [];
@@ -38,12 +57,14 @@ export class RunJournal {
   #created = false;
   #timer: Timer | null = null;
 
-  constructor(store: Store, run: { readonly id: RunId; readonly title: string; readonly options: RunOptions }) {
+  constructor(store: Store, run: JournalOptions) {
     this.#store = store;
+    this.#basis = run.basis;
+    this.#created = run.isThere === true;
     this.#runId = run.id;
     this.#title = run.title;
     this.#options = run.options;
-    this.#pending = [{ kind: "options", options: run.options }];
+    this.#pending = this.#created ? [] : [{ kind: "options", options: run.options }];
   }
 
   /** Takes an event that the machine has taken. Written soon if anything executes, else never. */
@@ -58,27 +79,39 @@ export class RunJournal {
     if (this.#created) return;
     this.#store.runs.create({ id: this.#runId, title: this.#title, definition: this.#options.path }, this.#createdAtMs);
     this.#created = true;
+    this.#pending.splice(1, 0, { kind: "basis", basis: this.#basis() });
     this.#flush();
   }
 
-  /** Takes what a task left, before the event that says it finished. */
-  keep(task: string, result: TaskResult, how: "executed" | "hit"): void {
+  /**
+   * Takes what a task left, before the event that says so. "found": the result answered it, and this store does not keep it
+   * under its key.
+   */
+  keep(kept: KeptOutput, how: "executed" | "hit" | "found"): void {
+    this.recall(kept, how);
+    if (how !== "hit" || kept.exports !== null) this.#pending.push({ kind: "output", ...kept });
+    const { identity, durationMs } = kept.result;
+    if (how === "executed") this.#learnt.push({ identity, durationMs });
+  }
+
+  /** The same of a task whose output is in the journal. */
+  recall({ task, result }: KeptOutput, how: "executed" | "hit" | "found"): void {
     const outputs = outputsOf(result);
     if (outputs !== NO_OUTPUTS) this.#outputs.set(task, outputs);
-    const log: TaskLog = { log: result.log, startedAtMs: result.startedAtMs };
-    this.#logs[task] = log;
-    if (how === "hit") {
-      this.#used.push(result.key);
-      this.#replayed.set(task, result.exitCode);
-      return;
-    }
-    this.#learnt.push({ identity: result.identity, durationMs: result.durationMs });
-    this.#pending.push({ kind: "output", task, outputs, ...log });
+    this.#logs[task] = { log: result.log, startedAtMs: result.startedAtMs };
+    if (how === "executed") return;
+    if (how === "hit") this.#used.push(result.key);
+    this.#replayed.set(task, result.exitCode);
+  }
+
+  /** Does something once all that was appended so far is on the disk. */
+  onceWritten(act: () => void): void {
+    this.#onceWritten.push(act);
   }
 
   /** Protects content from pruning while the run lives; says what of it is gone. */
-  pin(digests: readonly Digest[]): readonly Digest[] {
-    return this.#store.runs.pin(this.#runId, digests);
+  pin(digests: readonly Digest[], kind: "layer" | "blob"): readonly Digest[] {
+    return this.#store.runs.pin(this.#runId, digests, kind);
   }
 
   /** Who has asked to cancel the run since the last time. */
@@ -104,6 +137,7 @@ export class RunJournal {
         this.#createdAtMs,
       );
     this.#store.runs.finish(this.#runId, summary, Date.now());
+    this.#tellWritten();
     this.#store.durations.learn(this.#learnt);
     this.#store.results.touch(this.#used);
     return summary;
@@ -129,6 +163,11 @@ export class RunJournal {
     if (this.#pending.length === 0) return;
     this.#store.runs.append(this.#runId, this.#pending);
     this.#pending.length = 0;
+    this.#tellWritten();
+  }
+
+  #tellWritten(): void {
+    for (const act of this.#onceWritten.splice(0)) act();
   }
 
   #stopTimer(): void {

@@ -7,7 +7,8 @@ import { type RunJson, type TaskOutputsJson, NO_OUTPUTS, runJson } from "../sche
 import { evaluateAfter } from "./after.ts";
 import type { RunOptions } from "./run-options.ts";
 import type { RunRecord as StoredRun, Runs } from "../store/io/runs.ts";
-import type { LogRef, TaskResult } from "../store/result.ts";
+import type { Value } from "../spec/expression/value.ts";
+import type { EnvValue, LogRef, TaskResult } from "../store/result.ts";
 
 /** Where the log of a task of a run is. Times in its frames count from `startedAtMs`. */
 export interface TaskLog {
@@ -20,8 +21,25 @@ export type JournalEntry =
   | { readonly kind: "event"; readonly event: RunEvent }
   /** First of all: what would do the run again. */
   | { readonly kind: "options"; readonly options: RunOptions }
-  /** A task has left something. Comes before the event that it finished. */
-  | ({ readonly kind: "output"; readonly task: string; readonly outputs: TaskOutputsJson } & TaskLog);
+  /** What else the run is made of: with it and the options, it can be taken up where it stopped. */
+  | { readonly kind: "basis"; readonly basis: RunBasis }
+  /** A task has left something. Comes before the event that it finished, or was answered by a result that is not kept here. */
+  | ({ readonly kind: "output" } & KeptOutput);
+
+export interface RunBasis {
+  /** The definition, as it was when the run began. */
+  readonly text: string;
+  readonly init: Readonly<Record<string, Value>>;
+  /** The contexts `event.*`. */
+  readonly event: Value;
+}
+
+export interface KeptOutput {
+  readonly task: string;
+  readonly result: TaskResult;
+  /** Variables that follow from the work and not from the result; null where the result has them. */
+  readonly exports: readonly EnvValue[] | null;
+}
 
 /** What stays of a run that is over. */
 export interface RunSummary {
@@ -67,9 +85,10 @@ export function readRun(stored: StoredRun, runs: Runs): RunView | null {
     const entry = event as JournalEntry;
     if (entry.kind === "options") options = entry.options;
     else if (entry.kind === "event") taken.push(checkedEvent(entry.event));
-    else {
-      outputs.set(entry.task, entry.outputs);
-      logs[entry.task] = { log: entry.log, startedAtMs: entry.startedAtMs };
+    else if (entry.kind === "output") {
+      const { task, result } = entry;
+      outputs.set(task, outputsOf(result));
+      logs[task] = { log: result.log, startedAtMs: result.startedAtMs };
     }
   }
   const machine = replay(taken, evaluateAfter);

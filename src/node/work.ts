@@ -5,7 +5,8 @@ import type { Ask } from "../sched/ask.ts";
 import type { LayerRef } from "../store/layer.ts";
 import type { MaskParent } from "../store/merged.ts";
 import type { KeyParts } from "../store/result.ts";
-import type { CommandTask, EnvConfig, PackageTask } from "../spec/definition.ts";
+import type { EnvConfig, PackageTask } from "../spec/definition.ts";
+import type { FilterEntry } from "../store/filter.ts";
 import type { ArtifactInput } from "./artifact-input.ts";
 import type { Hooks } from "./hooks.ts";
 import type { OutputFilter } from "./inputs.ts";
@@ -33,10 +34,11 @@ interface WorkCommon {
 
 export interface CommandWork extends WorkCommon {
   readonly kind: "command";
-  readonly task: CommandTask;
   readonly script: string;
   /** What the definition sets; `inherited` has the rest. */
   readonly variables: readonly { readonly name: string; readonly value: string }[];
+  /** What of the workspace is there, as the definition says it; null for all. `hidden` follows from it and the layers. */
+  readonly filter: readonly FilterEntry[] | null;
   /** Topmost workspace paths that the filter hides. */
   readonly hidden: readonly string[];
   readonly maskParents: readonly MaskParent[];
@@ -55,6 +57,15 @@ export interface CommandWork extends WorkCommon {
     readonly language: string | null;
   }[];
   readonly problemFiles: readonly { readonly path: string; readonly format: string }[];
+  /** Names of the matchers that its log is read with. */
+  readonly problemMatchers: readonly string[];
+  readonly successExitCodes: readonly number[];
+  /** Whether its changes become a layer. */
+  readonly keepsFilesystem: boolean;
+  readonly network: "none" | "host" | "nat";
+  readonly tmpfs: boolean;
+  /** Which of the amounts that it asks for are also limits: those that the definition sets. */
+  readonly limits: { readonly memory: boolean; readonly cpu: boolean };
 }
 
 export interface CheckoutWork extends WorkCommon {

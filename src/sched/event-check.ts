@@ -41,7 +41,8 @@ const taskNode = fields({
   retries: isCount,
 });
 
-const ask = fields({
+/** Says what is wrong with a value that should be an ask, or null. */
+export const checkAsk: Check = fields({
   cpuMilli: isCount,
   memoryBytes: isCount,
   diskBytes: isCount,
@@ -54,7 +55,8 @@ const ask = fields({
   baseKey: nullable(isText),
 });
 
-const outcome = fields({
+/** Says what is wrong with a value that should be the outcome of an attempt, or null. */
+export const checkOutcome: Check = fields({
   result: oneOf(["succeeded", "failed"]),
   exitCode: nullable(isNumber),
   signal: nullable(isText),
@@ -87,7 +89,7 @@ const EVENTS: Readonly<Record<RunEventKind, Check>> = {
     ...answer,
     outcome: kinds({
       hit: fields({ cacheKey: isText, hitFrom: isText }),
-      miss: fields({ cacheKey: isText, ask, shared: isBoolean }),
+      miss: fields({ cacheKey: isText, ask: checkAsk, shared: isBoolean }),
       skip: fields({}),
     }),
   }),
@@ -100,7 +102,7 @@ const EVENTS: Readonly<Record<RunEventKind, Check>> = {
   "task-placed": fields({ ...attempt, node: isText }),
   "task-returned": fields(attempt),
   "task-started": fields(attempt),
-  "task-finished": fields({ ...attempt, outcome }),
+  "task-finished": fields({ ...attempt, outcome: checkOutcome }),
   "task-lost": fields({ ...attempt, reason: isText }),
   "output-lost": fields({ atMs: isNumber, key: isText, reason: isText }),
   "cancel-requested": fields({ atMs: isNumber, by: isText }),

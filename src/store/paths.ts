@@ -30,6 +30,8 @@ export interface HomePaths {
   readonly masks: string;
   readonly scratch: string;
   readonly tmp: string;
+  /** Content whose chunks are still arriving; made when first needed. */
+  readonly partial: string;
   readonly runs: string;
 }
 
@@ -43,6 +45,7 @@ export function homePaths(home: string): HomePaths {
     masks: `${home}/masks`,
     scratch: `${home}/scratch`,
     tmp: `${home}/tmp`,
+    partial: `${home}/partial`,
     runs: `${home}/runs`,
   };
 }

@@ -122,6 +122,12 @@ export function isSafeName(name: string): boolean {
   return name !== "" && name !== "." && name !== ".." && !name.includes("/") && !name.includes("\0");
 }
 
+/** Whether an extended attribute is content's: the kernel's own marks, security labels and trusted ones are the machine's. */
+export function isContentXattr(name: string): boolean {
+  if (name.startsWith("user.")) return !name.startsWith("user.overlay.");
+  return name === "security.capability" || name.startsWith("system.posix_acl_");
+}
+
 /** Bytes of a tree's files, hardlinks counted once. */
 export function contentBytes(tree: Tree): number {
   const seen = new Set<number>();

@@ -22,12 +22,10 @@ function fakeNode(
   const requests: RunRequest[] = [];
   return {
     requests,
-    capacity: { name: "here", os: "linux", arch: "x86_64", cpuMilli: 1, memoryBytes: 1, diskBytes: 1 },
     run: (request) => {
       requests.push(request);
       return Promise.resolve(answer(request));
     },
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 
@@ -56,6 +54,8 @@ describe("mesh run", () => {
       base: "host",
       title: "T",
       jobs: 3,
+      nodes: [],
+      labels: [],
       backend: "process",
     });
   });
@@ -175,6 +175,8 @@ describe("mesh retry", () => {
       title: null,
       backend: "context",
       jobs: null,
+      nodes: [],
+      labels: [],
     };
     const fake = fakeNode(() => finishedWith([taskJson("a", STATUS.succeeded)]));
     const said = await runCommand(fakeContext({ archive, node: fake }), "retry");

@@ -3,6 +3,8 @@
 
 import { MeshError } from "../../src/base/errors.ts";
 import { type PeerId, peerIdOf } from "../../src/base/ids.ts";
+import { callHere, type Ends, streamHere, tellHere } from "../../src/mesh/io/own-calls.ts";
+import { Methods } from "../../src/mesh/methods.ts";
 import type { NodeSnapshot, PeerView } from "../../src/mesh/peer-view.ts";
 import type {
   CallHandler,
@@ -15,15 +17,21 @@ import type {
 } from "../../src/mesh/peers.ts";
 import type { Role } from "../../src/mesh/roles.ts";
 
-interface Handled<H> {
-  readonly handler: H;
-  readonly needs: readonly Role[] | null;
-}
-
 /** All machines of one fake mesh. */
 export class MeshHub {
   readonly #nodes = new Map<PeerId, HubPeers>();
   readonly #cut = new Set<string>();
+
+  /** Takes a machine off the mesh and puts it back as it was when its process began: what the old one still says is lost. */
+  restart(id: PeerId): HubPeers {
+    const before = this.node(id);
+    if (before === null) throw new Error(`No machine ${id}`);
+    const node = new HubPeers(this, before.identity);
+    this.#nodes.set(id, node);
+    this.kill(id);
+    for (const other of this.#nodes.keys()) if (other !== id) this.heal(id, other);
+    return node;
+  }
 
   /** Adds a machine; it is up for all others at once. */
   add(name: string, roles: readonly Role[] = ["worker", "submitter"]): HubPeers {
@@ -77,9 +85,7 @@ export class HubPeers implements Peers {
   readonly name: string;
   readonly roles: readonly Role[];
   readonly #hub: MeshHub;
-  readonly #calls = new Map<string, Handled<CallHandler>>();
-  readonly #words = new Map<string, Handled<WordHandler>>();
-  readonly #streams = new Map<string, Handled<StreamHandler>>();
+  readonly #methods = new Methods();
   readonly #watchers = new Set<(change: PeerChange) => void>();
   readonly #links = new Map<PeerId, AbortController>();
   snapshot: NodeSnapshot | null = null;
@@ -101,56 +107,41 @@ export class HubPeers implements Peers {
   }
 
   async call(peer: PeerId, method: string, params: unknown, options: CallOptions): Promise<unknown> {
-    const { node, link } = this.#reach(peer);
-    const handled = allowed(node.#calls, method, this);
-    const signal = AbortSignal.any([link, AbortSignal.timeout(options.timeoutMs), ...asList(options.signal)]);
-    const caller = { peer: this.self, name: this.name, roles: this.roles, signal };
-    const gaveUp = new Promise<never>((_, reject) => {
-      signal.addEventListener("abort", () => reject(this.#lost(peer, link, options.signal)), { once: true });
-    });
-    const answer = (async () => structuredClone(await handled.handler(structuredClone(params), caller)))();
-    return await Promise.race([answer, gaveUp]).catch((error: unknown) => {
-      throw error instanceof MeshError || options.signal?.aborted
-        ? error
-        : new MeshError("peer.failed", `${node.name} failed to answer ${method}`, { cause: error });
-    });
+    const { ends, link } = this.#reach(peer);
+    const signal = AbortSignal.any([link, ...asList(options.signal)]);
+    return await callHere(ends, { method, params, timeoutMs: options.timeoutMs, signal });
   }
 
   tell(peer: PeerId, method: string, params: unknown): boolean {
-    if (!this.#hub.isLinked(this.self, peer)) return false;
-    const node = this.#hub.node(peer);
-    if (node === null) return false;
-    const handled = node.#words.get(method);
-    if (!handled || !mayCall(handled.needs, this.roles)) return false;
-    const copy = structuredClone(params);
-    queueMicrotask(() => {
-      if (this.#hub.isLinked(this.self, peer))
-        handled.handler(copy, { peer: this.self, name: this.name, roles: this.roles });
-    });
+    if (!this.#hub.isLinked(this.self, peer) || this.#hub.node(peer) === null || this.#isReplaced) return false;
+    const { ends, link } = this.#reach(peer);
+    // A word under way is lost with the link, and a bad one closes it.
+    const heard: Ends = {
+      ...ends,
+      get member() {
+        return link.aborted ? null : ends.member;
+      },
+    };
+    tellHere(heard, { method, params, failed: () => this.#hub.cut(this.self, peer) });
     return true;
   }
 
   async *stream(peer: PeerId, method: string, params: unknown, options: CallOptions): AsyncIterable<Uint8Array> {
-    const { node, link } = this.#reach(peer);
-    const handled = allowed(node.#streams, method, this);
+    const { ends, link } = this.#reach(peer);
     const signal = AbortSignal.any([link, ...asList(options.signal)]);
-    const caller = { peer: this.self, name: this.name, roles: this.roles, signal };
-    for await (const piece of handled.handler(structuredClone(params), caller)) {
-      if (signal.aborted) throw this.#lost(peer, link, options.signal);
-      yield piece.slice();
-    }
+    yield* streamHere(ends, { method, params, timeoutMs: options.timeoutMs, signal });
   }
 
   onCall(method: string, handler: CallHandler, options?: HandlerOptions): void {
-    this.#calls.set(method, { handler, needs: options?.needs ?? null });
+    this.#methods.on("call", method, { handler, options });
   }
 
   onWord(method: string, handler: WordHandler, options?: HandlerOptions): void {
-    this.#words.set(method, { handler, needs: options?.needs ?? null });
+    this.#methods.on("word", method, { handler, options });
   }
 
   onStream(method: string, handler: StreamHandler, options?: HandlerOptions): void {
-    this.#streams.set(method, { handler, needs: options?.needs ?? null });
+    this.#methods.on("stream", method, { handler, options });
   }
 
   watch(listener: (change: PeerChange) => void): Disposable {
@@ -163,6 +154,14 @@ export class HubPeers implements Peers {
     for (const other of this.#hub.nodes) if (other !== this) other.announce("snapshot", this.self);
   }
 
+  get identity(): { readonly id: PeerId; readonly name: string; readonly roles: readonly Role[] } {
+    return { id: this.self, name: this.name, roles: this.roles };
+  }
+
+  get #isReplaced(): boolean {
+    return this.#hub.node(this.self) !== this;
+  }
+
   /** The hub says that something about a machine is new. */
   announce(kind: PeerChange["kind"], id: PeerId): void {
     const peer = this.get(id);
@@ -172,26 +171,21 @@ export class HubPeers implements Peers {
 
   /** The hub cut the link to a machine. */
   linkLost(id: PeerId): void {
-    this.#links.get(id)?.abort();
+    this.#links
+      .get(id)
+      ?.abort(new MeshError("peer.unreachable", `Lost the connection to ${this.#hub.node(id)?.name ?? id}`));
     this.#links.delete(id);
     this.announce("down", id);
   }
 
-  #reach(peer: PeerId): { node: HubPeers; link: AbortSignal } {
+  #reach(peer: PeerId): { readonly ends: Ends; readonly link: AbortSignal } {
     const node = this.#hub.node(peer);
-    if (node === null || !this.#hub.isLinked(this.self, peer))
+    if (node === null || this.#isReplaced || !this.#hub.isLinked(this.self, peer))
       throw new MeshError("peer.unreachable", `Cannot reach ${node?.name ?? peer}: the link is cut`);
     const controller = this.#links.get(peer) ?? new AbortController();
     this.#links.set(peer, controller);
-    return { node, link: controller.signal };
-  }
-
-  #lost(peer: PeerId, link: AbortSignal, given: AbortSignal | undefined): Error {
-    if (given?.aborted) return given.reason instanceof Error ? given.reason : new Error("Aborted");
-    const name = this.#hub.node(peer)?.name ?? peer;
-    return link.aborted
-      ? new MeshError("peer.unreachable", `Lost the connection to ${name}`)
-      : new MeshError("peer.timeout", `${name} did not answer in time`);
+    const member = { name: this.name, roles: this.roles };
+    return { ends: { peer: this.self, member, methods: node.#methods, answerer: node.name }, link: controller.signal };
   }
 
   #view(node: HubPeers): PeerView {
@@ -210,18 +204,6 @@ export class HubPeers implements Peers {
       snapshot: node.snapshot,
     };
   }
-}
-
-function allowed<H>(handlers: ReadonlyMap<string, Handled<H>>, method: string, caller: HubPeers): Handled<H> {
-  const handled = handlers.get(method);
-  if (handled === undefined) throw new MeshError("peer.version", `No method ${method} there`);
-  if (!mayCall(handled.needs, caller.roles))
-    throw new MeshError("peer.refused", `${caller.name} may not call ${method}`);
-  return handled;
-}
-
-function mayCall(needs: readonly Role[] | null, roles: readonly Role[]): boolean {
-  return needs === null || needs.some((role) => roles.includes(role));
 }
 
 function asList(signal: AbortSignal | undefined): readonly AbortSignal[] {

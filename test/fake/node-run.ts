@@ -60,7 +60,12 @@ export class NodeFixture implements AsyncDisposable {
     if (definition === null) throw new Error(diagnostics.map(({ message }) => message).join("\n"));
     const store = options.store ?? this.store;
     const runId = makeRunId(1_700_000_000_000 + this.#runs++, new Uint8Array(5).fill(this.#runs));
-    const journal = new RunJournal(store, { id: runId, title: "test", options: optionsOf(options) });
+    const journal = new RunJournal(store, {
+      id: runId,
+      title: "test",
+      options: optionsOf(options),
+      basis: () => ({ text: yaml, init: {}, event: {} }),
+    });
     const scratch = new ScratchPool(store);
     this.#pools.push(scratch);
     const events: RunEvent[] = [];
@@ -75,6 +80,9 @@ export class NodeFixture implements AsyncDisposable {
       baseKey: "host:test",
       cache: options.cache ?? true,
       jobs: options.jobs ?? null,
+      allowed: { nodes: [], labels: [] },
+      actor: "tester",
+      mesh: null,
       observer: { event: (event) => events.push(event) },
       journal,
     });
@@ -133,6 +141,8 @@ function optionsOf({ failFast = false, cache = true, jobs }: FakeRunOptions): Ru
     title: null,
     backend: "context",
     jobs: jobs ?? null,
+    nodes: [],
+    labels: [],
   };
 }
 
@@ -142,7 +152,7 @@ function ledgerOf(cpuMilli: number): CapacityLedger {
     os: "linux",
     arch: "x86_64",
     labels: [],
-    baseKeys: [],
+    baseKeys: ["host:test"],
     total: { cpuMilli, memoryBytes: 8 * GIB, diskBytes: 100 * GIB },
     gpus: [],
   });

@@ -5,6 +5,7 @@ import { availableParallelism, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { nameOfUser } from "../../src/oci/runtime/sub-ids.ts";
 import { meshBinary } from "./binary.ts";
+import { asOrdinaryUser } from "./user.ts";
 
 export interface Ability {
   /** Says why this machine has it not; null when it has. */
@@ -30,6 +31,9 @@ export const ABILITIES = {
   whiteouts: { from: "machine", lacks: lacksWhiteouts },
   "two-cpus": { from: "machine", lacks: () => (availableParallelism() < 2 ? "this machine has one CPU" : null) },
   tun: { from: "machine", lacks: () => lacksWritable("/dev/net/tun", "/dev/net/tun cannot be opened") },
+  /** For `makeLan`: network, PID, mount and UTS namespaces, a bridge, veth pairs; as root, or as an ordinary user. */
+  lan: { from: "machine", lacks: () => lacksLan(false) },
+  "lan-as-user": { from: "machine", lacks: () => lacksLan(true) },
   "cgroup-v2": {
     from: "machine",
     lacks: () => lacksWritable("/sys/fs/cgroup/cgroup.subtree_control", "no writable cgroup v2 hierarchy"),
@@ -47,11 +51,16 @@ export const ABILITIES = {
   "arm64-emulator": { from: "package", lacks: () => lacksProgram("qemu-aarch64-static") },
   zsh: { from: "package", lacks: () => lacksProgram("zsh") },
   fish: { from: "package", lacks: () => lacksProgram("fish") },
+  bash: { from: "package", lacks: () => lacksProgram("bash") },
+  nft: { from: "package", lacks: () => lacksProgram("nft") },
+  tc: { from: "package", lacks: () => lacksProgram("tc") },
+  avahi: { from: "package", lacks: () => lacksProgram("avahi-daemon") },
   perl: { from: "package", lacks: () => lacksProgram("perl") },
   pasta: { from: "package", lacks: () => lacksProgram("pasta") },
   slirp4netns: { from: "package", lacks: () => lacksProgram("slirp4netns") },
   getfattr: { from: "package", lacks: () => lacksProgram("getfattr") },
   git: { from: "package", lacks: () => lacksProgram("git") },
+  openssl: { from: "package", lacks: () => lacksProgram("openssl") },
   hyperfine: { from: "package", lacks: () => lacksProgram("hyperfine") },
   /** The compiled program. `bun run test` makes it. */
   binary: { from: "package", lacks: () => (existsSync(meshBinary) ? null : "not compiled (bun run compile)") },
@@ -87,6 +96,19 @@ function lacksOverlay(): string | null {
   return succeeds(["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script])
     ? null
     : "the kernel mounts no overlay in a user namespace";
+}
+
+function lacksLan(asUser: boolean): string | null {
+  const isRoot = process.getuid?.() === 0;
+  const lacksProgramOfIt = lacksProgram("ip") ?? lacksProgram("nsenter") ?? lacksProgram("unshare");
+  if (lacksProgramOfIt !== null) return lacksProgramOfIt;
+  if (asUser && isRoot && lacksOrdinaryUser() !== null) return lacksOrdinaryUser();
+  const script =
+    "ip link add br0 type bridge && ip link add port0 type veth peer name eth0 && ip link set port0 master br0 && hostname probe";
+  const spaces = ["--net", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--uts"];
+  const user = asUser || !isRoot ? ["--user", "--map-root-user"] : [];
+  const argv = ["unshare", ...user, ...spaces, "sh", "-c", script];
+  return succeeds(asUser ? asOrdinaryUser(argv) : argv) ? null : "the kernel makes no LAN of namespaces";
 }
 
 function lacksOrdinaryUser(): string | null {

@@ -29,7 +29,7 @@ export interface PositionalSpec {
   readonly completes?: Completion;
 }
 
-export type Completion = "file" | "directory" | "run" | "task";
+export type Completion = "file" | "directory" | "run" | "task" | "node";
 
 export interface CommandSpec {
   /** One or two words: "run", "runs list". */

@@ -19,6 +19,14 @@ export function completionScript(program: Program, shell: Shell): string {
 
 const LIST_RUNS = `mesh runs list --json 2>/dev/null | grep -o '"id":"[0-9a-z]\\{18\\}"' | cut -d'"' -f4`;
 const LIST_TASKS = `mesh results --json 2>/dev/null | grep -o '"key":"[A-Za-z0-9_.-]*"' | cut -d'"' -f4 | sort -u`;
+const LIST_NODES = `mesh nodes --json 2>/dev/null | grep -o '"name":"[A-Za-z0-9_.-]*"' | cut -d'"' -f4`;
+
+/** What `mesh` itself lists. */
+const LISTS: readonly (readonly [Completion, string])[] = [
+  ["run", LIST_RUNS],
+  ["task", LIST_TASKS],
+  ["node", LIST_NODES],
+];
 
 /** First words, each with what may follow it. */
 function firstWords(program: Program): ReadonlyMap<string, readonly CommandSpec[]> {
@@ -56,9 +64,7 @@ function bashScript(program: Program): string {
     const { kinds, words } = offers(command);
     const positional = [
       ...words.map((word) => `words+=" ${word}"`),
-      ...kinds
-        .filter((kind) => kind === "run" || kind === "task")
-        .map((kind) => `words+=" $(${kind === "run" ? LIST_RUNS : LIST_TASKS})"`),
+      ...LISTS.filter(([kind]) => kinds.includes(kind)).map(([, list]) => `words+=" $(${list})"`),
     ];
     const files = kinds.includes("file")
       ? [`COMPREPLY=($(compgen -f -- "$cur"))`]
@@ -126,6 +132,8 @@ function bashOffer(completes: Completion | undefined, choices: readonly string[]
       return `COMPREPLY=($(compgen -W "$(${LIST_RUNS})" -- "$cur")); return`;
     case "task":
       return `COMPREPLY=($(compgen -W "$(${LIST_TASKS})" -- "$cur")); return`;
+    case "node":
+      return `COMPREPLY=($(compgen -W "$(${LIST_NODES})" -- "$cur")); return`;
     case undefined:
       return "return";
   }
@@ -163,6 +171,7 @@ function zshScript(program: Program): string {
 # Completions of mesh for zsh.
 _mesh_runs() { local -a runs=(\${(f)"$(${LIST_RUNS})"}); compadd -a runs }
 _mesh_tasks() { local -a tasks=(\${(f)"$(${LIST_TASKS})"}); compadd -a tasks }
+_mesh_nodes() { local -a nodes=(\${(f)"$(${LIST_NODES})"}); compadd -a nodes }
 _mesh_targets() { _mesh_runs; _mesh_tasks }
 _mesh() {
   if (( CURRENT == 2 )); then
@@ -201,6 +210,7 @@ function zshAction(kinds: readonly Completion[], choices: readonly string[]): st
   if (choices.length > 0) return `(${choices.join(" ")})`;
   if (kinds.includes("run") && kinds.includes("task")) return "_mesh_targets";
   if (kinds.includes("task")) return "_mesh_tasks";
+  if (kinds.includes("node")) return "_mesh_nodes";
   if (kinds.includes("file")) return "_files";
   if (kinds.includes("directory")) return "_files -/";
   return kinds.includes("run") ? "_mesh_runs" : " ";
@@ -253,10 +263,7 @@ function fishScript(program: Program): string {
 
 function fishOffer(kinds: readonly Completion[], choices: readonly string[]): string {
   if (choices.length > 0) return ` -a '${choices.join(" ")}'`;
-  const lists = [
-    ...(kinds.includes("run") ? [`(${LIST_RUNS})`] : []),
-    ...(kinds.includes("task") ? [`(${LIST_TASKS})`] : []),
-  ];
+  const lists = LISTS.filter(([kind]) => kinds.includes(kind)).map(([, list]) => `(${list})`);
   const files = kinds.includes("file") || kinds.includes("directory") ? " -F" : "";
   return lists.length === 0 ? files : `${files} -a ${fishText(lists.join(" "))}`;
 }

@@ -2,6 +2,7 @@
 
 import type { Program } from "../grammar/command.ts";
 import { CACHE, CARING } from "./caring.ts";
+import { MESHING } from "./meshing.ts";
 import { READING } from "./reading.ts";
 import { RUNNING } from "./running.ts";
 
@@ -11,6 +12,7 @@ export const PROGRAM: Program = {
   groups: [
     { title: "Run", commands: RUNNING },
     { title: "Look", commands: READING },
+    { title: "Mesh", commands: MESHING },
     { title: "Cache", commands: CACHE },
     { title: "This machine", commands: CARING },
   ],

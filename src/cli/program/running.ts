@@ -32,6 +32,13 @@ const RUN: CommandSpec = {
     jobs: { kind: "integer", short: "j", value: "N", brief: "run at most N tasks at once" },
     isolation: { kind: "choice", choices: ["context", "process"], brief: "`process` runs tasks without any isolation" },
     plain: { kind: "switch", brief: "print lines also on a terminal, no live view" },
+    detach: {
+      kind: "switch",
+      short: "d",
+      brief: "print the run's id and leave it to the node that runs in the background",
+    },
+    node: { kind: "text", value: "NAME", brief: "use only this machine of the mesh", repeats: true, completes: "node" },
+    label: { kind: "text", value: "LABEL", brief: "use only machines with this label", repeats: true },
   },
   examples: [
     { command: "mesh run", meaning: "run everything in ./tasks.yml" },
@@ -78,11 +85,23 @@ const RETRY: CommandSpec = {
   load: () => import("../commands/retry.ts"),
 };
 
+const ATTACH: CommandSpec = {
+  name: "attach",
+  summary: "Watch a run that goes on, wherever in the mesh it was started",
+  detail: [
+    "Shows what has happened so far, then what happens, as `mesh run` does. Ctrl-C ends the watching, not the run. The exit code is the run's.",
+  ],
+  positionals: [{ name: "RUN", brief: "a run's id or the start of it", completes: "run" }],
+  flags: { plain: { kind: "switch", brief: "print lines also on a terminal, no live view" } },
+  examples: [{ command: "mesh attach 01jb", meaning: "until the run ends" }],
+  load: () => import("../commands/attach.ts"),
+};
+
 const CANCEL: CommandSpec = {
   name: "cancel",
-  summary: "Stop a run that another mesh process drives",
+  summary: "Stop a run, wherever in the mesh it was started",
   detail: [
-    "Asks the process that drives the run to stop it, as Ctrl-C would there. Its tasks have their grace period to end.",
+    "Asks the process that drives the run to stop it, as Ctrl-C would there. Its tasks have their grace period to end; a second time they are killed.",
   ],
   positionals: [{ name: "RUN", brief: "a run's id or the start of it", completes: "run" }],
   flags: {},
@@ -90,4 +109,4 @@ const CANCEL: CommandSpec = {
   load: () => import("../commands/cancel.ts"),
 };
 
-export const RUNNING: readonly CommandSpec[] = [RUN, LINT, RETRY, CANCEL];
+export const RUNNING: readonly CommandSpec[] = [RUN, LINT, RETRY, ATTACH, CANCEL];

@@ -1,18 +1,8 @@
 // How a failure looks: `error: message`, the place, the causes, the hint; or the error object as JSON. It never exits.
 
-import { type ErrorJson, MeshError, errnoOf } from "../../base/errors.ts";
+import type { ErrorJson, MeshError } from "../../base/errors.ts";
 import { printable } from "../../base/text.ts";
 import type { Style } from "./style.ts";
-
-/** Makes a MeshError of whatever was thrown. What is no MeshError and no system error is a bug and stays what it is. */
-export function asMeshError(error: unknown): MeshError | null {
-  if (error instanceof MeshError) return error;
-  const errno = errnoOf(error);
-  // system errors alone: Bun gives codes to its own mistakes as well (ERR_...)
-  if (errno === null || !/^E[A-Z0-9]+$/.test(errno) || !(error instanceof Error)) return null;
-  if (errno === "ENOSPC") return new MeshError("store.full", `Cannot write: ${error.message}`, { cause: error });
-  return new MeshError("io.failed", error.message, { cause: error });
-}
 
 /** Lines for people, without a trailing newline. */
 export function errorLines(error: MeshError, style: Style): readonly string[] {

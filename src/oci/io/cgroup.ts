@@ -1,12 +1,13 @@
 // Limits by control groups: version 2 where it is delegated, version 1 where it is writable. Directories are pooled, because
 // making and removing them costs more than a small task. What no cgroup limits is left to rlimits and the watchdog.
 
-import { mkdirSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isWritable, readText } from "../../base/io/text-files.ts";
 import { type CgroupPlace, findCgroups, ownerName, parseOwnerName } from "../runtime/cgroup-paths.ts";
 import type { ContextLimits } from "../runtime/context-spec.ts";
 import { readMounts } from "./host-root.ts";
+import { KernelFile } from "./kernel-file.ts";
 import { signalQuietly, startTicks } from "./processes.ts";
 
 /** What holds a limit. */
@@ -61,7 +62,11 @@ export class CgroupPool {
 
   /** Looks for cgroups that this process may use, and removes what dead mesh processes left in them. Changes nothing else. */
   static open(place: CgroupPlace = ownPlace()): CgroupPool {
-    const name = ownerName(process.pid, startTicks("self") ?? 0);
+    const name = ownerName({
+      pidNamespace: pidNamespace(),
+      pid: process.pid,
+      startTicks: startTicks("self") ?? 0,
+    });
     return new CgroupPool(openUnified(place, name) ?? openLegacy(place, name));
   }
 
@@ -154,6 +159,9 @@ function openLegacy(place: CgroupPlace, name: string): Backend | null {
 class LegacyGroup implements Group {
   readonly directory = null;
   readonly #directories: Partial<Record<Controller, string>> = {};
+  /** Asked of every lease, so they stay open. */
+  #peakFile: KernelFile | null = null;
+  #killsFile: KernelFile | null = null;
   #configured: Partial<ContextLimits> = {};
   /** Of this lease, if it was asked for. */
   #peak: number | null = null;
@@ -165,6 +173,10 @@ class LegacyGroup implements Group {
       mkdirSync(directory, { recursive: true });
       this.#directories[controller as Controller] = directory;
     }
+    const { memory } = this.#directories;
+    if (memory === undefined) return;
+    this.#peakFile = new KernelFile(join(memory, "memory.max_usage_in_bytes"));
+    this.#killsFile = new KernelFile(join(memory, "memory.oom_control"));
   }
 
   configure(limits: ContextLimits): void {
@@ -173,7 +185,7 @@ class LegacyGroup implements Group {
     this.#peak = null;
     if (memory !== undefined) {
       if (before.memoryBytes !== limits.memoryBytes) limitMemory(memory, limits.memoryBytes);
-      write(memory, "memory.max_usage_in_bytes", "0");
+      this.#peakFile?.write("0");
       this.#killsBefore = this.#kills();
     }
     if (cpu !== undefined && before.cpuMilli !== limits.cpuMilli) {
@@ -195,8 +207,7 @@ class LegacyGroup implements Group {
   }
 
   peakMemoryBytes(): number | null {
-    const { memory } = this.#directories;
-    this.#peak = memory === undefined ? null : Number(readText(join(memory, "memory.max_usage_in_bytes")));
+    this.#peak = this.#peakFile === null ? null : Number(this.#peakFile.read());
     return this.#peak;
   }
 
@@ -208,12 +219,13 @@ class LegacyGroup implements Group {
   }
 
   remove(): void {
+    this.#peakFile?.close();
+    this.#killsFile?.close();
     for (const directory of new Set(Object.values(this.#directories))) removeTree(directory);
   }
 
   #kills(): number {
-    const { memory } = this.#directories;
-    return memory === undefined ? 0 : countOf(join(memory, "memory.oom_control"), "oom_kill");
+    return countOf(this.#killsFile?.read() ?? "", "oom_kill");
   }
 }
 
@@ -291,7 +303,7 @@ class UnifiedGroup implements Group {
     if (this.#controllers.has("cpu")) {
       write(this.directory, "cpu.max", limits.cpuMilli === null ? "max 100000" : `${limits.cpuMilli * 100} 100000`);
     }
-    this.#killsBefore = countOf(join(this.directory, "memory.events"), "oom_kill");
+    this.#killsBefore = countOf(readText(join(this.directory, "memory.events")), "oom_kill");
   }
 
   taskFiles(): readonly string[] {
@@ -299,7 +311,7 @@ class UnifiedGroup implements Group {
   }
 
   outOfMemoryKills(): number {
-    return countOf(join(this.directory, "memory.events"), "oom_kill") - this.#killsBefore;
+    return countOf(readText(join(this.directory, "memory.events")), "oom_kill") - this.#killsBefore;
   }
 
   peakMemoryBytes(): number | null {
@@ -319,12 +331,41 @@ class UnifiedGroup implements Group {
 
 // --- files -----------------------------------------------------------------------------------------------------------
 
-/** Removes directories whose mesh process is gone, with whatever still runs inside. */
+/**
+ * Removes directories whose mesh process is gone, with whatever still runs inside. Whether one of another PID namespace is gone
+ * can't be seen: its directory goes when it is old and nothing is inside.
+ */
 function sweep(directory: string): void {
+  const here = pidNamespace();
   for (const name of listDirectory(directory)) {
     const owner = parseOwnerName(name);
-    if (owner === null || startTicks(owner.pid) === owner.startTicks) continue;
-    removeTree(join(directory, name));
+    if (owner === null) continue;
+    const path = join(directory, name);
+    if (owner.pidNamespace !== here) removeAbandoned(path);
+    else if (startTicks(owner.pid) !== owner.startTicks) removeTree(path);
+  }
+}
+
+/** A process of another namespace that has used no cgroup for so long is taken to be gone. */
+const ABANDONED_MS = 24 * 60 * 60_000;
+
+function removeAbandoned(directory: string): void {
+  const changedAtMs = statSync(directory, { throwIfNoEntry: false })?.mtimeMs ?? Number.POSITIVE_INFINITY;
+  if (Date.now() - changedAtMs < ABANDONED_MS) return;
+  try {
+    for (const name of listDirectory(directory)) rmdirSync(join(directory, name));
+    rmdirSync(directory);
+  } catch {
+    // Busy or gone.
+  }
+}
+
+/** Identity of this process's PID namespace; 0 where the system does not say. */
+function pidNamespace(): number {
+  try {
+    return statSync("/proc/self/ns/pid").ino;
+  } catch {
+    return 0;
   }
 }
 
@@ -333,7 +374,8 @@ function removeTree(directory: string): void {
   for (const name of listDirectory(directory)) removeTree(join(directory, name));
   const left = readText(join(directory, "cgroup.procs")).trim();
   for (const pid of left === "" ? [] : left.split("\n")) {
-    if (Number(pid) !== process.pid) signalQuietly(Number(pid), "SIGKILL");
+    // 0 stands for a process that this namespace does not see
+    if (Number(pid) > 0 && Number(pid) !== process.pid) signalQuietly(Number(pid), "SIGKILL");
   }
   try {
     rmdirSync(directory);
@@ -354,8 +396,8 @@ function tryWrite(directory: string, file: string, text: string): void {
   }
 }
 
-function countOf(path: string, key: string): number {
-  const match = new RegExp(`^${key} (\\d+)$`, "m").exec(readText(path));
+function countOf(text: string, key: string): number {
+  const match = new RegExp(`^${key} (\\d+)$`, "m").exec(text);
   return Number(match?.[1] ?? 0);
 }
 

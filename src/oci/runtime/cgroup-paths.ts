@@ -47,15 +47,25 @@ function directoryIn(mount: MountPoint, path: string): string {
   return `${mount.path}${inside}`.replace(/\/+$/, "");
 }
 
-/** Directory name of one mesh process's cgroups: from it a later process knows whether its maker still lives. */
-export function ownerName(pid: number, startTicks: number): string {
-  return `mesh-${pid}-${startTicks}`;
+/** A mesh process as the owner of cgroups. */
+export interface CgroupOwner {
+  /** Identity of its PID namespace: pids of another one mean nothing here. */
+  readonly pidNamespace: number;
+  readonly pid: number;
+  readonly startTicks: number;
+}
+
+/** Name of the cgroup below which all of one mesh process lie. */
+export function ownerName({ pidNamespace, pid, startTicks }: CgroupOwner): string {
+  return `mesh-${pidNamespace}-${pid}-${startTicks}`;
 }
 
 /** Reads `ownerName` back; null for any other name. */
-export function parseOwnerName(name: string): { readonly pid: number; readonly startTicks: number } | null {
-  const match = /^mesh-(\d+)-(\d+)$/.exec(name);
-  return match ? { pid: Number(match[1]), startTicks: Number(match[2]) } : null;
+export function parseOwnerName(name: string): CgroupOwner | null {
+  const match = /^mesh-(\d+)-(\d+)-(\d+)$/.exec(name);
+  return match === null
+    ? null
+    : { pidNamespace: Number(match[1]), pid: Number(match[2]), startTicks: Number(match[3]) };
 }
 
 /** Start time, in clock ticks since boot, from the text of /proc/PID/stat; with the pid it names a process for good. */

@@ -68,6 +68,16 @@ export class Blobs {
     }
   }
 
+  /** Makes a blob of a file of this filesystem whose digest is known to be right. The file is gone afterwards. */
+  adopt(path: string, digest: Digest): void {
+    try {
+      if (this.has(digest)) removeIfThere(path);
+      else this.#publish(path, digest, statSync(path).size);
+    } catch (error) {
+      throw storeFailure(error, `keep blob ${shortDigest(digest)}`);
+    }
+  }
+
   /** Whether the blob is there. One from an earlier boot is read through once, and dropped when it is not what it should be. */
   has(digest: Digest): boolean {
     if (this.#known.has(digest)) {
@@ -112,6 +122,16 @@ export class Blobs {
       "blob.corrupt",
       `Cannot use blob ${shortDigest(digest)}: its ${bytes.length} bytes have another digest`,
     );
+  }
+
+  /** Most recently used first. */
+  list(limit: number): readonly { readonly digest: Digest; readonly sizeBytes: number; readonly usedAtMs: number }[] {
+    return this.#index
+      .all<{ digest: Digest; size: number; used_at: number }>(
+        "SELECT digest, size, used_at FROM blobs ORDER BY used_at DESC, digest LIMIT ?",
+        limit,
+      )
+      .map(({ digest, size, used_at }) => ({ digest, sizeBytes: size, usedAtMs: used_at }));
   }
 
   /** Forgets a blob and removes its file. */

@@ -59,6 +59,7 @@ const SIGNATURES = {
   fremovexattr: { args: ["i32", "ptr"], returns: "i32" },
   ioctl: { args: ["i32", "u64", "i32"], returns: "i32" },
   copy_file_range: { args: ["i32", "ptr", "i32", "ptr", "u64", "u32"], returns: FFIType.i64_fast },
+  flock: { args: ["i32", "i32"], returns: "i32" },
   syncfs: { args: ["i32"], returns: "i32" },
   __errno_location: { args: [], returns: "ptr" },
 } as const;
@@ -358,6 +359,14 @@ export function setTimesAt(directory: number, name: string, seconds: number, nan
     timeData.view.setBigInt64(offset + 8, BigInt(nanoseconds), true);
   }
   return answer(libc().utimensat(directory, cName(firstPath, name), timeData.address, AT_SYMLINK_NOFOLLOW));
+}
+
+/** LOCK_EX | LOCK_NB of sys/file.h. */
+const LOCK_NOW = 6;
+
+/** Takes the lock of an open file, which goes with its last descriptor: 0, or -EAGAIN when somebody has it. */
+export function lockNow(fd: number): number {
+  return answer(libc().flock(fd, LOCK_NOW));
 }
 
 /** Writes all of the filesystem that holds `fd` to its disk. */

@@ -128,8 +128,11 @@ export class Runs {
       .map(recordOf);
   }
 
-  /** Protects layers and blobs from pruning while the run lives. Answers those that are in neither table: they are gone. */
-  pin(id: string, digests: readonly Digest[]): readonly Digest[] {
+  /**
+   * Protects content from pruning while the run lives. Answers what is not there. `kind` says which it has to be: the tree of a
+   * layer that lies elsewhere is a blob of the layer's digest.
+   */
+  pin(id: string, digests: readonly Digest[], kind: "layer" | "blob" | "any" = "any"): readonly Digest[] {
     if (digests.length === 0) return [];
     return this.#index.transaction(() => {
       this.#index.run(
@@ -138,8 +141,7 @@ export class Runs {
         JSON.stringify(digests),
       );
       const there = this.#index.all<{ digest: Digest }>(
-        `SELECT value AS digest FROM json_each(?) WHERE EXISTS (SELECT 1 FROM layers WHERE digest = value)
-         OR EXISTS (SELECT 1 FROM blobs WHERE digest = value)`,
+        `SELECT value AS digest FROM json_each(?) WHERE ${IS_THERE[kind]}`,
         JSON.stringify(digests),
       );
       const known = new Set(there.map((row) => row.digest));
@@ -166,6 +168,12 @@ export class Runs {
     });
   }
 }
+
+const IS_THERE = {
+  layer: "EXISTS (SELECT 1 FROM layers WHERE digest = value)",
+  blob: "EXISTS (SELECT 1 FROM blobs WHERE digest = value)",
+  any: "(EXISTS (SELECT 1 FROM layers WHERE digest = value) OR EXISTS (SELECT 1 FROM blobs WHERE digest = value))",
+} as const;
 
 function recordOf(row: RunRow): RunRecord {
   const owner = JSON.parse(row.owner) as Owner;

@@ -6,7 +6,7 @@ import type { Digest } from "../../base/digest.ts";
 import { MeshError } from "../../base/errors.ts";
 import { LIMITS } from "../../base/limits.ts";
 import { type IdMaps, insideId } from "../ids.ts";
-import { NO_XATTRS, type Tree, type TreeEntry, type Xattr } from "../tree.ts";
+import { isContentXattr, NO_XATTRS, type Tree, type TreeEntry, type Xattr } from "../tree.ts";
 import { CHANGED, FileHasher, openReadable, STOPPED } from "./file-hasher.ts";
 import { FileList } from "./file-list.ts";
 import { ERRNO, check, fileError } from "./errno.ts";
@@ -298,12 +298,6 @@ export function contentXattrs(fd: number): readonly Xattr[] {
     if (value) xattrs.push({ name, value });
   }
   return xattrs.length === 0 ? NO_XATTRS : xattrs.toSorted((a, b) => (a.name < b.name ? -1 : 1));
-}
-
-/** The kernel's own marks, security labels and trusted attributes are the machine's, not the content's. */
-function isContentXattr(name: string): boolean {
-  if (name.startsWith("user.")) return !name.startsWith("user.overlay.");
-  return name === "security.capability" || name.startsWith("system.posix_acl_");
 }
 
 function shown(path: string): string {

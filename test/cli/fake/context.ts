@@ -4,17 +4,23 @@
 import { tmpdir } from "node:os";
 import { MeshError } from "../../../src/base/errors.ts";
 import type { Archive } from "../../../src/cli/archive.ts";
+import type { BlobShelf } from "../../../src/cli/blob-shelf.ts";
 import type { CliNode, CommandContext } from "../../../src/cli/context.ts";
 import type { CommandModule } from "../../../src/cli/grammar/command.ts";
 import { parseInvocation } from "../../../src/cli/grammar/parse.ts";
 import { PROGRAM } from "../../../src/cli/program/program.ts";
 import { PLAIN_STYLE } from "../../../src/cli/text/style.ts";
 import { FakeArchive } from "./archive.ts";
+import { FakeMesh } from "./mesh.ts";
 import { FakeOutput } from "./output.ts";
 
 export interface FakeContextOptions {
   readonly archive?: Archive;
   readonly node?: CliNode;
+  readonly mesh?: FakeMesh;
+  readonly blobs?: BlobShelf;
+  /** What standard input holds. */
+  readonly input?: string;
   readonly cwd?: string;
   readonly terminal?: boolean;
   readonly env?: Readonly<Record<string, string>>;
@@ -35,6 +41,7 @@ export function fakeContext(options: FakeContextOptions = {}): FakeContext {
   let onInterrupt: (times: number) => void = () => {};
   let interrupts = 0;
   const exits: number[] = [];
+  const mesh = () => options.mesh ?? new FakeMesh();
   return {
     program: PROGRAM,
     stdout: new FakeOutput(options.terminal),
@@ -47,6 +54,12 @@ export function fakeContext(options: FakeContextOptions = {}): FakeContext {
     terminalSize: () => ({ columns: 80, rows: 24 }),
     node: () =>
       options.node ? Promise.resolve(options.node) : Promise.reject(new Error("the fake context has no node")),
+    service: async () => await mesh().service(),
+    seat: () => Promise.resolve(mesh()),
+    keeper: () => Promise.resolve(mesh()),
+    blobs: () =>
+      options.blobs ? Promise.resolve(options.blobs) : Promise.reject(new Error("the fake context has no blobs")),
+    readLine: () => Promise.resolve(options.input ?? null),
     archive: () => Promise.resolve(options.archive ?? new FakeArchive([])),
     onInterrupt: (handler) => (onInterrupt = handler),
     onReaderGone: () => {},

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { JsonReporter } from "../../../src/cli/view/json-reporter.ts";
 import { bytes, finished, hit, node, runStarted, started } from "../fake/events.ts";
+import { nodeJson } from "../../../src/cli/text/mesh-words.ts";
+import { peer } from "../fake/mesh.ts";
 import { FakeOutput } from "../fake/output.ts";
 import { STATUS, runJson, taskJson } from "../fake/run-json.ts";
 import { resolve } from "node:path";
@@ -79,6 +81,13 @@ describe("schema/output.schema.json", () => {
         ),
       ).toEqual([]);
     }
+  });
+
+  test("holds for machines, whatever is known of them", () => {
+    expect(faults(nodeJson(peer("attic")), "node")).toEqual([]);
+    expect(
+      faults(nodeJson(peer("barn", { state: "down", reason: "r", foundBy: null, snapshot: null })), "node"),
+    ).toEqual([]);
   });
 
   test("holds for errors and diagnostics", () => {

@@ -7,6 +7,8 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -22,10 +24,12 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
+/** This PID namespace. */
+const HERE = statSync("/proc/self/ns/pid").ino;
 const LIMITS = { memoryBytes: 1_000_000, cpuMilli: 1_500, pids: 99 };
 const read = (...path: readonly string[]) => readFileSync(join(root, ...path), "utf8");
 const ownDirectory = (below: string) =>
-  readdirSync(join(root, below)).find((name) => name.startsWith(`mesh-${process.pid}-`)) ?? "none";
+  readdirSync(join(root, below)).find((name) => name.startsWith(`mesh-${HERE}-${process.pid}-`)) ?? "none";
 
 describe("version 2", () => {
   const delegate = (processes: string) => {
@@ -98,12 +102,16 @@ describe("version 1", () => {
 
   test("sweeps directories of mesh processes that are gone, and no others", () => {
     const place = legacy();
-    for (const name of ["mesh-999999999-1", "mesh-1-0", "someone-else"])
+    const gone = [`mesh-${HERE}-999999999-1`, `mesh-${HERE}-1-0`];
+    const [unseen, old] = ["mesh-7-12-1", "mesh-7-13-1"];
+    for (const name of [...gone, unseen, old, "someone-else"])
       mkdirSync(join(root, "memory", name, "0"), { recursive: true });
+    const longAgo = new Date(Date.now() - 2 * 24 * 60 * 60_000);
+    utimesSync(join(root, "memory", old), longAgo, longAgo);
     CgroupPool.open(place);
-    expect(readdirSync(join(root, "memory")).filter((name) => name !== ownDirectory("memory"))).toEqual([
-      "someone-else",
-    ]);
+    const left = readdirSync(join(root, "memory")).filter((name) => name !== ownDirectory("memory"));
+    // of another namespace's processes it can't be seen whether they live
+    expect(left.toSorted()).toEqual([unseen, "someone-else"]);
   });
 
   testIf("not-root", "is left alone where it is not writable", () => {

@@ -19,16 +19,22 @@ export const POLICY: Policy = {
   doors: {
     // Calls by path, one at a time; and calls by descriptor, for thousands of files.
     "bun:ffi": ["src/base/io/libc.ts", "src/store/io/raw-files.ts"],
+    // ristretto255 for pairing; signatures are the runtime's own.
+    "@noble/curves": ["src/mesh/cpace.ts"],
     "bun:sqlite": ["src/store/io/"],
+    "bonjour-service": ["src/mesh/io/multicast.ts"],
     cborg: ["src/base/canonical.ts"],
     ignore: ["src/node/working-tree.ts"],
+    msgpackr: ["src/mesh/wire-value.ts"],
     yaml: ["src/spec/yaml.ts"],
   },
   longFiles: {
+    "src/mesh/membership.ts": "one machine: its transitions call each other, and all of its state is private",
     "src/sched/run-machine.ts": "one machine: its transitions call each other, and all of its state is private",
     "src/spec/references.ts": "one visitor: what each kind of reference may name",
   },
   storyTests: {
+    "test/mesh/io/mesh-lan.test.ts": "machines on a LAN of namespaces: found, killed, frozen, cut off, revoked",
     "test/oci/io/death.test.ts": "what is left when the process that holds contexts is killed",
     "test/oci/io/limits.test.ts": "limits, whichever mechanism holds them",
     "test/oci/runtime/host-view.test.ts": "what the plans make of one machine's mounts, homes and id ranges",

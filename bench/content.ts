@@ -1,0 +1,274 @@
+// Content between machines, beside what else moves bytes: rsync's daemon for a layer of small files, iperf3 for one large blob,
+// BitTorrent (aria2) for a blob to several machines. Each machine is a process in a network namespace of its own.
+
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ContentRef } from "../src/mesh/content.ts";
+import { Store } from "../src/store/io/store.ts";
+import { identityNamed } from "../test/support/test-mesh.ts";
+import type { MachineAnswer, MachineCommand, MachineSetup } from "./content-machine.ts";
+import { Lan } from "./lan.ts";
+import { type Row, median } from "./row.ts";
+import { seedAndLeech } from "./torrent.ts";
+
+const SMALL_FILES = 20_000;
+const DIRECTORIES = 200;
+const PORT = 7433;
+const GIGABIT = 1_000;
+/** Slow enough that eight processes on few CPUs are not what is measured. */
+const FAN_OUT_MBIT = 200;
+const MIB = 1 << 20;
+
+/** Rows for content; none where namespaces can't be made. */
+export async function contentRows(rounds = 3): Promise<readonly Row[]> {
+  if (!Lan.isPossible) return [];
+  return [...(await smallFiles(rounds)), await largeBlob(rounds), await fanOut(), await besideTorrent()];
+}
+
+/** Machines that are connected with one another. */
+class Machines implements AsyncDisposable {
+  readonly lan: Lan;
+  readonly folder = mkdtempSync(join(tmpdir(), "mesh-bench-content-"));
+  readonly #running: Machine[] = [];
+
+  constructor(count: number, mbit: number | null) {
+    this.lan = new Lan(count, mbit);
+  }
+
+  home(at: number): string {
+    return `${this.folder}/home-${at}`;
+  }
+
+  async start(): Promise<readonly Machine[]> {
+    const keys = this.lan.lines.map((_, at) => {
+      const { id, certificatePem, privateKeyPem } = identityNamed(`machine-${at}`);
+      return { id, certificatePem, privateKeyPem };
+    });
+    const members = this.lan.lines.map(({ address }, at) => ({
+      id: identityNamed(`machine-${at}`).id,
+      name: `machine-${at}`,
+      address: { host: address, port: PORT },
+    }));
+    for (const [at, key] of keys.entries()) {
+      const setup: MachineSetup = { key, home: this.home(at), members };
+      const path = `${this.folder}/machine-${at}.json`;
+      writeFileSync(path, JSON.stringify(setup), { mode: 0o600 });
+      const script = join(import.meta.dir, "content-machine.ts");
+      this.#running.push(new Machine(this.lan.on(at, [process.execPath, script, path])));
+    }
+    for (const machine of this.#running) await machine.ready;
+    for (const machine of this.#running) await machine.ask({ do: "connect" });
+    return this.#running;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const machine of this.#running) await machine.end();
+    this.lan[Symbol.dispose]();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+class Machine {
+  readonly ready: Promise<MachineAnswer>;
+  readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(argv: string[]) {
+    this.#child = Bun.spawn(argv, { stdin: "pipe", stdout: "pipe", stderr: "inherit" });
+    this.#lines = linesOf(this.#child.stdout);
+    this.ready = this.#answer();
+  }
+
+  async ask(command: MachineCommand): Promise<MachineAnswer> {
+    this.#child.stdin.write(`${JSON.stringify(command)}\n`);
+    await this.#child.stdin.flush();
+    return await this.#answer();
+  }
+
+  async end(): Promise<void> {
+    this.#child.kill();
+    await this.#child.exited;
+  }
+
+  async #answer(): Promise<MachineAnswer> {
+    const next = await this.#lines.next();
+    if (next.done === true) throw new Error("A machine of the benchmark ended");
+    return JSON.parse(next.value) as MachineAnswer;
+  }
+}
+
+async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string, void, undefined> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const piece of stream) {
+    const lines = (rest + decoder.decode(piece, { stream: true })).split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
+  }
+}
+
+async function smallFiles(rounds: number): Promise<readonly Row[]> {
+  if (Bun.which("rsync") === null) return [];
+  const [whole, half, rsync]: [number[], number[], number[]] = [[], [], []];
+  for (let round = 0; round < rounds; round++) {
+    await using machines = new Machines(3, GIGABIT);
+    const source = `${machines.folder}/source`;
+    makeSmall(source, () => true);
+    rsync.push(await withRsync(machines, source));
+    const layer = await commit(machines.home(0), source);
+    makeSmall(source, (file) => file % 2 === 0);
+    await commit(machines.home(2), source);
+    const [, fresh, halfThere] = await machines.start();
+    const wanted: ContentRef[] = [{ kind: "layer", digest: layer }];
+    whole.push((await fresh?.ask({ do: "fetch", wanted }))?.ms ?? Number.NaN);
+    half.push((await halfThere?.ask({ do: "fetch", wanted }))?.ms ?? Number.NaN);
+  }
+  const other = { name: "rsync's daemon", value: median(rsync) };
+  return [
+    { what: "a layer of 20,000 small files from another machine", ours: median(whole), unit: "ms", other, most: 1 },
+    { what: "the same, half of the files being there", ours: median(half), unit: "ms", other, most: 0.33 },
+  ];
+}
+
+async function withRsync(machines: Machines, source: string): Promise<number> {
+  const config = `${machines.folder}/rsyncd.conf`;
+  writeFileSync(config, `use chroot = no\nuid = 0\ngid = 0\n[all]\npath = ${source}\n`);
+  const daemon = Bun.spawn(
+    machines.lan.on(0, ["rsync", "--daemon", "--no-detach", `--config=${config}`, "--port=8730"]),
+    { stdout: "ignore", stderr: "inherit" },
+  );
+  try {
+    await listens(machines, 8730);
+    const started = performance.now();
+    const target = `${machines.folder}/rsynced`;
+    const url = `rsync://${machines.lan.lines[0]?.address}:8730/all/`;
+    const { exitCode } = Bun.spawnSync(machines.lan.on(1, ["rsync", "-a", url, target]), { stderr: "inherit" });
+    if (exitCode !== 0) throw new Error(`rsync ended with ${exitCode}`);
+    return performance.now() - started;
+  } finally {
+    daemon.kill();
+    await daemon.exited;
+  }
+}
+
+async function listens(machines: Machines, port: number): Promise<void> {
+  for (let tries = 0; tries < 100; tries++) {
+    const probe = ["bash", "-c", `: < /dev/tcp/${machines.lan.lines[0]?.address}/${port}`];
+    if (Bun.spawnSync(machines.lan.on(1, probe), { stderr: "ignore" }).exitCode === 0) return;
+    await Bun.sleep(50);
+  }
+  throw new Error(`Nothing listens on port ${port}`);
+}
+
+async function largeBlob(rounds: number): Promise<Row> {
+  const bytes = 1024 * MIB;
+  const ours: number[] = [];
+  const iperf: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    await using machines = new Machines(2, GIGABIT);
+    const digest = await putLarge(machines, bytes);
+    if (Bun.which("iperf3") !== null) iperf.push(await withIperf(machines, bytes));
+    const [, receiver] = await machines.start();
+    ours.push((await receiver?.ask({ do: "fetch", wanted: [{ kind: "blob", digest }] }))?.ms ?? Number.NaN);
+  }
+  const other = iperf.length === 0 ? null : { name: "iperf3, to memory", value: median(iperf) / 1e3 };
+  return {
+    what: "a blob of 1 GiB over 1 Gbit/s, verified, on disk",
+    ours: median(ours) / 1e3,
+    unit: "s",
+    other,
+    most: 1.67,
+  };
+}
+
+async function withIperf(machines: Machines, bytes: number): Promise<number> {
+  const server = Bun.spawn(machines.lan.on(0, ["iperf3", "-s", "-1"]), { stdout: "ignore", stderr: "ignore" });
+  try {
+    await Bun.sleep(300);
+    const argv = ["iperf3", "-c", machines.lan.lines[0]?.address ?? "", "-R", "-n", String(bytes), "-J"];
+    const { stdout } = Bun.spawnSync(machines.lan.on(1, argv));
+    const { end } = JSON.parse(stdout.toString()) as { end: { sum_received: { seconds: number } } };
+    return end.sum_received.seconds * 1e3;
+  } finally {
+    server.kill();
+    await server.exited;
+  }
+}
+
+/** The same blob to one machine and to seven at once. */
+async function fanOut(): Promise<Row> {
+  const bytes = 128 * MIB;
+  const toOne = await spread(bytes, 1, FAN_OUT_MBIT);
+  const toSeven = await spread(bytes, 7, FAN_OUT_MBIT);
+  const what = "128 MiB to 7 machines over 200 Mbit/s lines";
+  return { what, ours: toSeven / 1e3, unit: "s", other: { name: "to one", value: toOne / 1e3 }, most: 2 };
+}
+
+async function besideTorrent(): Promise<Row> {
+  const bytes = 256 * MIB;
+  const ours = await spread(bytes, 4, GIGABIT);
+  let other: Row["other"] = null;
+  if (Bun.which("aria2c") !== null) {
+    await using machines = new Machines(5, GIGABIT);
+    other = { name: "BitTorrent (aria2)", value: (await seedAndLeech(machines.lan, machines.folder, bytes)) / 1e3 };
+  }
+  return { what: "256 MiB to 4 machines over 1 Gbit/s lines", ours: ours / 1e3, unit: "s", other, most: 0.6 };
+}
+
+/** Time until the last of `receivers` has it. */
+async function spread(bytes: number, receivers: number, mbit: number): Promise<number> {
+  await using machines = new Machines(receivers + 1, mbit);
+  const digest = await putLarge(machines, bytes);
+  const [, ...others] = await machines.start();
+  const started = performance.now();
+  const answers = await Promise.all(
+    others.map((machine) => machine.ask({ do: "fetch", wanted: [{ kind: "blob", digest }] })),
+  );
+  if (process.env["MESH_BENCH_VERBOSE"] !== undefined) console.error(answers);
+  return performance.now() - started;
+}
+
+async function putLarge(machines: Machines, bytes: number): Promise<ContentRef["digest"]> {
+  const path = `${machines.folder}/large`;
+  const block = crypto.getRandomValues(new Uint8Array(65_536));
+  const file = Bun.file(path).writer();
+  const view = new DataView(block.buffer);
+  for (let at = 0; at < bytes; at += block.length) {
+    view.setUint32(0, at / block.length);
+    file.write(block.slice());
+    if (at % (16 * MIB) === 0) await file.flush();
+  }
+  await file.end();
+  using store = Store.open(machines.home(0));
+  return await store.blobs.putFile(path, { move: true });
+}
+
+async function commit(home: string, source: string): Promise<ContentRef["digest"]> {
+  using store = Store.open(home);
+  return (await store.layers.commit({ upper: source, maskedDirectories: new Set() })).digest;
+}
+
+/** Small files of a source tree. */
+function makeSmall(root: string, wants: (file: number) => boolean): void {
+  for (let directory = 0; directory < DIRECTORIES; directory++) {
+    const path = `${root}/workspace/package-${directory}/src`;
+    mkdirSync(path, { recursive: true });
+    for (let file = 0; file < SMALL_FILES / DIRECTORIES; file++) {
+      if (!wants(file)) continue;
+      const text = `export const value${file} = ${directory};\n`.repeat(1 + ((file * 7) % 60));
+      writeFileSync(`${path}/file-${file}.ts`, text);
+    }
+  }
+}
+
+if (import.meta.main) {
+  const [part] = process.argv.slice(2);
+  const parts: Readonly<Record<string, () => Promise<unknown>>> = {
+    small: () => smallFiles(1),
+    large: () => largeBlob(1),
+    "fan-out": fanOut,
+    torrent: besideTorrent,
+  };
+  console.log(await parts[part ?? ""]?.());
+}

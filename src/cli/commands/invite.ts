@@ -1,0 +1,68 @@
+// `mesh invite`: a one-time code, and who used it.
+
+import { MeshError } from "../../base/errors.ts";
+import { parseDuration } from "../../base/units.ts";
+import type { Role } from "../../mesh/roles.ts";
+import type { InviteEnd } from "../../node/node-service.ts";
+import { type Execute, printJson, printLines } from "../context.ts";
+import type { Arguments } from "../grammar/arguments.ts";
+import { inviteLines, peerWords } from "../text/mesh-words.ts";
+
+const USUAL_TTL_MS = 10 * 60_000;
+const MOST_TTL_MS = 24 * 3_600_000;
+
+export const execute: Execute = async (context, args) => {
+  const ttlMs = ttlOf(args);
+  const json = args.on("json");
+  const keeper = await context.keeper();
+  const running = await keeper.running();
+  if (running === null && args.on("no-wait"))
+    throw new MeshError("node.not-running", "Cannot leave a code behind: no node runs here that could answer to it");
+  const service = running ?? (await context.service());
+  const invite = await service.invite({ roles: rolesOf(args), ttlMs });
+  const { addresses } = await service.status();
+  const { code, roles, expiresAtMs } = invite;
+  if (json) printJson(context, { code, roles, expiresAt: new Date(expiresAtMs).toISOString() });
+  else printLines(context, inviteLines(invite, addresses, context.now.unixMs()));
+  if (args.on("no-wait")) return 0;
+  context.stdout.flush();
+  const stop = new AbortController();
+  context.onInterrupt(() => stop.abort());
+  const end = await service.inviteEnd(code, stop.signal).catch((error: unknown) => {
+    if (stop.signal.aborted) return null;
+    throw error;
+  });
+  if (end === null) return 130;
+  if (json) printJson(context, { end });
+  else printLines(context, [endWords(end)]);
+  return end.kind === "joined" ? 0 : 4;
+};
+
+function endWords(end: InviteEnd): string {
+  switch (end.kind) {
+    case "joined":
+      return `${peerWords({ name: end.name, id: end.peer })} joined.`;
+    case "expired":
+      return "Nobody used the code in time. `mesh invite` prints a new one.";
+    case "burnt":
+      return "A wrong code was tried, so this one is void. `mesh invite` prints a new one.";
+  }
+}
+
+function ttlOf(args: Arguments): number {
+  const text = args.text("for");
+  const ttlMs = text === null ? USUAL_TTL_MS : parseDuration(text);
+  if (ttlMs === null || ttlMs < 1_000 || ttlMs > MOST_TTL_MS)
+    throw new MeshError(
+      "usage.invalid",
+      `Cannot read --for ${JSON.stringify(text)}: a time up to 24h is expected, like 10m`,
+    );
+  return ttlMs;
+}
+
+function rolesOf(args: Arguments): readonly Role[] {
+  if (args.on("admin") && args.on("submit-only"))
+    throw new MeshError("usage.invalid", "Cannot give --admin and --submit-only at once");
+  if (args.on("submit-only")) return ["submitter"];
+  return args.on("admin") ? ["worker", "submitter", "admin"] : ["worker", "submitter"];
+}

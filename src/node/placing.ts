@@ -1,0 +1,330 @@
+// Where the ready tasks of a run go: rounds over this machine and all others that it may use, offers, and room taken. Which
+// task goes first and what costs least is sched's to say, and the machines have the last word.
+
+import type { Digest } from "../base/digest.ts";
+import type { MeshError } from "../base/errors.ts";
+import type { ContentRef } from "../mesh/content.ts";
+import { type Assignment, type Input, place } from "../sched/place.ts";
+import type { PlaceNode } from "../sched/place-node.ts";
+import type { NodeCapacity } from "../sched/fit.ts";
+import type { CapacityLedger } from "../sched/ledger.ts";
+import type { AttemptRef, RunEvent } from "../sched/run-event.ts";
+import type { RunMachine } from "../sched/run-machine.ts";
+import type { Elsewhere } from "./elsewhere.ts";
+import type { Executor } from "./executor.ts";
+import type { Foundations } from "./foundations.ts";
+import { type Missing, neverFits } from "./never-fits.ts";
+import type { RunMesh } from "./remote/run-mesh.ts";
+import type { RemoteSite, Room, Wanted } from "./site.ts";
+import type { Timers } from "./timers.ts";
+import type { TaskWork } from "./work.ts";
+
+/** Which machines a run may use; empty for all. */
+export interface Allowed {
+  readonly nodes: readonly string[];
+  /** All of which a machine must carry. */
+  readonly labels: readonly string[];
+}
+
+export interface PlacingOptions {
+  readonly machine: RunMachine;
+  readonly executor: Executor;
+  readonly ledger: CapacityLedger;
+  /** Name of this machine. */
+  readonly name: string;
+  readonly jobs: number | null;
+  readonly allowed: Allowed;
+  readonly timers: Timers;
+  readonly elsewhere: Elsewhere;
+  readonly foundations: Foundations;
+  readonly workOf: (key: string) => TaskWork;
+  readonly apply: (event: RunEvent) => void;
+  /** Has a round made when there is nothing else to do. */
+  readonly again: () => void;
+  readonly onFault: (error: unknown) => void;
+}
+
+/** How often what waits for room that another process has tries again. */
+const POLL_MS = 50;
+
+/** How long a task may be passed over by smaller ones before room is kept free for it. */
+const RESERVE_AFTER_MS = 30_000;
+
+/** How often a task may come back from machines that could not get its inputs, before these are made again. */
+const MOST_RETURNS = 3;
+
+export class Placing {
+  readonly #options: PlacingOptions;
+  #mesh: RunMesh | null = null;
+  /** Tasks that are being offered, or whose inputs are looked for. */
+  readonly #offered = new Set<string>();
+  /** Machines that will not run a task, and what the last of them said. */
+  readonly #refusals = new Map<string, Map<string, MeshError>>();
+  readonly #returns = new Map<string, number>();
+  #isPolling = false;
+  #localIsFull = false;
+
+  constructor(options: PlacingOptions) {
+    this.#options = options;
+  }
+
+  /** From now on the tasks may go to other machines too. */
+  use(mesh: RunMesh): void {
+    this.#mesh = mesh;
+  }
+
+  /** The error with all reasons when no machine that the run may use could ever run the task. */
+  neverFits(work: TaskWork): MeshError | null {
+    const { ledger } = this.#options;
+    const local = this.#isAllowed(ledger.capacity()) || work.kind !== "command" ? [ledger.capacity()] : [];
+    if (this.#mesh === null) return neverFits(work.ask, local);
+    const machines = [...local];
+    const missing: Missing[] = [];
+    for (const site of this.#mesh.sites()) {
+      const capacity = site.capacity();
+      if (capacity === null || !this.#isAllowed(capacity)) continue;
+      const why = site.absence();
+      if (why === null) machines.push(capacity);
+      else missing.push({ capacity, why });
+    }
+    return neverFits(work.ask, machines, missing);
+  }
+
+  /** One round. */
+  round(): void {
+    const { machine, executor, jobs } = this.#options;
+    const sites = this.#mesh?.sites() ?? [];
+    const busy = executor.size + sites.reduce((sum, site) => sum + site.size, 0) + this.#offered.size;
+    const most = (jobs ?? Number.POSITIVE_INFINITY) - busy;
+    if (machine.ready.size === 0 || most <= 0) return;
+    const nodes = this.#nodes(sites);
+    const assignments = place({
+      lanes: machine.ready.lanes(),
+      nodes,
+      inputOf: this.#inputs(sites),
+      offered: this.#offered,
+      most,
+      nowMs: Date.now(),
+      reserveAfterMs: RESERVE_AFTER_MS,
+    });
+    this.#carryOut(assignments, sites);
+  }
+
+  /** An attempt came back before it began: its inputs are looked for, and it is placed again. */
+  returned(ref: AttemptRef, node: string, cause: MeshError, missing: readonly Digest[]): void {
+    const { key } = ref;
+    const { machine, apply } = this.#options;
+    if (!machine.holds(ref)) return this.#options.again();
+    const work = this.#options.workOf(key);
+    if (cause.code === "blob.missing" || cause.code === "blob.corrupt") {
+      const times = (this.#returns.get(key) ?? 0) + 1;
+      this.#returns.set(key, times);
+      // who has it is asked anew before the task is placed again
+      this.#mesh?.directory.doubt(missing);
+      if (times > MOST_RETURNS) {
+        this.#returns.delete(key);
+        this.#lose(new Set(missing), work);
+      }
+    } else if (cause.code !== "run.interrupted") this.#refuse(key, node, cause);
+    apply({ kind: "task-returned", ...ref, atMs: Date.now() });
+    this.#options.again();
+  }
+
+  /** Has made again what a task was to be placed over; false when nothing of it is lost. */
+  #lose(lost: ReadonlySet<Digest>, work: TaskWork): boolean {
+    const { foundations, apply } = this.#options;
+    const makers = lost.size === 0 ? new Set<string>() : foundations.makersOf(lost, work);
+    for (const key of makers) apply({ kind: "output-lost", key, reason: "What it left is gone", atMs: Date.now() });
+    return makers.size > 0;
+  }
+
+  #nodes(sites: readonly RemoteSite[]): readonly PlaceNode[] {
+    const { ledger } = this.#options;
+    const capacity = ledger.capacity();
+    const nodes: PlaceNode[] = [];
+    if (!this.#localIsFull) nodes.push({ capacity, speedPercent: 100, bytesPerMs: BYTES_PER_MS, running: [] });
+    for (const site of sites) {
+      const seen = site.seen();
+      if (seen !== null && this.#isAllowed(seen.capacity)) nodes.push(seen);
+    }
+    return nodes;
+  }
+
+  /** What tasks read and who has how much of it; null when all of it is here and nobody else is. */
+  #inputs(sites: readonly RemoteSite[]): (key: string) => Input | null {
+    const mesh = this.#mesh;
+    if (mesh === null || sites.length === 0) return () => null;
+    const { name, workOf, ledger } = this.#options;
+    const localIsAllowed = this.#isAllowed(ledger.capacity());
+    return (key) => {
+      const work = workOf(key);
+      const bytes = mesh.directory.bytesOf(work);
+      const here = bytes - mesh.directory.missingBytes(work, null);
+      const present = new Map([[name, localIsAllowed || work.kind !== "command" ? here + OFFER_BYTES : -FAR_AWAY]]);
+      if (bytes > 0)
+        for (const { node, peer } of sites) present.set(node, bytes - mesh.directory.missingBytes(work, peer));
+      for (const node of this.#refusals.get(key)?.keys() ?? []) present.set(node, -FAR_AWAY);
+      return { bytes: bytes + OFFER_BYTES, present };
+    };
+  }
+
+  #carryOut(assignments: readonly Assignment[], sites: readonly RemoteSite[]): void {
+    const { name, workOf } = this.#options;
+    const offers = new Map<string, Wanted[]>();
+    let isFull = false;
+    for (const { key, attempt, node } of assignments) {
+      const work = workOf(key);
+      if (this.#isRefused(key, node, work)) continue;
+      if (node === name && work.kind === "command" && !this.#isAllowed(this.#options.ledger.capacity())) {
+        this.#pollLater();
+        continue;
+      }
+      if (!this.#isFounded(key, work)) continue;
+      if (node === name) {
+        if (!isFull) isFull = !this.#takeHere(key, attempt, work);
+        continue;
+      }
+      this.#offered.add(key);
+      const wanted = offers.get(node);
+      if (wanted === undefined) offers.set(node, [{ key, attempt, work }]);
+      else wanted.push({ key, attempt, work });
+    }
+    for (const site of sites) {
+      const wanted = offers.get(site.node);
+      if (wanted !== undefined) void this.#offer(site, wanted).catch(this.#options.onFault);
+    }
+  }
+
+  /** False when this machine has no room because of what another process runs on it. */
+  #takeHere(key: string, attempt: number, work: TaskWork): boolean {
+    const { executor, name } = this.#options;
+    const room = executor.take(key, attempt, work);
+    if (room.kind === "full") {
+      this.#localIsFull = true;
+      this.#pollLater();
+      return false;
+    }
+    this.#answered(key, room, name, work);
+    return true;
+  }
+
+  async #offer(site: RemoteSite, wanted: readonly Wanted[]): Promise<void> {
+    const rooms = await site.offer(wanted);
+    for (const { key } of wanted) this.#offered.delete(key);
+    for (const [at, { key, work }] of wanted.entries()) {
+      const room = rooms[at];
+      if (room === undefined) continue;
+      this.#answered(key, room, site.node, work);
+      if (room.kind === "taken" && !this.#options.machine.holds(room.ref)) site.cancel(room.ref, false);
+    }
+    this.#options.again();
+  }
+
+  #answered(key: string, room: Room, node: string, work: TaskWork): void {
+    const { machine, apply, timers, elsewhere, again } = this.#options;
+    const round = machine.task(key)?.round ?? 0;
+    const atMs = Date.now();
+    switch (room.kind) {
+      case "taken":
+        return apply({ kind: "task-placed", ...room.ref, node, atMs });
+      case "answered":
+        apply({ kind: "task-deferred", key, round, atMs, elsewhere: "" });
+        return timers.later(0, () => apply({ kind: "task-undeferred", key, round, atMs: Date.now() }));
+      case "elsewhere":
+        apply({ kind: "task-deferred", key, round, atMs, elsewhere: room.by });
+        elsewhere.wait(key, round, work.key);
+        // the room that it was to have is another's
+        return again();
+      case "full":
+        return this.#pollLater();
+      case "refused":
+        this.#refuse(key, node, room.why);
+        return this.#pollLater();
+    }
+  }
+
+  // Machines that will not
+
+  #refuse(key: string, node: string, why: MeshError): void {
+    const refusals = this.#refusals.get(key);
+    if (refusals === undefined) this.#refusals.set(key, new Map([[node, why]]));
+    else refusals.set(node, why);
+  }
+
+  /** Whether the machine has refused the task. When all that could run it have, the task is refused. */
+  #isRefused(key: string, node: string, work: TaskWork): boolean {
+    const refusals = this.#refusals.get(key);
+    const why = refusals?.get(node);
+    if (refusals === undefined || why === undefined) return false;
+    const { machine, apply, ledger, name } = this.#options;
+    const capacities = [ledger.capacity(), ...(this.#mesh?.sites() ?? []).flatMap((site) => site.capacity() ?? [])];
+    const others = capacities.filter(
+      (each) => !refusals.has(each.name) && (each.name === name || this.#isAllowed(each)),
+    );
+    if (neverFits(work.ask, others) !== null) {
+      const refusal = { code: why.code, message: why.message, line: null };
+      apply({ kind: "task-refused", key, round: machine.task(key)?.round ?? 0, atMs: Date.now(), refusal });
+    } else this.#pollLater();
+    return true;
+  }
+
+  // What tasks build on
+
+  /** Protects what a task builds on. False while that is being looked for, and when it has to be made again first. */
+  #isFounded(key: string, work: TaskWork): boolean {
+    const { foundations } = this.#options;
+    const lacked = foundations.lackedBy(work);
+    if (lacked.length === 0) return true;
+    const mesh = this.#mesh;
+    if (mesh === null) return !this.#lose(digestsOf(lacked), work);
+    mesh.directory.forgetHere(lacked.map(({ digest }) => digest));
+    const unheld = lacked.filter(({ digest }) => !mesh.isHeld(digest));
+    if (unheld.length === 0) return true;
+    this.#offered.add(key);
+    void this.#lookFor(mesh, unheld, { key, work }).catch(this.#options.onFault);
+    return false;
+  }
+
+  async #lookFor(
+    mesh: RunMesh,
+    unheld: readonly ContentRef[],
+    { key, work }: Pick<Wanted, "key" | "work">,
+  ): Promise<void> {
+    const lost = await mesh.lookFor(unheld);
+    this.#offered.delete(key);
+    this.#lose(new Set(lost), work);
+    this.#options.again();
+  }
+
+  /** Nobody tells this process when room that others have is free. */
+  #pollLater(): void {
+    if (this.#isPolling) return;
+    this.#isPolling = true;
+    this.#options.timers.later(POLL_MS, () => {
+      this.#isPolling = false;
+      this.#localIsFull = false;
+      this.#options.again();
+    });
+  }
+
+  #isAllowed({ name, labels }: NodeCapacity): boolean {
+    const { allowed } = this.#options;
+    return (
+      (allowed.nodes.length === 0 || allowed.nodes.includes(name)) &&
+      allowed.labels.every((label) => labels.includes(label))
+    );
+  }
+}
+
+/** As for another machine: what it lacks comes over the same network. */
+const BYTES_PER_MS = 100_000;
+
+/** What asking another machine costs, in bytes that could be moved meanwhile: of two that are alike, the near one wins. */
+const OFFER_BYTES = BYTES_PER_MS;
+
+/** More than any inputs: a machine that must not have the task comes last, and is then passed over. */
+const FAR_AWAY = 2 ** 50;
+
+function digestsOf(refs: readonly ContentRef[]): ReadonlySet<Digest> {
+  return new Set(refs.map(({ digest }) => digest));
+}

@@ -1,0 +1,83 @@
+// Where the content of a file can be found that is here already, in a layer or as a blob: an index in memory from digests to
+// places, filled when it is first asked, from layers that need no check. It never vouches for what a file holds by now.
+
+import { type Digest, hexOf } from "../../base/digest.ts";
+import { LIMITS } from "../../base/limits.ts";
+import type { IdMaps } from "../ids.ts";
+import type { TreeEntry } from "../tree.ts";
+import type { Blobs } from "./blobs.ts";
+import type { Index } from "./index-db.ts";
+import type { Layers } from "./layers.ts";
+import { breathe } from "./scan.ts";
+
+export type FilePlace =
+  | { readonly kind: "blob"; readonly path: string }
+  | { readonly kind: "layer"; readonly layer: Digest; readonly entry: TreeEntry; readonly ids: string };
+
+/** Entries of one tree that a place can name. */
+const ENTRY_SPAN = 2 ** 25;
+/** Hex digits of a digest that make a key: 52 bits, which a number holds. */
+const KEY_DIGITS = 13;
+
+export class FilePlaces {
+  readonly #index: Index;
+  readonly #layers: Layers;
+  readonly #blobs: Blobs;
+  readonly #boot: string;
+  readonly #seen = new Set<Digest>();
+  readonly #numbered: { readonly digest: Digest; readonly ids: string }[] = [];
+  readonly #places = new Map<number, number>();
+
+  constructor(parts: { index: Index; layers: Layers; blobs: Blobs; boot: string }) {
+    this.#index = parts.index;
+    this.#layers = parts.layers;
+    this.#blobs = parts.blobs;
+    this.#boot = parts.boot;
+  }
+
+  /** Takes in the layers that came since the last call, those used last first, as far as the bound allows. */
+  async refresh(signal?: AbortSignal): Promise<void> {
+    const rows = this.#index.all<{ digest: Digest; ids: string; entries: number }>(
+      "SELECT digest, ids, entries FROM layers WHERE boot IN (?, 'synced') ORDER BY used_at DESC, digest",
+      this.#boot,
+    );
+    for (const { digest, ids, entries } of rows) {
+      if (this.#seen.has(digest)) continue;
+      if (this.#places.size + entries > LIMITS.filePlaces || entries > ENTRY_SPAN) continue;
+      signal?.throwIfAborted();
+      this.#take(digest, ids);
+      await breathe();
+    }
+  }
+
+  #take(digest: Digest, ids: string): void {
+    this.#seen.add(digest);
+    if (!this.#layers.has(digest)) return;
+    const base = this.#numbered.length * ENTRY_SPAN;
+    this.#numbered.push({ digest, ids });
+    for (const [at, entry] of this.#layers.tree(digest).entries())
+      if (entry.digest !== null && entry.size > 0) this.#places.set(keyOf(entry.digest), base + at);
+  }
+
+  /** A place of this content; null when none is known. The file there may be gone or closed by the time it is opened. */
+  find(digest: Digest): FilePlace | null {
+    const place = this.#places.get(keyOf(digest));
+    if (place !== undefined) {
+      const layer = this.#numbered[Math.floor(place / ENTRY_SPAN)];
+      const entry =
+        layer && this.#layers.has(layer.digest) ? this.#layers.tree(layer.digest)[place % ENTRY_SPAN] : undefined;
+      if (layer && entry?.digest === digest) return { kind: "layer", layer: layer.digest, entry, ids: layer.ids };
+      this.#places.delete(keyOf(digest));
+    }
+    return this.#blobs.has(digest) ? { kind: "blob", path: this.#blobs.path(digest) } : null;
+  }
+}
+
+/** The text under which `Layers` keeps id maps, to compare with a place's. */
+export function idsText(ids: IdMaps): string {
+  return JSON.stringify(ids);
+}
+
+function keyOf(digest: Digest): number {
+  return Number.parseInt(hexOf(digest).slice(0, KEY_DIGITS), 16);
+}

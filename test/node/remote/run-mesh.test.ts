@@ -1,0 +1,271 @@
+import { describe, expect, test } from "bun:test";
+import type { FakeScript } from "../../fake/backend.ts";
+import { KILLED } from "../../fake/backend.ts";
+import { NodeMesh, placesOf, summaryOf, until } from "../../fake/node-mesh.ts";
+import { outcomesOf, taskOf } from "../../fake/node-run.ts";
+
+const HOST = "base: { image: host }\n";
+const independent = (count: number) =>
+  `${HOST}tasks:\n${Array.from({ length: count }, (_, at) => `  - { key: t${at}, run: "script ${at}" }\n`).join("")}`;
+
+const untilTerminated: FakeScript = async ({ terminated }) => {
+  await terminated;
+  return { exitCode: 3 };
+};
+const untilKilled: FakeScript = async ({ killed }) => {
+  await killed;
+  return KILLED;
+};
+const writeA: FakeScript = (task) => task.write("workspace/a", "content");
+
+describe("a run over several machines", () => {
+  test("a task runs on another machine, and the next one finds its files here", async () => {
+    await using mesh = new NodeMesh();
+    let layers = 0;
+    const here = await mesh.add("here", {
+      scripts: { use: ({ execution }) => void (layers = execution.layers.length) },
+    });
+    const there = await mesh.add("there", {
+      scripts: {
+        make: (task) => {
+          task.write("workspace/a", "content");
+          task.write("io/values/x", "1");
+          task.print("hello\n");
+        },
+      },
+    });
+    const watched = mesh.start(
+      here,
+      `${HOST}tasks:
+  - { key: make, run: make, agent: { node: there } }
+  - { key: use, run: use, use: make, agent: { node: here } }`,
+    );
+    const run = summaryOf(await watched.outcome);
+    expect(outcomesOf(run)).toEqual({ make: "succeeded", use: "succeeded" });
+    expect(placesOf(run)).toEqual({ make: "there", use: "here" });
+    expect(layers).toBe(1);
+    expect(watched.output()).toBe("hello\n");
+    expect(taskOf(run, "make").outputs.values).toEqual({ x: "1" });
+    expect([here.backend.started, there.backend.started]).toEqual([["use"], ["make"]]);
+  });
+
+  test("many tasks use all machines, and none is overbooked", async () => {
+    await using mesh = new NodeMesh();
+    const machines = [
+      await mesh.add("a", { cpus: 1 }),
+      await mesh.add("b", { cpus: 2 }),
+      await mesh.add("c", { cpus: 3 }),
+    ];
+    const run = await mesh.run(machines[0] as (typeof machines)[0], independent(60));
+    expect(new Set(Object.values(outcomesOf(run)))).toEqual(new Set(["succeeded"]));
+    expect(machines.reduce((sum, { backend }) => sum + backend.started.length, 0)).toBe(60);
+    for (const [at, { backend }] of machines.entries()) {
+      expect(backend.started.length).toBeGreaterThan(0);
+      expect(backend.mostRunning).toBeLessThanOrEqual(at + 1);
+    }
+  });
+
+  test("a result made anywhere is a hit everywhere, and its files stay until somebody needs them", async () => {
+    await using mesh = new NodeMesh();
+    const a = await mesh.add("a", { scripts: { make: writeA } });
+    const b = await mesh.add("b");
+    const yaml = `${HOST}tasks:\n  - { key: make, run: make }\n  - { key: more, run: more, use: make }`;
+    expect(outcomesOf(await mesh.run(a, yaml))).toEqual({ make: "succeeded", more: "succeeded" });
+    expect(outcomesOf(await mesh.run(b, yaml))).toEqual({ make: "cacheHit", more: "cacheHit" });
+    expect(b.backend.started).toEqual([]);
+    expect(b.node.store.stats().layers.count).toBe(0);
+    // an empty result needs nothing, so it is kept here too
+    expect(b.node.store.stats().results).toBe(1);
+  });
+
+  test("a task that failed there fails here, with its exit code and its log", async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here");
+    await mesh.add("there", {
+      scripts: {
+        bad: (task) => {
+          task.print("it is broken\n");
+          return { exitCode: 7 };
+        },
+      },
+    });
+    const watched = mesh.start(here, `${HOST}tasks:\n  - { key: bad, run: bad, agent: { node: there } }`);
+    const run = summaryOf(await watched.outcome);
+    expect(taskOf(run, "bad")).toMatchObject({ exitCode: 7, node: "there", status: { result: "failed" } });
+    expect(watched.output()).toBe("it is broken\n");
+  });
+
+  test("artifacts and long logs come to the one who started the run", async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here");
+    await mesh.add("there", {
+      scripts: {
+        make: (task) => {
+          task.write("workspace/out/f", "artifact");
+          task.print("line\n".repeat(20_000));
+        },
+      },
+    });
+    const yaml = `${HOST}tasks:
+  - key: make
+    run: make
+    agent: { node: there }
+    outputs: { artifacts: [{ key: out, path: out }, { key: f, path: out/f }] }`;
+    const run = await mesh.run(here, yaml);
+    const { artifacts } = taskOf(run, "make").outputs;
+    expect(artifacts.map(({ key }) => key)).toEqual(["out", "f"]);
+    const { blobs, layers } = here.node.store;
+    expect([layers.has(artifacts[0]?.digest as never), blobs.has(artifacts[1]?.digest as never)]).toEqual([true, true]);
+  });
+});
+
+describe("the same key on two machines at once", () => {
+  test("it runs once, and the other run is answered by its result", async () => {
+    await using mesh = new NodeMesh();
+    const release = Promise.withResolvers<void>();
+    const scripts = { same: async () => await release.promise };
+    const a = await mesh.add("a", { scripts });
+    const b = await mesh.add("b", { scripts });
+    const yaml = `${HOST}tasks:\n  - { key: same, run: same }`;
+    const first = mesh.start(a, yaml);
+    await until(() => a.backend.running + b.backend.running === 1);
+    const second = mesh.start(b, yaml);
+    await until(() => second.events.some(({ kind }) => kind === "task-deferred"), "task-deferred");
+    release.resolve();
+    expect(outcomesOf(summaryOf(await first.outcome))).toEqual({ same: "succeeded" });
+    expect(outcomesOf(summaryOf(await second.outcome))).toEqual({ same: "cacheHit" });
+    expect([...a.backend.started, ...b.backend.started]).toEqual(["same"]);
+  });
+
+  test("when the first fails, the other runs it", async () => {
+    await using mesh = new NodeMesh();
+    const release = Promise.withResolvers<void>();
+    const scripts: Record<string, FakeScript> = {
+      same: async () => {
+        await release.promise;
+        return { exitCode: 1 };
+      },
+    };
+    const a = await mesh.add("a", { scripts });
+    const b = await mesh.add("b", { scripts });
+    const yaml = `${HOST}tasks:\n  - { key: same, run: same }`;
+    const first = mesh.start(a, yaml);
+    await until(() => a.backend.running + b.backend.running === 1);
+    const second = mesh.start(b, yaml);
+    await until(() => second.events.some(({ kind }) => kind === "task-deferred"), "task-deferred");
+    release.resolve();
+    expect(outcomesOf(summaryOf(await first.outcome))).toEqual({ same: "failed" });
+    expect(outcomesOf(summaryOf(await second.outcome))).toEqual({ same: "failed" });
+    expect([...a.backend.started, ...b.backend.started]).toEqual(["same", "same"]);
+  });
+});
+
+describe("when machines go", () => {
+  test("a task of a machine that is lost in the middle runs again elsewhere", async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here", { cpus: 1 });
+    const there = await mesh.add("there", { cpus: 1, scripts: { "script 0": untilKilled, "script 1": untilKilled } });
+    const watched = mesh.start(here, independent(2));
+    await until(() => there.backend.running === 1);
+    mesh.hub.kill(there.id);
+    const run = summaryOf(await watched.outcome);
+    expect(outcomesOf(run)).toEqual({ t0: "succeeded", t1: "succeeded" });
+    expect(watched.events.filter(({ kind }) => kind === "task-lost")).toHaveLength(1);
+    expect(new Set(Object.values(placesOf(run)))).toEqual(new Set(["here"]));
+  });
+
+  test("what a machine says late of a lease that it lost changes nothing, and it is told to stop", async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here", { cpus: 1 });
+    const there = await mesh.add("there", { cpus: 1, scripts: { "script 0": untilKilled, "script 1": untilKilled } });
+    const watched = mesh.start(here, `${independent(2)}  - { key: last, run: last, after: [t0, t1] }\n`);
+    await until(() => there.backend.running === 1);
+    mesh.hub.cut(here.id, there.id);
+    mesh.hub.heal(here.id, there.id);
+    await until(() => there.backend.running === 0);
+    await until(() => there.served?.live === 0 || watched.events.some(({ kind }) => kind === "task-lost"));
+    const killed = new Set(there.backend.started);
+    expect(killed.size).toBeGreaterThan(0);
+    watched.kill.abort();
+    await watched.outcome;
+  });
+
+  test("an output that was lost with its machine is made again", async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here", { cpus: 1, scripts: { make: writeA, slow: () => mesh.hub.kill(there.id) } });
+    const there = await mesh.add("there", { cpus: 4, scripts: { make: writeA } });
+    const yaml = `${HOST}tasks:
+  - { key: make, run: make, agent: { cpus: 4 } }
+  - { key: slow, run: slow, after: make, agent: { node: here } }
+  - { key: use, run: use, use: make, after: slow, agent: { node: here } }`;
+    const first = mesh.start(here, yaml.replace("cpus: 4", "cpus: 1, node: there"));
+    const run = summaryOf(await first.outcome);
+    // no machine is left that the task may run on
+    expect(outcomesOf(run)["slow"]).toBe("succeeded");
+    expect(first.events.some(({ kind }) => kind === "output-lost")).toBe(true);
+  });
+});
+
+describe("stopping", () => {
+  test("a cancelled run stops its tasks on other machines, within their grace or at once", async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here");
+    const there = await mesh.add("there", { scripts: { soft: untilTerminated, deaf: untilKilled } });
+    const yaml = `${HOST}tasks:
+  - { key: soft, run: soft, agent: { node: there } }
+  - { key: deaf, run: deaf, agent: { node: there } }`;
+    const watched = mesh.start(here, yaml);
+    await until(() => there.backend.running === 2);
+    watched.cancel.abort();
+    await until(() => there.backend.running === 1);
+    watched.kill.abort();
+    expect(summaryOf(await watched.outcome).status.execution).toBe("aborted");
+    expect(there.backend.running).toBe(0);
+    await until(() => there.node.store.claims.list().length === 0);
+  });
+});
+
+describe("which machines", () => {
+  test("a task that no machine could ever run is refused at once, with what each lacks", async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here", { cpus: 1 });
+    await mesh.add("there", { cpus: 2 });
+    const run = await mesh.run(here, `${HOST}tasks:\n  - { key: big, run: big, agent: { cpus: 64 } }`);
+    expect(outcomesOf(run)).toEqual({ big: "aborted" });
+    const text = taskOf(run, "big").messages[0]?.text ?? "";
+    expect(text).toContain("here asks for 64 CPU, has 1");
+    expect(text).toContain("there asks for 64 CPU, has 2");
+  });
+
+  test("a machine that is missing and would fit is named, with what to do", async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here", { cpus: 1 });
+    const there = await mesh.add("there", { cpus: 2 });
+    mesh.hub.kill(there.id);
+    const run = await mesh.run(here, `${HOST}tasks:\n  - { key: big, run: big, agent: { cpus: 2 } }`);
+    expect(taskOf(run, "big").messages[0]?.text).toContain("there would fit and is down: the link is cut");
+  });
+
+  test("a machine that drains takes no task, and ends those that it has", async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here", { cpus: 1 });
+    const there = await mesh.add("there", { cpus: 2 });
+    there.served?.drain(true);
+    const run = await mesh.run(here, independent(6));
+    expect(new Set(Object.values(placesOf(run)))).toEqual(new Set(["here"]));
+  });
+
+  test("--node and --label keep tasks to some machines", async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here");
+    await mesh.add("fast", { lending: { labels: ["ssd"] } });
+    await mesh.add("slow");
+    expect(new Set(Object.values(placesOf(await mesh.run(here, independent(4), { nodes: ["slow"] }))))).toEqual(
+      new Set(["slow"]),
+    );
+    const labelled = await mesh.run(here, independent(4), { labels: ["ssd"], cache: false });
+    expect(new Set(Object.values(placesOf(labelled)))).toEqual(new Set(["fast"]));
+    const none = await mesh.run(here, independent(1), { nodes: ["gone"], cache: false });
+    expect(outcomesOf(none)).toEqual({ t0: "aborted" });
+  });
+});
