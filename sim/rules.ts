@@ -69,7 +69,9 @@ export class Rules {
     const id = `${run}.${task.key}`;
     const count = (this.#settled.get(id) ?? 0) + 1;
     this.#settled.set(id, count);
-    must(count <= 1 + task.reopened, () => `${id} is reported ${count} times, made again ${task.reopened} times`);
+    // One whose output is lost and that cannot be made again gets another end.
+    const most = 1 + task.reopened + (task.status.aborted === "lost" ? 1 : 0);
+    must(count <= most, () => `${id} is reported ${count} times, made again ${task.reopened} times`);
   }
 
   finished(run: string, status: string): void {

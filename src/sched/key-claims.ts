@@ -7,6 +7,7 @@ import type { PeerId } from "../base/ids.ts";
 import { LIMITS } from "../base/limits.ts";
 import type { ClaimAnswer, ClaimMessage, KeyClaim } from "./claim-message.ts";
 import { ClaimOutbox } from "./claim-outbox.ts";
+import { type Hold, holdId, newHold } from "./key-hold.ts";
 import { type Freed, KeyHome } from "./key-home.ts";
 import { Rendezvous } from "./rendezvous.ts";
 
@@ -43,27 +44,6 @@ export type ClaimEffect =
   | ({ readonly kind: "result"; readonly at: readonly PeerId[] } & Wanted)
   /** What was busy may be free, or have a result: look the result up, then want the key again. */
   | ({ readonly kind: "freed" } & Wanted);
-
-/** asking: the homes, one after another; held: it is this run's; watching: another run's. */
-type Phase = "asking" | "held" | "watching";
-
-interface Hold {
-  readonly key: string;
-  readonly run: string;
-  turn: number;
-  anew: boolean;
-  phase: Phase;
-  homes: readonly PeerId[];
-  /** Index of the home that is being asked. */
-  stage: number;
-  /** Times that home was asked. */
-  tries: number;
-  /** When it last asked, repeated its hold, or began to watch. */
-  atMs: number;
-  /** Whether a run here, an attempt here, or both stand behind it. */
-  byRun: boolean;
-  byAttempt: boolean;
-}
 
 export class KeyClaims {
   readonly #self: PeerId;
@@ -163,19 +143,7 @@ export class KeyClaims {
   }
 
   #open(key: string, run: string): Hold {
-    const hold: Hold = {
-      key,
-      run,
-      turn: this.#nextTurn(0),
-      anew: false,
-      phase: "asking",
-      homes: [],
-      stage: 0,
-      tries: 0,
-      atMs: this.#nowMs,
-      byRun: false,
-      byAttempt: false,
-    };
+    const hold = newHold({ key, run, turn: this.#nextTurn(0) }, this.#nowMs);
     this.#holds.set(holdId(key, run), hold);
     return hold;
   }
@@ -402,8 +370,4 @@ export class KeyClaims {
   #emit(effect: ClaimEffect): void {
     this.#effects.push(effect);
   }
-}
-
-function holdId(key: string, run: string): string {
-  return `${key} ${run}`;
 }
