@@ -55,6 +55,7 @@ export class NodeMesh implements AsyncDisposable {
   readonly hub = new MeshHub();
   readonly folder = temporaryFolder();
   readonly machines: Machine[] = [];
+  readonly #cleanUp: (() => void)[] = [];
 
   constructor() {
     mkdirSync(this.folder.join("project"));
@@ -163,7 +164,12 @@ export class NodeMesh implements AsyncDisposable {
     return summaryOf(await this.start(machine, yaml, options).outcome);
   }
 
+  defer(act: () => void): void {
+    this.#cleanUp.push(act);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const act of this.#cleanUp) act();
     for (const { served } of this.machines) await served?.[Symbol.asyncDispose]();
     for (const { node } of this.machines) await node[Symbol.asyncDispose]();
     this.folder[Symbol.dispose]();

@@ -6,11 +6,14 @@ import { outcomesOf, taskOf } from "../../fake/node-run.ts";
 
 const HOST = "base: { image: host }\n";
 
-testIf(CONTEXTS, "files, filters, artifacts and variables cross between real contexts on two machines", async () => {
-  await using mesh = new NodeMesh();
-  const here = await mesh.add("here", { contexts: true });
-  await mesh.add("there", { contexts: true });
-  const yaml = `${HOST}tasks:
+testIf(
+  CONTEXTS,
+  "files, filters, artifacts and variables cross between real contexts on two machines",
+  async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here", { contexts: true });
+    await mesh.add("there", { contexts: true });
+    const yaml = `${HOST}tasks:
   - key: make
     run: |
       mkdir -p src out
@@ -42,14 +45,16 @@ testIf(CONTEXTS, "files, filters, artifacts and variables cross between real con
     use: back
     run: test ! -e src/two && cat src/three
     agent: { node: here, network: none }`;
-  const watched = mesh.start(here, yaml);
-  const run = summaryOf(await watched.outcome);
-  expect(run.tasks.flatMap(({ messages }) => messages)).toEqual([]);
-  expect(outcomesOf(run)).toEqual({ make: "succeeded", narrow: "succeeded", back: "succeeded", last: "succeeded" });
-  expect(placesOf(run)).toEqual({ make: "there", narrow: "here", back: "there", last: "here" });
-  expect(watched.output()).toContain("17 and the rest");
-  expect(taskOf(run, "make").outputs.artifacts.map(({ key }) => key)).toEqual(["all", "src"]);
-  // nothing changed, so everything is known, wherever it is asked for
-  const again = await mesh.run(mesh.machines[1] as (typeof mesh.machines)[1], yaml);
-  expect(new Set(Object.values(outcomesOf(again)))).toEqual(new Set(["cacheHit"]));
-}, 60_000);
+    const watched = mesh.start(here, yaml);
+    const run = summaryOf(await watched.outcome);
+    expect(run.tasks.flatMap(({ messages }) => messages)).toEqual([]);
+    expect(outcomesOf(run)).toEqual({ make: "succeeded", narrow: "succeeded", back: "succeeded", last: "succeeded" });
+    expect(placesOf(run)).toEqual({ make: "there", narrow: "here", back: "there", last: "here" });
+    expect(watched.output()).toContain("17 and the rest");
+    expect(taskOf(run, "make").outputs.artifacts.map(({ key }) => key)).toEqual(["all", "src"]);
+    // nothing changed, so everything is known, wherever it is asked for
+    const again = await mesh.run(mesh.machines[1] as (typeof mesh.machines)[1], yaml);
+    expect(new Set(Object.values(outcomesOf(again)))).toEqual(new Set(["cacheHit"]));
+  },
+  60_000,
+);
