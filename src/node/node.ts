@@ -4,6 +4,7 @@
 import { basename, dirname } from "node:path";
 import { digestOf } from "../base/digest.ts";
 import { MeshError } from "../base/errors.ts";
+import { LIMITS } from "../base/limits.ts";
 import { type RunId, makeRunId, parseRunId } from "../base/ids.ts";
 import { systemRandom } from "../base/io/system.ts";
 import type { Backend } from "../exec/backend.ts";
@@ -80,6 +81,8 @@ export interface NodeOptions {
   readonly lending?: Lending;
   /** Opens the mesh when something first wants it; null from it when this machine is in none. */
   readonly mesh?: () => Promise<MeshAccess | null>;
+  /** How long a ready task of a run waits for a machine that could run it to come back; half a minute when absent. */
+  readonly patienceMs?: number;
   /** What runs tasks in place of the rootless context: for tests. */
   readonly backend?: (definitionDirectory: string) => Backend;
 }
@@ -97,6 +100,7 @@ export class MeshNode implements AsyncDisposable {
   readonly capacity: MachineCapacity;
   readonly #home: string;
   readonly #lending: Lending;
+  readonly #patienceMs: number;
   #totals: NodeTotals;
   readonly #ledger: CapacityLedger;
   readonly #openMesh: NodeOptions["mesh"] | null;
@@ -104,7 +108,8 @@ export class MeshNode implements AsyncDisposable {
   #base: HostBase | null = null;
   #side: Promise<MeshSide | null> | null = null;
 
-  private constructor({ home, name: given, mesh, backend, lending }: NodeOptions, store: Store) {
+  private constructor({ home, name: given, mesh, backend, lending, patienceMs }: NodeOptions, store: Store) {
+    this.#patienceMs = patienceMs ?? LIMITS.nodeReturnMs;
     this.#home = home;
     this.store = store;
     this.#openMesh = mesh ?? null;
@@ -264,6 +269,7 @@ export class MeshNode implements AsyncDisposable {
       baseKey: this.#baseKey(definition, options.backend),
       cache: options.cache,
       jobs: options.jobs,
+      patienceMs: this.#patienceMs,
       allowed: { nodes: options.nodes, labels: options.labels },
       actor: process.env["USER"] ?? "mesh",
       // what runs without isolation runs where the user chose that

@@ -12,6 +12,7 @@ import type { AttemptRef, RunEvent } from "../sched/run-event.ts";
 import type { RunMachine } from "../sched/run-machine.ts";
 import type { Elsewhere } from "./elsewhere.ts";
 import type { Executor } from "./executor.ts";
+import { faultText } from "./fault-text.ts";
 import type { Foundations } from "./foundations.ts";
 import { type Missing, neverFits } from "./never-fits.ts";
 import type { RunMesh } from "./remote/run-mesh.ts";
@@ -34,6 +35,8 @@ export interface PlacingOptions {
   readonly name: string;
   readonly jobs: number | null;
   readonly allowed: Allowed;
+  /** How long a ready task waits for a machine that could run it to come back. */
+  readonly patienceMs: number;
   readonly timers: Timers;
   readonly elsewhere: Elsewhere;
   readonly foundations: Foundations;
@@ -61,6 +64,8 @@ export class Placing {
   /** Machines that will not run a task, and what the last of them said. */
   readonly #refusals = new Map<string, Map<string, MeshError>>();
   readonly #returns = new Map<string, number>();
+  /** Ready tasks that no machine which is there could ever run, and since when. */
+  readonly #stranded = new Map<string, number>();
   #isPolling = false;
   #localIsFull = false;
 
@@ -108,6 +113,7 @@ export class Placing {
       reserveAfterMs: RESERVE_AFTER_MS,
     });
     this.#carryOut(assignments, sites);
+    if (this.#mesh !== null) this.#refuseStranded();
   }
 
   /** An attempt came back before it began: its inputs are looked for, and it is placed again. */
@@ -266,6 +272,29 @@ export class Placing {
       apply({ kind: "task-refused", key, round: machine.task(key)?.round ?? 0, atMs: Date.now(), refusal });
     } else this.#pollLater();
     return true;
+  }
+
+  /** Machines that were there when a task became ready may have gone: they have a while to come back. */
+  #refuseStranded(): void {
+    const { machine, workOf, patienceMs, timers, again, apply } = this.#options;
+    const nowMs = performance.now();
+    for (const lane of machine.ready.lanes()) {
+      const tasks = [...lane.inOrder()];
+      const [first] = tasks;
+      const error = first === undefined ? null : this.neverFits(workOf(first.key));
+      for (const { key } of tasks) {
+        const sinceMs = this.#stranded.get(key);
+        if (error === null) this.#stranded.delete(key);
+        else if (sinceMs === undefined) {
+          this.#stranded.set(key, nowMs);
+          timers.later(patienceMs, again);
+        } else if (nowMs - sinceMs >= patienceMs) {
+          this.#stranded.delete(key);
+          const refusal = { code: error.code, message: faultText(error), line: null };
+          apply({ kind: "task-refused", key, round: machine.task(key)?.round ?? 0, atMs: Date.now(), refusal });
+        }
+      }
+    }
   }
 
   // What tasks build on

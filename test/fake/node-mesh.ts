@@ -39,6 +39,7 @@ export interface MachineOptions {
   /** Runs tasks of others; true when absent. */
   readonly serves?: boolean;
   readonly contexts?: boolean;
+  readonly patienceMs?: number;
 }
 
 export interface Watched {
@@ -72,6 +73,7 @@ export class NodeMesh implements AsyncDisposable {
       name,
       lending: { ...LEND_ALL, cpuMilli: (options.cpus ?? 2) * 1_000, ...options.lending },
       mesh: async () => await Promise.resolve({ peers, content: (content ??= exchange()) }),
+      patienceMs: options.patienceMs ?? 50,
       ...(options.contexts === true ? {} : { backend: () => backend }),
     });
     const exchange = () => new MeshContent({ store: node.store, peers });
