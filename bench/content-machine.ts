@@ -6,10 +6,10 @@ import type { ContentRef } from "../src/mesh/content.ts";
 import { MeshContent } from "../src/mesh/io/content-exchange.ts";
 import { Store } from "../src/store/io/store.ts";
 import { LinkedPeers, type LinkedMember } from "../test/mesh/io/linked-peers.ts";
-import type { MachineKey } from "../test/mesh/machine-key.ts";
+import type { Identity } from "../src/mesh/identity.ts";
 
 export interface MachineSetup {
-  readonly key: MachineKey;
+  readonly key: Pick<Identity, "id" | "certificatePem" | "privateKeyPem">;
   readonly home: string;
   readonly members: readonly LinkedMember[];
 }

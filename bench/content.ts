@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ContentRef } from "../src/mesh/content.ts";
 import { Store } from "../src/store/io/store.ts";
-import { machineKey } from "../test/mesh/machine-key.ts";
+import { identityNamed } from "../test/support/test-mesh.ts";
 import type { MachineAnswer, MachineCommand, MachineSetup } from "./content-machine.ts";
 import { Lan } from "./lan.ts";
 import { type Row, median } from "./row.ts";
@@ -41,9 +41,12 @@ class Machines implements AsyncDisposable {
   }
 
   async start(): Promise<readonly Machine[]> {
-    const keys = this.lan.lines.map(() => machineKey());
+    const keys = this.lan.lines.map((_, at) => {
+      const { id, certificatePem, privateKeyPem } = identityNamed(`machine-${at}`);
+      return { id, certificatePem, privateKeyPem };
+    });
     const members = this.lan.lines.map(({ address }, at) => ({
-      id: keys[at]?.id ?? machineKey().id,
+      id: identityNamed(`machine-${at}`).id,
       name: `machine-${at}`,
       address: { host: address, port: PORT },
     }));

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bestIdMap } from "../src/oci/io/id-map.ts";
 import { ContextRuntime } from "../src/oci/io/launch.ts";
+import { PlainCgroups, spawned } from "./plain-cgroups.ts";
 import type { Row } from "./row.ts";
 
 interface Contender {
@@ -22,8 +23,9 @@ export async function contextRows(rounds = 100): Promise<readonly Row[]> {
   const rows: Row[] = [];
   {
     await using runtime = ContextRuntime.open({ home });
+    await using plainCgroups = new PlainCgroups();
     const contenders = [meshContender(runtime, home)];
-    for (const other of others(home)) {
+    for (const other of others(home, plainCgroups)) {
       const failure = await other.run().then(() => null, String);
       if (failure === null) contenders.push(other);
       else process.stderr.write(`${other.name} does not run here: ${failure}\n`);
@@ -89,35 +91,24 @@ function meshContender(runtime: ContextRuntime, home: string): Contender {
   };
 }
 
-function others(home: string): readonly Contender[] {
+function others(home: string, plainCgroups: PlainCgroups): readonly Contender[] {
   const bwrap = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "true"];
   const bundle = ociBundle(join(home, "bundle"));
   let containers = 0;
-  const engine = (name: string, ...options: readonly string[]): Contender => ({
+  const commandOf = (name: string) => [
     name,
-    run: () =>
-      spawned([
-        name,
-        ...options,
-        "--root",
-        join(home, name),
-        "run",
-        "--bundle",
-        bundle,
-        `bench-${process.pid}-${containers++}`,
-      ]),
-  });
+    "--root",
+    join(home, name),
+    "run",
+    "--bundle",
+    bundle,
+    `bench-${process.pid}-${containers++}`,
+  ];
   return [
     { name: "bwrap", run: () => spawned(bwrap) },
-    engine("crun", "--cgroup-manager=disabled"),
-    engine("runc"),
+    { name: "crun", run: () => plainCgroups.run(commandOf("crun")) },
+    { name: "runc", run: () => spawned(commandOf("runc")) },
   ].filter(({ name }) => Bun.which(name) !== null);
-}
-
-async function spawned(argv: readonly string[]): Promise<void> {
-  const child = Bun.spawn([...argv], { stdio: ["ignore", "pipe", "pipe"] });
-  const code = await child.exited;
-  if (code !== 0) throw new Error(`${argv[0]} ended with ${code}: ${await child.stderr.text()}`);
 }
 
 /** The engines' own default configuration, over this machine's /usr. */

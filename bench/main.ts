@@ -1,5 +1,5 @@
 // `bun run bench`: measures everything the README claims, each beside its peer or its limit in the same run, prints the table
-// and renews it in README.md. Names of parts ("runs", "context", "layer") measure only those and leave the README alone.
+// and renews it in README.md. Names of parts ("runs", "context", "mesh", ...) measure only those and leave the README alone.
 
 import { resolve } from "node:path";
 import { contextRows } from "./context.ts";
@@ -7,11 +7,15 @@ import { layerRows } from "./layer.ts";
 import { meshRows } from "./mesh.ts";
 import { type Row, markdownTable } from "./row.ts";
 import { runRows } from "./runs.ts";
+import { scheduleRows } from "./schedule.ts";
+import { transportRows } from "./transport.ts";
 
 const PARTS: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   runs: () => runRows(),
   context: contextRows,
   layer: layerRows,
+  schedule: scheduleRows,
+  transport: transportRows,
   mesh: meshRows,
 };
 const README = resolve(import.meta.dir, "../README.md");

@@ -10,6 +10,15 @@ const BYTES_PER_MS = 100_000;
 /** How long a machine looks for somebody who has an output. */
 const SEARCH_MS = 3_000;
 
+/** What one attempt still looks for. */
+interface Search {
+  readonly host: Host;
+  readonly open: InputRef[];
+  readonly missing: InputRef[];
+  readonly untilMs: number;
+  readonly done: (missing: readonly InputRef[]) => void;
+}
+
 export class Content {
   readonly #world: World;
   readonly #network: Network;
@@ -23,7 +32,7 @@ export class Content {
 
   /** Brings outputs to a machine, then calls back with those that nobody had. A process that ends forgets the call. */
   fetch(host: Host, wanted: readonly InputRef[], done: (missing: readonly InputRef[]) => void): void {
-    this.#next(host, [...wanted], [], this.#world.nowMs + SEARCH_MS, done);
+    this.#next({ host, open: [...wanted], missing: [], untilMs: this.#world.nowMs + SEARCH_MS, done });
   }
 
   /** Machines that can be reached and have an output. */
@@ -33,16 +42,11 @@ export class Content {
     );
   }
 
-  #next(
-    host: Host,
-    open: InputRef[],
-    missing: InputRef[],
-    untilMs: number,
-    done: (missing: readonly InputRef[]) => void,
-  ): void {
+  #next(search: Search): void {
+    const { host, open, missing, untilMs, done } = search;
     const input = open[0];
     if (input === undefined) return done(missing);
-    const again = () => this.#next(host, open, missing, untilMs, done);
+    const again = () => this.#next(search);
     if (host.disk.outputs.has(input.digest)) {
       open.shift();
       return again();

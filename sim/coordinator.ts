@@ -219,7 +219,7 @@ export class Coordinator {
     if (!script.shared) return this.#miss(key, round, cacheKey);
     const known = this.#host.disk.results.get(cacheKey);
     if (known !== undefined && this.#host.around.content.holders(this.#host, known.digest).length > 0)
-      return this.#hit(key, round, cacheKey, known);
+      return this.#hitHere(key, round, cacheKey, known);
     this.#waiting.set(key, { key: cacheKey, round, phase: "claim" });
     this.#claim(key, cacheKey);
   }
@@ -256,6 +256,7 @@ export class Coordinator {
           this.#tell({ kind: "task-undeferred", key: task.key, round: task.round });
       return;
     }
+    this.#keyOfReadyTask(effect);
     for (const [key, waiting] of this.#waiting) {
       if (waiting.key !== effect.key || waiting.phase !== "claim") continue;
       this.#waiting.delete(key);
@@ -263,6 +264,18 @@ export class Coordinator {
       else if (effect.kind === "busy")
         this.#tell({ kind: "task-deferred", key, round: waiting.round, elsewhere: effect.elsewhere });
       else this.#find(key, waiting.round, effect);
+    }
+  }
+
+  /** A run that was taken up has tasks that are ready, and whose keys may have gone to others meanwhile. */
+  #keyOfReadyTask(effect: Exclude<ClaimEffect, { readonly kind: "send" | "freed" }>): void {
+    for (const { key, phase, round } of this.machine.tasks) {
+      if (phase !== "ready" || this.#keys.get(key) !== effect.key || this.#offers.has(key)) continue;
+      if (effect.kind === "granted") this.#wantPlacing();
+      else {
+        this.#tell({ kind: "task-deferred", key, round, elsewhere: effect.kind === "busy" ? effect.elsewhere : "" });
+        if (effect.kind === "result") this.#tell({ kind: "task-undeferred", key, round });
+      }
     }
   }
 
@@ -282,11 +295,17 @@ export class Coordinator {
     if (waiting?.phase !== "find" || waiting.round !== round || result === null) return;
     this.#waiting.delete(task);
     this.#host.disk.results.set(waiting.key, result);
-    this.#hit(task, round, waiting.key, result, [from.name]);
+    this.#outputs.set(task, { digest: result.digest, bytes: result.bytes, at: [from.name] });
+    this.#hit(task, round, waiting.key, result);
   }
 
-  #hit(key: string, round: number, cacheKey: string, kept: KeptResult, at: readonly string[] = []): void {
-    this.#outputs.set(key, { digest: kept.digest, bytes: kept.bytes, at });
+  #hitHere(key: string, round: number, cacheKey: string, { digest, bytes, run }: KeptResult): void {
+    const at = this.#host.around.content.holders(this.#host, digest).map(({ name }) => name);
+    this.#outputs.set(key, { digest, bytes, at });
+    this.#hit(key, round, cacheKey, { digest, bytes, run });
+  }
+
+  #hit(key: string, round: number, cacheKey: string, kept: KeptResult): void {
     this.#tell({ kind: "task-resolved", key, round, outcome: { kind: "hit", cacheKey, hitFrom: kept.run } });
   }
 
@@ -332,13 +351,25 @@ export class Coordinator {
         for (const { at, bytes } of inputs) for (const name of at) present.set(name, (present.get(name) ?? 0) + bytes);
         return { bytes: inputs.reduce((sum, { bytes }) => sum + bytes, 0), present };
       },
-      offered: new Set(this.#offers.keys()),
+      offered: this.#notToOffer(),
       most: 100,
       nowMs,
       reserveAfterMs: 30_000,
     });
     for (const { key, attempt, node } of placing.assignments) this.#offer(key, attempt, node);
     if (placing.againAtMs !== null) this.#host.after(Math.max(1, placing.againAtMs - nowMs), () => this.#wantPlacing());
+  }
+
+  /** Tasks that are offered, and those whose key the run does not have: for them it is asked again. */
+  #notToOffer(): ReadonlySet<string> {
+    const keys = new Set(this.#offers.keys());
+    const isOpen = ({ phase, shared, cacheKey }: TaskView) =>
+      phase === "ready" && shared && cacheKey !== null && this.#host.claims?.holds(cacheKey, this.#run) !== true;
+    for (const { key, cacheKey } of this.machine.tasks.filter(isOpen)) {
+      keys.add(key);
+      this.#claim(key, cacheKey ?? "");
+    }
+    return keys;
   }
 
   #nodes(nowMs: number): readonly PlaceNode[] {
@@ -436,7 +467,7 @@ export class Coordinator {
   #close(): void {
     const { execution, result } = this.machine.status;
     this.#host.around.rules.finished(this.#run, `${execution} ${result}`);
-    for (const task of [...this.#keys.keys()]) this.#giveBack(task, []);
+    for (const task of this.#keys.keys()) this.#giveBack(task, []);
     this.#host.drop(this.#run);
   }
 

@@ -36,30 +36,34 @@ export class Faults {
 
   begin(severity: Severity): void {
     if (severity === "none") return;
-    const faults = severity === "crashes" ? [this.#crash, this.#dieInStep, this.#fill] : this.#all();
+    const faults = severity === "crashes" ? this.#crashes() : this.#all();
     const next = () => {
       if (this.#world.nowMs >= this.#untilMs) return;
-      this.#world.random.pick(faults).call(this);
+      this.#world.random.pick(faults)();
       this.#world.after(this.#world.between(100, 12_000), next);
     };
     this.#world.after(this.#world.between(0, 5_000), next);
     this.#world.after(this.#untilMs, () => this.#heal());
   }
 
+  #crashes(): readonly (() => void)[] {
+    return [() => this.#crash(), () => this.#dieInStep(), () => this.#fill()];
+  }
+
   #all(): readonly (() => void)[] {
     return [
-      this.#crash,
-      this.#crash,
-      this.#dieInStep,
-      this.#dieInStep,
-      this.#freeze,
-      this.#split,
-      this.#mute,
-      this.#fill,
-      this.#slow,
-      this.#setClock,
-      this.#prune,
-      this.#replaceDisk,
+      () => this.#crash(),
+      () => this.#crash(),
+      () => this.#dieInStep(),
+      () => this.#dieInStep(),
+      () => this.#freeze(),
+      () => this.#split(),
+      () => this.#mute(),
+      () => this.#fill(),
+      () => this.#slow(),
+      () => this.#setClock(),
+      () => this.#prune(),
+      () => this.#replaceDisk(),
     ];
   }
 

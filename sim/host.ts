@@ -177,6 +177,10 @@ export class Host {
     this.#do(this.life, () => this.#takeUp(run));
   }
 
+  cancel(run: string): void {
+    this.#do(this.life, () => this.coordinators.get(run)?.cancel());
+  }
+
   /** A journal entry was written: the process may die here, before it does what follows from it. */
   wroteEntry(): void {
     if (this.dieAfterEntries === null || --this.dieAfterEntries > 0) return;

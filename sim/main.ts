@@ -66,7 +66,7 @@ class Sums {
   }
 
   text(): string {
-    const ends = [...this.#ends].toSorted().map(([end, count]) => `${count} ${end}`);
+    const ends = [...this.#ends].map(([end, count]) => `${count} ${end}`).toSorted();
     return [
       `✓ ${this.#seeds} seeds, up to ${this.#mostNodes} machines, ${(this.#virtualMs / 3_600_000).toFixed(1)} hours of their time`,
       `  runs: ${ends.join(", ")}`,

@@ -67,7 +67,7 @@ export function simulate({ seed, nodes, tell }: SimulationOptions): Report {
     runs.push(run);
     const submitter = random.pick(hosts);
     world.after(random.below(10_000), () => submitter.submit(run, definition));
-    if (random.chance(0.1)) world.after(random.below(30_000), () => submitter.coordinators.get(run)?.cancel());
+    if (random.chance(0.1)) world.after(random.below(30_000), () => submitter.cancel(run));
   }
   const lastMs = Math.max(severity === "none" ? 0 : untilMs, 10_000) + END_WITHIN_MS;
   while (runs.some((run) => rules.endOf(run) === null)) {

@@ -151,7 +151,7 @@ export const LIMITS = {
   // Content that moves between machines
 
   /** Bytes of a chunk of large content, and most chunks of one content: beyond, chunks are larger. */
-  chunkBytes: 2 * MIB,
+  chunkBytes: 1 * MIB,
   chunks: 16_384,
   /** A file of a layer, or a blob, is sent with others up to this size, and in chunks beyond. */
   smallContentBytes: 1 * MIB,
@@ -163,9 +163,10 @@ export const LIMITS = {
   /** Digests in one question, and machines named in one answer. */
   locateRefs: 4_096,
   swarmPeers: 64,
-  /** Pieces under way at once from one machine, and from all, for one transfer. */
-  piecesPerPeer: 3,
-  pieces: 12,
+  /** Pieces under way at once from one machine, from one while others receive the same, and from all, for one transfer. */
+  piecesPerPeer: 6,
+  piecesPerReceiver: 3,
+  pieces: 24,
   /** Transfers of one fetch that run at once. */
   transfers: 4,
   /** Streams of content served at once to one machine and to all; others wait, up to this many. */
@@ -228,6 +229,8 @@ export const LIMITS = {
   claimWaiters: 64,
   /** Shapes of asks for which a coordinator keeps all machines in order. */
   fleetViews: 64,
+  /** Changes of machines that are kept for views which have not read them. */
+  fleetChanges: 8_192,
 
   // The node and those who talk to it
 

@@ -115,8 +115,8 @@ export interface Archive {
   cancel(entry: RunEntry): boolean;
   log(entry: RunEntry, task: string, fromOffset: number): LogState;
   artifacts(entry: RunEntry, task: string): readonly Artifact[];
-  /** Path of the artifact's file or folder in the store; null for an empty folder. Throws `blob.missing`, `blob.corrupt`. */
-  artifactPath(artifact: Artifact): string | null;
+  /** Path of the artifact's file or folder, or of a copy that goes with the archive; null for an empty folder. Throws `blob.missing`, `blob.corrupt`. */
+  artifactPath(artifact: Artifact): Promise<string | null>;
   why(entry: RunEntry, task: string): WhyJson;
   cacheEntries(limit: number): readonly CacheEntry[];
   cacheStats(): CacheStats;

@@ -5,6 +5,7 @@ import { asMeshError, MeshError } from "../base/errors.ts";
 import type { CommandContext } from "./context.ts";
 import type { CommandModule } from "./grammar/command.ts";
 import { parseInvocation, wantsJson } from "./grammar/parse.ts";
+import { OWN_WORK } from "../node/own-program.ts";
 import { FileOutput } from "./output.ts";
 import { processContext } from "./process-context.ts";
 import { PROGRAM } from "./program/program.ts";
@@ -21,6 +22,10 @@ export async function main(argv: readonly string[]): Promise<number> {
   });
   const stderr = new FileOutput(2, () => undefined);
   try {
+    if (argv[0] === OWN_WORK) {
+      const { workOfItsOwn } = await import("../node/work-of-its-own.ts");
+      return await workOfItsOwn(argv.slice(1));
+    }
     const invocation = parseInvocation(PROGRAM, argv);
     if (invocation.kind === "version") {
       stdout.write(`mesh ${VERSION}\n`);

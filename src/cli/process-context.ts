@@ -28,7 +28,7 @@ export function processContext({
   onReaderGone,
 }: ProcessContextOptions): CommandContext & AsyncDisposable {
   let machine: LocalMachine | null = null;
-  let archive: (Archive & Disposable) | null = null;
+  let archive: (Archive & AsyncDisposable) | null = null;
   let blobs: (BlobShelf & Disposable) | null = null;
   const openMachine = async () => {
     const { LocalMachine: Machine } = await import("../node/local-machine.ts");
@@ -78,7 +78,7 @@ export function processContext({
     },
     async [Symbol.asyncDispose]() {
       await machine?.[Symbol.asyncDispose]();
-      archive?.[Symbol.dispose]();
+      await archive?.[Symbol.asyncDispose]();
       blobs?.[Symbol.dispose]();
     },
   };

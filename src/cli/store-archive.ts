@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { type Digest, digestFromHex, parseDigest } from "../base/digest.ts";
 import { MeshError, fail } from "../base/errors.ts";
 import { parseRunId } from "../base/ids.ts";
+import { MachineOwnership } from "../node/foreign-files.ts";
 import { readCacheLimit, writeCacheLimit } from "../node/cache-limit.ts";
 import { baseKeysOf, readHostBase } from "../node/base-key.ts";
 import { type MachineCapacity, readCapacity } from "../node/capacity.ts";
@@ -32,17 +33,21 @@ const MOST_RESULTS = 1_000_000;
 /** Ids shown when a prefix is not enough. */
 const MOST_MATCHES = 6;
 
-export class StoreArchive implements Archive, Disposable {
+export class StoreArchive implements Archive, AsyncDisposable {
   readonly #store: Store;
+  readonly #ownership: MachineOwnership;
+  /** Copies of what this process may not read. */
+  readonly #copies: string[] = [];
   readonly #views = new Map<string, RunView>();
 
-  private constructor(store: Store) {
-    this.#store = store;
+  private constructor(home: string) {
+    this.#ownership = new MachineOwnership(home);
+    this.#store = Store.open(home, this.#ownership);
   }
 
   /** Opens the store in `home`. Throws `store.*`. */
   static open(home: string): StoreArchive {
-    return new StoreArchive(Store.open(home));
+    return new StoreArchive(home);
   }
 
   runs(limit: number): readonly RunEntry[] {
@@ -112,10 +117,16 @@ export class StoreArchive implements Archive, Disposable {
     });
   }
 
-  artifactPath(artifact: Artifact): string | null {
+  async artifactPath(artifact: Artifact): Promise<string | null> {
     if (artifact.digest === EMPTY_TREE) return null;
-    const { blobs, layers } = this.#store;
-    if (artifact.kind === "directory" && layers.has(artifact.digest)) return layers.directory(artifact.digest);
+    const { blobs, layers, owned } = this.#store;
+    if (artifact.kind === "directory" && layers.has(artifact.digest)) {
+      if (!owned.isForeign(artifact.digest)) return layers.directory(artifact.digest);
+      const copy = this.#store.temporary();
+      this.#copies.push(copy);
+      await owned.materialize(artifact, copy);
+      return copy;
+    }
     if (artifact.kind === "file" && blobs.has(artifact.digest)) {
       // `read` names what is wrong, and drops what cannot be trusted
       if (!blobs.verify(artifact.digest)) blobs.read(artifact.digest);
@@ -224,7 +235,9 @@ export class StoreArchive implements Archive, Disposable {
   async verify(): Promise<readonly Damage[]> {
     const damages: Damage[] = [];
     const seen = new Set<Digest>();
-    for (const { key, storedAtMs } of this.#store.results.list(MOST_RESULTS)) {
+    for (const { key, storedAtMs, expiresAtMs } of this.#store.results.list(MOST_RESULTS)) {
+      // kept for comparison alone: what it needs may be gone
+      if (expiresAtMs !== null && expiresAtMs <= storedAtMs) continue;
       const stored = this.#store.results.get(key, storedAtMs);
       if (stored === null) {
         damages.push({ kind: "result", name: key, problem: "its row is damaged, or content it needs is gone" });
@@ -238,15 +251,18 @@ export class StoreArchive implements Archive, Disposable {
     return damages;
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const copy of this.#copies) this.#store.discard(copy);
+    await this.#store.settled();
     this.#store[Symbol.dispose]();
+    await this.#ownership[Symbol.asyncDispose]();
   }
 
   async #damageOf({ layers, blobs }: ReturnType<typeof needsOf>, seen: Set<Digest>): Promise<readonly Damage[]> {
     const damages: Damage[] = [];
     for (const digest of layers) {
       if (seen.has(digest)) continue;
-      if (await this.#store.layers.verify(digest)) seen.add(digest);
+      if (await this.#store.owned.verify(digest)) seen.add(digest);
       else damages.push({ kind: "layer", name: digest, problem: "its files are not what its digest says" });
     }
     for (const digest of blobs) {

@@ -5,7 +5,7 @@ import { assert, unreachable } from "../base/assert.ts";
 import { MeshError } from "../base/errors.ts";
 import { LIMITS } from "../base/limits.ts";
 import type { ChannelEffect, ChannelEvent } from "./channel-event.ts";
-import { FRAME, type Frame, frameHead, FrameReader, isKnownKind, isOptionalKind, valueFrame } from "./frames.ts";
+import { FRAME, type Frame, frameHead, FrameReader, isOptionalKind, valueFrame } from "./frames.ts";
 import { agreeProtocol, type Hello, helloValue, parseHello } from "./hello.ts";
 import { parseWireError, type WireError, wireErrorOf } from "./remote-error.ts";
 import { ServedStreams } from "./served-streams.ts";
@@ -223,7 +223,7 @@ export class Channel {
       case FRAME.bye:
         return this.#takeBye();
       default:
-        if (isKnownKind(kind) || isOptionalKind(kind)) return;
+        if (isOptionalKind(kind)) return;
         this.#close({ code: "peer.version", message: `${this.#peerName} sent a frame of kind ${kind}, unknown here` });
     }
   }

@@ -16,7 +16,7 @@ export const CONTENT = {
   files: "content.files",
   blobs: "content.blobs",
   chunk: "content.chunk",
-  got: "content.got",
+  word: "content.word",
 } as const;
 
 /** Something that moves in pieces: a blob, all small files of a layer, or one large file of a layer. */
@@ -146,11 +146,17 @@ export function readJoinAnswer(value: unknown, isLayer: boolean): JoinAnswer {
   };
 }
 
-/** A piece that a machine has got; null when it has the whole. */
-export function readGot(params: unknown): { readonly key: string; readonly piece: number | null } {
+/** What a machine that fetches says to the others: it has got a piece, or all of them, or is getting one. */
+export type Word =
+  | { readonly kind: "got" | "promised"; readonly key: string; readonly piece: number }
+  | { readonly kind: "all"; readonly key: string };
+
+export function readWord(params: unknown): Word {
+  const kind = textIn(params, "kind");
   const key = textIn(params, "key");
-  const piece = fieldIn(params, "piece");
-  return { key, piece: piece === null ? null : countIn(params, "piece") };
+  if (kind === "all") return { kind, key };
+  if (kind !== "got" && kind !== "promised") throw unreadable("an unknown kind of word");
+  return { kind, key, piece: countIn(params, "piece") };
 }
 
 export function bitmapOf(count: number, has: (piece: number) => boolean): Uint8Array {

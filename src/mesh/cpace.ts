@@ -1,6 +1,6 @@
 // CPace over ristretto255 with SHA-512 in its initiator-responder form (draft-irtf-cfrg-cpace-21): two who share a short secret get a
 // strong key; whoever does not know the secret gets one guess for each exchange and learns nothing else. The only door to
-// @noble/curves: its loading takes some 0.1 s, so that only who pairs imports this.
+// @noble/curves: its loading takes some 10 ms, so that only who pairs imports this.
 
 import { ristretto255, ristretto255_hasher } from "@noble/curves/ed25519.js";
 import { assert } from "../base/assert.ts";

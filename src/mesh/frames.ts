@@ -35,13 +35,8 @@ export const FRAME = {
 } as const;
 
 const FIRST_OPTIONAL_KIND = 0x80;
-const KNOWN: ReadonlySet<number> = new Set(Object.values(FRAME));
 
-/** Whether a frame of a kind that this version does not know may be skipped. */
-export function isKnownKind(kind: number): boolean {
-  return KNOWN.has(kind);
-}
-
+/** Whether a frame whose kind is not known may be skipped. */
 export function isOptionalKind(kind: number): boolean {
   return kind >= FIRST_OPTIONAL_KIND;
 }

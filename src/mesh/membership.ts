@@ -386,7 +386,8 @@ export class Membership {
   #beat(peer: Peer, link: Link, nowMs: number): void {
     link.sequence++;
     link.nextBeatAtMs = nowMs + this.#timing.heartbeatMs;
-    const isTelling = link.sequence <= 3 || link.sequence % ADDRESSES_EVERY === 0;
+    // By the second one, who else is up is known where many start at once.
+    const isTelling = link.sequence <= 2 || link.sequence % ADDRESSES_EVERY === 0;
     this.#effects.push({
       kind: "send-heartbeat",
       peer: peer.member.id,

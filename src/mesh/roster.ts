@@ -58,6 +58,9 @@ export class Roster {
   readonly mesh: MeshId;
   readonly #entries = new Map<EntryId, SignedEntry>();
   readonly #issuedBy = new Map<EntryId, number>();
+  /** Digests of the bytes of entries that are here: what comes again is known before it is read. */
+  readonly #seen = new Set<Digest>();
+  #sorted: readonly SignedEntry[] | null = null;
   #standing: Standing | null = null;
   #summary: RosterSummary | null = null;
 
@@ -76,7 +79,7 @@ export class Roster {
 
   /** Entries in the order of their ids. */
   entries(): readonly SignedEntry[] {
-    return [...this.#entries.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
+    return (this.#sorted ??= [...this.#entries.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1)));
   }
 
   has(id: EntryId): boolean {
@@ -143,6 +146,7 @@ export class Roster {
     if (!Array.isArray(entries)) refuse("malformed");
     else if (entries.length > offered.length) refuse("full", entries.length - offered.length);
     for (const bytes of offered as readonly unknown[]) {
+      if (bytes instanceof Uint8Array && this.#seen.has(digestOf(bytes))) continue;
       const ready: UncheckedEntry[] = [];
       const entry = bytes instanceof Uint8Array ? readEntry(bytes) : null;
       if (entry === null) refuse("malformed");
@@ -189,6 +193,8 @@ export class Roster {
     this.#entries.set(signed.id, signed);
     const { authority } = signed.entry;
     if (authority !== null) this.#issuedBy.set(authority, (this.#issuedBy.get(authority) ?? 0) + 1);
+    this.#seen.add(digestOf(signed.bytes));
+    this.#sorted = null;
     this.#standing = null;
     this.#summary = null;
   }

@@ -10,6 +10,8 @@ export type TransferEvent =
   /** A machine has these pieces; null for all. Again for one that is known: what it has now. */
   | { readonly kind: "peer"; readonly peer: PeerId; readonly has: readonly number[] | null }
   | { readonly kind: "got"; readonly peer: PeerId; readonly piece: number }
+  /** A machine that has a part is getting this piece from one that has all. */
+  | { readonly kind: "promised"; readonly peer: PeerId; readonly piece: number }
   | { readonly kind: "done"; readonly peer: PeerId; readonly piece: number }
   /** "missing": it has not got the piece. "lost": it did not send it. "lied": it sent something else. */
   | {
@@ -22,7 +24,8 @@ export type TransferEvent =
   | { readonly kind: "tick" };
 
 export type TransferEffect =
-  | { readonly kind: "fetch"; readonly peer: PeerId; readonly piece: number }
+  /** `isScarce`: from a machine that has all, so that others should know that they need not. */
+  | { readonly kind: "fetch"; readonly peer: PeerId; readonly piece: number; readonly isScarce: boolean }
   /** Somebody else was faster, or the machine is out. */
   | { readonly kind: "abort"; readonly peer: PeerId; readonly piece: number }
   | { readonly kind: "complete" }
@@ -41,6 +44,8 @@ interface Source {
   readonly peer: PeerId;
   /** null for all. */
   has: Set<number> | null;
+  /** Pieces that it said it is getting. */
+  readonly promised: Set<number>;
   readonly underWay: Map<number, number>;
   /** Milliseconds a byte, smoothed; null before its first piece. */
   pace: number | null;
@@ -98,8 +103,17 @@ export class TransferMachine {
         const source = this.#sources.get(event.peer);
         if (source?.has && event.piece < this.#bytes.length && !source.has.has(event.piece)) {
           source.has.add(event.piece);
-          this.#count(event.piece, 1);
+          // What was promised was counted then.
+          if (!source.promised.delete(event.piece)) this.#count(event.piece, 1);
         }
+        break;
+      }
+      case "promised": {
+        const source = this.#sources.get(event.peer);
+        if (!source?.has || event.piece >= this.#bytes.length) break;
+        if (source.has.has(event.piece) || source.promised.has(event.piece)) break;
+        source.promised.add(event.piece);
+        this.#count(event.piece, 1);
         break;
       }
       case "done":
@@ -126,10 +140,11 @@ export class TransferMachine {
     const pieces = has === null ? null : new Set(has.filter((piece) => piece < this.#bytes.length));
     const source = this.#sources.get(peer);
     if (source) {
-      this.#countAll(source.has, -1);
+      this.#forget(source);
       source.has = pieces;
       source.losses = 0;
-    } else this.#sources.set(peer, { peer, has: pieces, underWay: new Map(), pace: null, losses: 0 });
+    } else
+      this.#sources.set(peer, { peer, has: pieces, promised: new Set(), underWay: new Map(), pace: null, losses: 0 });
     this.#countAll(pieces, 1);
   }
 
@@ -176,32 +191,48 @@ export class TransferMachine {
       this.#stop(source, piece);
       effects.push({ kind: "abort", peer, piece });
     }
-    this.#countAll(source.has, -1);
+    this.#forget(source);
     this.#sources.delete(peer);
+  }
+
+  /** Counts no more what a machine has or promised. */
+  #forget(source: Source): void {
+    this.#countAll(source.has, -1);
+    this.#countAll(source.promised, -1);
+    source.promised.clear();
   }
 
   /** Gives each machine work, those with the least under way first. */
   #assign(nowMs: number, effects: TransferEffect[]): void {
     for (let isGiven = true; isGiven && this.#underWay < LIMITS.pieces;) {
       isGiven = false;
+      const isSwarm = this.#isSwarm();
       const idle = [...this.#sources.values()]
-        .filter((source) => source.underWay.size < LIMITS.piecesPerPeer)
+        .filter((source) => source.underWay.size < mostOf(source, isSwarm))
         .toSorted((a, b) => a.underWay.size - b.underWay.size || (a.peer < b.peer ? -1 : 1));
       for (const source of idle) {
         if (this.#underWay >= LIMITS.pieces) break;
-        const piece = this.#pick(source) ?? (source.underWay.size === 0 ? this.#steal(source, nowMs) : null);
+        const piece = this.#pick(source, isSwarm) ?? (source.underWay.size === 0 ? this.#steal(source, nowMs) : null);
         if (piece === null) continue;
         source.underWay.set(piece, nowMs);
         this.#fetching[piece] = (this.#fetching[piece] ?? 0) + 1;
         this.#underWay++;
-        effects.push({ kind: "fetch", peer: source.peer, piece });
+        effects.push({ kind: "fetch", peer: source.peer, piece, isScarce: source.has === null });
         isGiven = true;
       }
     }
   }
 
+  /** Whether other receivers are known: then the lines of those who have all are scarce, and are used for what nobody else has. */
+  #isSwarm(): boolean {
+    for (const { has } of this.#sources.values()) if (has !== null) return true;
+    return false;
+  }
+
   /** The rarest piece that this machine has and nobody is asked for, from where this receiver began. */
-  #pick(source: Source): number | null {
+  #pick(source: Source, isSwarm: boolean): number | null {
+    // With nothing else to do, a piece that others have or get will do as well.
+    const isPicky = isSwarm && source.has === null && this.#underWay > 0;
     let best: number | null = null;
     let compared = 0;
     const count = this.#bytes.length;
@@ -209,6 +240,7 @@ export class TransferMachine {
       const piece = (this.#cursor + step) % count;
       if (this.#done[piece] === 1 || (this.#fetching[piece] ?? 0) > 0) continue;
       if (source.has !== null && !source.has.has(piece)) continue;
+      if (isPicky && (this.#rarity[piece] ?? 0) > 0) continue;
       compared++;
       if (best === null || (this.#rarity[piece] ?? 0) < (this.#rarity[best] ?? 0)) best = piece;
       if (this.#rarity[best] === 0) break;
@@ -245,4 +277,10 @@ export class TransferMachine {
   #count(piece: number, by: number): void {
     this.#rarity[piece] = (this.#rarity[piece] ?? 0) + by;
   }
+}
+
+/** Pieces that one machine is asked for at once. One at a time keeps a line busy that many ask. */
+function mostOf(source: Source, isSwarm: boolean): number {
+  if (!isSwarm) return LIMITS.piecesPerPeer;
+  return source.has === null ? 1 : LIMITS.piecesPerReceiver;
 }

@@ -6,6 +6,7 @@ import { basename, dirname, join } from "node:path";
 import { MeshError, errnoOf } from "../base/errors.ts";
 import { LIMITS } from "../base/limits.ts";
 import { printable } from "../base/text.ts";
+import { isRefusal } from "../store/io/ownership.ts";
 import { resolveInStack } from "../store/io/stack-path.ts";
 import type { Store } from "../store/io/store.ts";
 import { CONTEXT } from "../store/paths.ts";
@@ -115,9 +116,24 @@ function find(path: string, roots: readonly string[]): ReturnType<typeof resolve
   }
 }
 
+/** False also where only the owner of a directory on the way may tell. */
+function isAbsent(path: string, stack: readonly string[]): boolean {
+  try {
+    return find(path, stack) === null;
+  } catch (error) {
+    if (isRefusal(error)) return false;
+    throw error;
+  }
+}
+
 async function take(key: string, path: string, stack: readonly string[], store: Store): Promise<Artifact | null> {
-  if (find(path, stack) === null) return null;
-  return await store.artifacts.capture({ key, stack, path, immutable: false });
+  if (isAbsent(path, stack)) return null;
+  try {
+    return await store.owned.capture({ key, stack, path, immutable: false });
+  } catch (error) {
+    if (error instanceof MeshError && error.code === "artifact.not-found") return null;
+    throw error;
+  }
 }
 
 // $MESH_ARTIFACTS/NAME may be a link: it is followed as the task itself would have followed it.
@@ -131,7 +147,7 @@ async function takeWritten(name: string, folder: string, { roots, store }: LeftB
         `Cannot take artifact ${printable(name)}: it is neither a file nor a directory`,
         "Put plain files there.",
       );
-    return await store.artifacts.capture({ key: name, stack: [folder], path: name, immutable: false });
+    return await store.owned.capture({ key: name, stack: [folder], path: name, immutable: false });
   }
   const artifact = await take(name, inRoot(readlinkSync(join(folder, name))), roots, store);
   if (artifact === null) {

@@ -109,7 +109,7 @@ export async function attempt(work: TaskWork, context: AttemptContext): Promise<
         const workspace = join(context.scratch.upper, WORKSPACE_IN_TREE);
         mkdirSync(workspace);
         await executeClone(work, workspace, context.signal);
-        const layer = await context.store.layers.commit({ upper: context.scratch.upper, maskedDirectories: NO_PATHS });
+        const layer = await context.store.owned.commit({ upper: context.scratch.upper, maskedDirectories: NO_PATHS });
         const env = [...cloneVariables(work)].map(([name, variable]) => ({ name, ...variable }));
         return finish(doneWith({ layer, env }), await context.log.finish());
       }
@@ -191,7 +191,7 @@ function rootsOf({ hidden, maskParents, stack }: CommandWork, { store, scratch }
 
 async function commitLayer(work: CommandWork, { store, scratch, signal }: AttemptContext): Promise<LayerRef | null> {
   if (!work.keepsFilesystem) return null;
-  return await store.layers.commit({
+  return await store.owned.commit({
     upper: scratch.upper,
     maskedDirectories: work.hidden.length === 0 ? NO_PATHS : new Set(work.hidden),
     keep: work.keepFiles === null ? undefined : (path) => work.keepFiles?.keeps(path) ?? true,

@@ -154,8 +154,10 @@ const OTHER_LOWERS = 3;
 async function layerDirectories(work: CommandWork, store: Store): Promise<readonly string[]> {
   const digests = work.stack.layers.map(({ digest }) => digest);
   const directories =
-    digests.length === 0 ? [] : await store.layers.lowers(digests, { most: LIMITS.overlayLowers - OTHER_LOWERS });
-  return work.hidden.length === 0 ? directories : [...directories, store.layers.mask(work.hidden, work.maskParents)];
+    digests.length === 0 ? [] : await store.owned.lowers(digests, { most: LIMITS.overlayLowers - OTHER_LOWERS });
+  return work.hidden.length === 0
+    ? directories
+    : [...directories, await store.owned.mask(work.hidden, work.maskParents)];
 }
 
 /** Directories of the layers that hold something outside of the workspace, topmost first. */
@@ -184,9 +186,7 @@ async function artifactSource({ artifact, identity, filter }: ArtifactInput, opt
   const { store, scratch, signal } = options;
   if (artifact.kind === "directory") {
     const directory =
-      filter === null
-        ? store.layers.directory(artifact.digest)
-        : await store.artifacts.narrow(artifact, filter, signal);
+      filter === null ? store.layers.directory(artifact.digest) : await store.owned.narrow(artifact, filter, signal);
     if (existsSync(directory)) return directory;
     const empty = join(scratch.root, "empty");
     mkdirSync(empty, { recursive: true });
@@ -194,7 +194,7 @@ async function artifactSource({ artifact, identity, filter }: ArtifactInput, opt
   }
   if ((artifact.mode & 0o111) === 0) return store.blobs.path(artifact.digest);
   const copy = join(scratch.root, `artifact-${hexOf(identity)}`);
-  if (!existsSync(copy)) await store.artifacts.materialize(artifact, copy);
+  if (!existsSync(copy)) await store.owned.materialize(artifact, copy);
   return copy;
 }
 

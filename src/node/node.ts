@@ -10,6 +10,7 @@ import { systemRandom } from "../base/io/system.ts";
 import type { Backend } from "../exec/backend.ts";
 import { ContextBackend } from "../exec/io/context-backend.ts";
 import { ProcessBackend } from "../exec/io/process-backend.ts";
+import { Guardian } from "../oci/io/guardian.ts";
 import { subsetFor } from "../sched/graph.ts";
 import type { NodeCapacity } from "../sched/fit.ts";
 import { CapacityLedger, type NodeTotals } from "../sched/ledger.ts";
@@ -25,11 +26,13 @@ import { keepToLimit } from "./cache-limit.ts";
 import { type MachineCapacity, readCapacity } from "./capacity.ts";
 import { Coordinator } from "./coordinator.ts";
 import { type DefinitionFile, loadDefinition } from "./definition-file.ts";
+import { MachineOwnership } from "./foreign-files.ts";
 import { findRepository, readHead } from "./git.ts";
 import { type GpuDevice, asksForGpus, findGpus } from "./gpus.ts";
 import { LEND_ALL, type Lending, lentGpus, lentTotals } from "./lending.ts";
 import type { RunObserver } from "./observer.ts";
 import { initValues } from "./init.ts";
+import { ownEnvironment, ownProgram } from "./own-program.ts";
 import { type MeshAccess, MeshSide } from "./remote/mesh-side.ts";
 import { WorkerService } from "./remote/worker-service.ts";
 import { RunJournal } from "./run-journal.ts";
@@ -108,10 +111,14 @@ export class MeshNode implements AsyncDisposable {
   #base: HostBase | null = null;
   #side: Promise<MeshSide | null> | null = null;
 
-  private constructor({ home, name: given, mesh, backend, lending, patienceMs }: NodeOptions, store: Store) {
+  readonly #ownership: MachineOwnership;
+
+  private constructor(options: NodeOptions, ownership: MachineOwnership) {
+    const { home, name: given, mesh, backend, lending, patienceMs } = options;
     this.#patienceMs = patienceMs ?? LIMITS.nodeReturnMs;
     this.#home = home;
-    this.store = store;
+    this.#ownership = ownership;
+    this.store = Store.open(home, ownership);
     this.#openMesh = mesh ?? null;
     this.#makeBackend = backend ?? null;
     const capacity = readCapacity(home);
@@ -123,7 +130,7 @@ export class MeshNode implements AsyncDisposable {
 
   /** Opens the machine's store. Throws `store.*`. Starts nothing. */
   static open(options: NodeOptions): MeshNode {
-    return new MeshNode(options, Store.open(options.home));
+    return new MeshNode(options, new MachineOwnership(options.home));
   }
 
   /** This machine as the scheduler sees it: what it has, and what of that this process has not leased. */
@@ -298,6 +305,7 @@ export class MeshNode implements AsyncDisposable {
     (await this.#side?.catch(() => null))?.[Symbol.dispose]();
     await this.store.settled();
     this.store[Symbol.dispose]();
+    await this.#ownership[Symbol.asyncDispose]();
   }
 
   /** Asks the driver only when a task wants to know. */
@@ -324,7 +332,9 @@ export class MeshNode implements AsyncDisposable {
   #knowBase(): HostBase {
     if (this.#base === null) {
       this.#base = readHostBase();
-      this.#totals = { ...this.#totals, baseKeys: baseKeysOf(this.#base) };
+      const { key, releaseKey } = this.#base;
+      const mapped = { key: this.#mapped(key), releaseKey: this.#mapped(releaseKey) };
+      this.#totals = { ...this.#totals, baseKeys: baseKeysOf(mapped) };
       this.#ledger.resize(this.#totals);
     }
     return this.#base;
@@ -346,9 +356,11 @@ export class MeshNode implements AsyncDisposable {
       this.#makeBackend !== null && this.#makeBackend !== undefined
         ? this.#makeBackend(definitionDirectory)
         : kind === "context"
-          ? new ContextBackend({ home, hostname: this.capacity.name })
+          ? new ContextBackend({ home, hostname: this.capacity.name, idMap: this.#ownership.kind })
           : new ProcessBackend({ home, definitionDirectory });
-    const scratch = new ScratchPool(this.store);
+    const scratch = new ScratchPool(this.store, () =>
+      Guardian.start(ownProgram("after-death", home), ownEnvironment()),
+    );
     return {
       backend,
       scratch,
@@ -363,7 +375,13 @@ export class MeshNode implements AsyncDisposable {
     const base = this.#knowBase();
     const key = definition.base.config === "release" ? base.releaseKey : base.key;
     // what ran without isolation may have read anything: it is never served to a task that is isolated
-    return backend === "process" ? PROCESS_BASE + key : key;
+    return backend === "process" ? PROCESS_BASE + key : this.#mapped(key);
+  }
+
+  /** The same script sees and makes other owners where ids are mapped otherwise. */
+  #mapped(key: string): string {
+    const { kind } = this.#ownership;
+    return kind === "identity" ? key : `${key}:${kind}`;
   }
 }
 

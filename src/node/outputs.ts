@@ -1,11 +1,13 @@
 // What a task wrote through its variables ($MESH_VALUES, $MESH_ENV, ...), read back with every bound enforced. The folder
 // was in the task's hands: names, kinds, sizes and links in it are not to be trusted.
 
-import { type Dirent, closeSync, constants, fstatSync, mkdirSync, openSync, readSync, readdirSync } from "node:fs";
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync } from "node:fs";
 import { basename, join } from "node:path";
-import { MeshError, errnoOf } from "../base/errors.ts";
+import { MeshError } from "../base/errors.ts";
 import { LIMITS } from "../base/limits.ts";
 import { printable } from "../base/text.ts";
+import { ERRNO, check } from "../store/io/errno.ts";
+import * as raw from "../store/io/raw-files.ts";
 
 /** Subfolders of a task's io folder, one for each kind of thing that it hands back. */
 const HANDED_BACK = [
@@ -61,12 +63,12 @@ export class Written {
   /** Lists the folders once. What the task put in place of a folder is never followed. */
   constructor(io: string) {
     this.#io = io;
-    const top = entriesOf(io) ?? [];
-    const image = isFolder(top, "image") ? (entriesOf(join(io, "image")) ?? []) : [];
+    const top = list(io) ?? EMPTY;
+    const image = top.get("image") === "folder" ? (list(join(io, "image")) ?? EMPTY) : EMPTY;
     this.#names = new Map(
       IO_FOLDERS.map((folder) => [folder, namesIn(join(io, folder), folder === LABELS ? image : top)]),
     );
-    const isWhole = top.length === HANDED_BACK.length && isFolder(image, "labels");
+    const isWhole = top.size === HANDED_BACK.length && image.get("labels") === "folder";
     this.isNothing =
       isWhole &&
       HANDED_BACK.every((folder) => this.#names.get(folder)?.length === (folder === "image" ? 1 : 0)) &&
@@ -115,32 +117,44 @@ export class Written {
 }
 
 const NONE: Readonly<Record<string, string>> = Object.freeze({});
-const UNREADABLE: ReadonlySet<string> = new Set(["EACCES", "ELOOP", "ENOENT", "ENOTDIR"]);
+const NO_NAMES: readonly string[] = [];
+const UNREADABLE: ReadonlySet<number> = new Set([ERRNO.EACCES, ERRNO.ELOOP, ERRNO.ENOENT, ERRNO.ENOTDIR]);
 
-/** Null when there is no such folder, or it is closed to this process. */
-function entriesOf(directory: string): readonly Dirent[] | null {
+/** What is directly in a folder, by name. */
+type Listing = ReadonlyMap<string, "folder" | "other">;
+
+const EMPTY: Listing = new Map();
+
+/** Null when there is no such folder, or it is closed to this process. A task has a dozen: listing them must cost little. */
+function list(directory: string): Listing | null {
+  const fd = raw.openAt(raw.HERE, directory, raw.READ_DIRECTORY);
+  if (UNREADABLE.has(-fd)) return null;
+  check(fd, "list", directory);
   try {
-    return readdirSync(directory, { withFileTypes: true });
-  } catch (error) {
-    if (UNREADABLE.has(errnoOf(error) ?? "")) return null;
-    throw error;
+    let entries: Map<string, "folder" | "other"> | null = null;
+    raw.readDirectory(fd, directory, (name, type) => {
+      (entries ??= new Map()).set(name, isFolderType(type, fd, name) ? "folder" : "other");
+    });
+    return entries ?? EMPTY;
+  } finally {
+    raw.closeFd(fd);
   }
 }
 
-function isFolder(entries: readonly Dirent[], name: string): boolean {
-  return entries.some((entry) => entry.name === name && entry.isDirectory());
+/** Some filesystems do not say what an entry is. */
+function isFolderType(type: number, fd: number, name: string): boolean {
+  if (type !== 0) return type === raw.TYPE_DIRECTORY;
+  const stat = raw.statAt(fd, name);
+  return typeof stat !== "number" && (stat.mode & raw.TYPE_MASK) === raw.TYPE_DIRECTORY;
 }
 
 /** Names in a folder, sorted; none when the task removed it, null when it is no folder any more or closed. `around`: what lies beside it. */
-function namesIn(directory: string, around: readonly Dirent[]): readonly string[] | null {
-  const name = basename(directory);
-  if (!around.some((entry) => entry.name === name)) return [];
-  if (!isFolder(around, name)) return null;
-  return (
-    entriesOf(directory)
-      ?.map((entry) => entry.name)
-      .sort() ?? null
-  );
+function namesIn(directory: string, around: Listing): readonly string[] | null {
+  const kind = around.get(basename(directory));
+  if (kind === undefined) return NO_NAMES;
+  const listing = kind === "folder" ? list(directory) : null;
+  if (listing === null) return null;
+  return listing.size === 0 ? NO_NAMES : [...listing.keys()].sort();
 }
 
 function readEntry(path: string, shown: string): string {

@@ -7,7 +7,7 @@ import type { Store } from "../store/io/store.ts";
 import type { TaskResult, KeyParts } from "../store/result.ts";
 
 /** How long a result may wait for others. */
-const FLUSH_MS = 10;
+const FLUSH_MS = 25;
 
 /** How long to wait after a write that failed. */
 const RETRY_MS = 200;

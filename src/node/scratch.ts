@@ -3,20 +3,29 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Scratch } from "../exec/backend.ts";
-import { resetWorkDirectory } from "../exec/io/work-directory.ts";
 import type { Store } from "../store/io/store.ts";
 import { makeIoFolders } from "./outputs.ts";
+
+/** Who cleans up after this process unless it is dismissed. */
+export interface Guard {
+  dismiss(): Promise<void>;
+}
+
+const NOBODY: Guard = { dismiss: () => Promise.resolve() };
 
 /** Hands out scratch folders of the store's temporary space, which names its owner: a crash is swept up by the next run. */
 export class ScratchPool implements AsyncDisposable {
   readonly #store: Store;
   readonly #idle: Scratch[] = [];
-  readonly #resets = new Set<Promise<void>>();
+  readonly #guard: () => Guard;
+  #guardian: Guard | null = null;
   #directory: string | null = null;
   #made = 0;
 
-  constructor(store: Store) {
+  /** `guard` starts who removes the folders when this process can't. Called once, before the first folder is made. */
+  constructor(store: Store, guard: () => Guard = () => NOBODY) {
     this.#store = store;
+    this.#guard = guard;
   }
 
   take(): Scratch {
@@ -29,18 +38,9 @@ export class ScratchPool implements AsyncDisposable {
     return this.#idle.slice(0, count);
   }
 
-  /**
-   * Takes a scratch back, and makes it ready in the background. `clean`: the task changed no file and wrote no output; what
-   * another one left is removed.
-   */
+  /** Takes a scratch back. `clean`: the task changed no file and wrote no output; what another one left is removed. */
   give(scratch: Scratch, clean: boolean): void {
-    const reset = this.#makeReady(scratch, clean);
-    this.#resets.add(reset);
-    void reset.then(() => this.#resets.delete(reset));
-  }
-
-  async #makeReady(scratch: Scratch, clean: boolean): Promise<void> {
-    if (clean && (await resetWorkDirectory(scratch.work))) {
+    if (clean) {
       this.#idle.push(scratch);
       return;
     }
@@ -52,15 +52,17 @@ export class ScratchPool implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#resets);
     this.#idle.length = 0;
     if (this.#directory !== null) this.#store.discard(this.#directory);
     this.#directory = null;
     await this.#store.settled();
+    await this.#guardian?.dismiss();
+    this.#guardian = null;
   }
 
   #make(): Scratch {
     if (this.#directory === null) {
+      this.#guardian ??= this.#guard();
       this.#directory = this.#store.temporary();
       mkdirSync(this.#directory, { mode: 0o700 });
     }

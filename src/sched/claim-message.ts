@@ -30,7 +30,11 @@ export type ClaimMessage =
       /** `held`: the key runs already; `anew`: the result that was pointed at is not there. */
       readonly claims: readonly (KeyClaim & { readonly held: boolean; readonly anew: boolean })[];
     }
-  | { readonly kind: "answer"; readonly answers: readonly (KeyClaim & { readonly answer: ClaimAnswer })[] }
+  | {
+      readonly kind: "answer";
+      /** `held` as it was in the claim. */
+      readonly answers: readonly (KeyClaim & { readonly held: boolean; readonly answer: ClaimAnswer })[];
+    }
   /** `done`: the run is through with the key, and these have its result, if any; else it only takes back that it asked here. */
   | {
       readonly kind: "release";
@@ -50,6 +54,7 @@ export const checkClaimMessage: Check = kinds({
     answers: batchOf(
       fields({
         ...claim,
+        held: isBoolean,
         answer: kinds({
           granted: fields({ last: isCount }),
           busy: fields({ by: isText, run: isText }),

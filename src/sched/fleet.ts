@@ -5,15 +5,18 @@ import { type Ask, askShape } from "./ask.ts";
 import { LIMITS } from "../base/limits.ts";
 import type { PlaceNode } from "./place-node.ts";
 import { Room } from "./room.ts";
-import { SlotHeap } from "./slot-heap.ts";
+import { type Seated, SlotHeap } from "./slot-heap.ts";
 
 export class Fleet {
   readonly #rooms = new Map<string, Room>();
   /** By slot; null where a machine has gone. */
   readonly #slots: (Room | null)[] = [];
   readonly #views = new Map<string, FleetView>();
+  /** Rooms that changed, in order; each view knows how far it has read. */
+  readonly #changes: Room[] = [];
   /** Rooms that the round under way has changed. */
   readonly #touched = new Set<Room>();
+  #isRanked = false;
   #fastest: { readonly pace: number; readonly bytesPerMs: number } | null = null;
 
   constructor(nodes: Iterable<PlaceNode> = []) {
@@ -38,6 +41,7 @@ export class Fleet {
     const room = new Room(this.#slots.length, node);
     this.#slots.push(room);
     this.#rooms.set(name, room);
+    this.#isRanked = false;
     this.#forgetBest();
     this.#changed(room);
   }
@@ -77,6 +81,7 @@ export class Fleet {
 
   /** The machines as tasks of one shape see them. */
   view(ask: Ask): FleetView {
+    this.#rank();
     const shape = askShape(ask);
     let view = this.#views.get(shape);
     if (view !== undefined) {
@@ -89,7 +94,7 @@ export class Fleet {
       const [oldest] = this.#views.keys();
       if (oldest !== undefined) this.#views.delete(oldest);
     }
-    view = new FleetView(ask, this.#rooms);
+    view = new FleetView(ask, this.#rooms, this.#changes);
     this.#views.set(shape, view);
     return view;
   }
@@ -109,18 +114,30 @@ export class Fleet {
     this.#touched.clear();
   }
 
+  /** Numbers the rooms by name: numbers are compared faster. The order of those that were there stays what it was. */
+  #rank(): void {
+    if (this.#isRanked) return;
+    this.#isRanked = true;
+    const rooms = [...this.#rooms.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    rooms.forEach((room, rank) => (room.rank = rank));
+  }
+
   #forgetBest(): void {
     this.#fastest = null;
     for (const view of this.#views.values()) view.forgetLater();
   }
 
   #changed(room: Room): void {
-    for (const view of this.#views.values()) view.noteChange(room);
+    room.version++;
+    if (this.#changes.push(room) < LIMITS.fleetChanges) return;
+    this.#rank();
+    for (const view of this.#views.values()) view.catchUp();
+    this.#changes.length = 0;
   }
 }
 
 /** What one machine costs tasks of a shape. */
-export interface Offer {
+export interface Offer extends Seated {
   readonly room: Room;
   /** What a millisecond of work costs on it now. */
   cost: number;
@@ -139,25 +156,33 @@ export class FleetView {
   readonly #rooms: ReadonlyMap<string, Room>;
   readonly #offers = new Map<number, Offer>();
   /** Machines with room now, cheapest first. */
-  readonly #heap = new SlotHeap<Offer>((offer) => offer.room.slot, compareOffers);
+  readonly #heap = new SlotHeap<Offer>(compareOffers);
   /** Machines that fit when idle, fastest first; null until somebody asks. */
   #later: readonly LaterOffer[] | null = null;
   readonly #laterBySlot = new Map<number, LaterOffer>();
-  readonly #dirty = new Set<Room>();
+  readonly #changes: readonly Room[];
+  /** How many changes were read, and by slot, which version of a room was looked at. */
+  #read: number;
+  readonly #seen: number[] = [];
 
-  constructor(ask: Ask, rooms: ReadonlyMap<string, Room>) {
+  constructor(ask: Ask, rooms: ReadonlyMap<string, Room>, changes: readonly Room[]) {
     this.#ask = ask;
     this.#rooms = rooms;
-    for (const room of rooms.values()) this.#dirty.add(room);
+    this.#changes = changes;
+    this.#read = changes.length;
+    for (const room of rooms.values()) this.#look(room);
   }
 
-  noteChange(room: Room): void {
-    this.#dirty.add(room);
+  /** Reads the changes to their end; they begin anew after it. */
+  catchUp(): void {
+    this.#refresh();
+    this.#read = 0;
   }
 
   drop(room: Room): void {
-    this.#dirty.delete(room);
-    this.#heap.remove(room.slot);
+    this.#refresh();
+    const offer = this.#offers.get(room.slot);
+    if (offer !== undefined) this.#heap.remove(offer);
     this.#offers.delete(room.slot);
   }
 
@@ -183,7 +208,8 @@ export class FleetView {
   /** What a machine costs; null when it has no room. */
   offerOf(room: Room): Offer | null {
     this.#refresh();
-    return this.#heap.has(room.slot) ? (this.#offers.get(room.slot) ?? null) : null;
+    const offer = this.#offers.get(room.slot);
+    return offer !== undefined && offer.seat >= 0 ? offer : null;
   }
 
   /** Machines that would fit when idle, fastest first, those with room among them. */
@@ -204,33 +230,35 @@ export class FleetView {
 
   /** The same for one machine; infinite for one that has room now, or never. */
   laterOf(room: Room): number {
-    return this.#heap.has(room.slot) ? Number.POSITIVE_INFINITY : room.freeAtMs(this.#ask);
+    return this.offerOf(room) === null ? room.freeAtMs(this.#ask) : Number.POSITIVE_INFINITY;
   }
 
   #refresh(): void {
-    if (this.#dirty.size === 0) return;
-    for (const room of this.#dirty) this.#look(room);
-    this.#dirty.clear();
+    while (this.#read < this.#changes.length) {
+      const room = this.#changes[this.#read++] as Room;
+      if (this.#seen[room.slot] !== room.version) this.#look(room);
+    }
   }
 
   #look(room: Room): void {
     const { slot } = room;
+    this.#seen[slot] = room.version;
     const later = this.#laterBySlot.get(slot);
     if (later !== undefined) later.freeAtMs = null;
+    const known = this.#offers.get(slot);
     if (!room.fits(this.#ask)) {
-      this.#heap.remove(slot);
+      if (known !== undefined) this.#heap.remove(known);
       return;
     }
     const cost = room.cost(this.#ask);
-    const known = this.#offers.get(slot);
     if (known === undefined) {
-      const offer = { room, cost };
+      const offer = { room, cost, seat: -1 };
       this.#offers.set(slot, offer);
       this.#heap.add(offer);
     } else {
       known.cost = cost;
-      if (this.#heap.has(slot)) this.#heap.moved(known);
-      else this.#heap.add(known);
+      if (known.seat < 0) this.#heap.add(known);
+      else this.#heap.moved(known);
     }
   }
 }
@@ -260,5 +288,5 @@ function compareByPace(a: Room, b: Room): number {
 }
 
 function compareOffers(a: Offer, b: Offer): number {
-  return a.cost - b.cost || (a.room.name < b.room.name ? -1 : 1);
+  return a.cost - b.cost || a.room.rank - b.room.rank;
 }

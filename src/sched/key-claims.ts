@@ -237,9 +237,7 @@ export class KeyClaims {
       if (answer.kind === "granted") this.#retract(claim, [from]);
       return;
     }
-    if (claim.turn !== hold.turn) return;
-    if (hold.phase === "held") return this.#repeated(hold, answer);
-    if (hold.phase !== "asking" || from !== hold.homes[hold.stage]) return;
+    if (claim.turn !== hold.turn || hold.phase !== "asking" || from !== hold.homes[hold.stage]) return;
     switch (answer.kind) {
       case "granted":
         hold.turn = Math.max(hold.turn, answer.last);
@@ -263,7 +261,9 @@ export class KeyClaims {
   }
 
   /** An answer to a repeated hold. Another run that has it as well was granted it on the other side of a partition: both go on. */
-  #repeated(hold: Hold, answer: ClaimAnswer): void {
+  #repeated(claim: KeyClaim, answer: ClaimAnswer): void {
+    const hold = this.#holds.get(holdId(claim.key, claim.run));
+    if (hold === undefined || hold.phase !== "held" || claim.turn !== hold.turn) return;
     if (answer.kind === "granted") hold.turn = Math.max(hold.turn, answer.last);
     // Perhaps it only asked, and withdraws: soon said again.
     if (answer.kind === "busy") hold.atMs = Math.min(hold.atMs, this.#nowMs - LIMITS.claimRepeatMs + LIMITS.claimAskMs);
@@ -303,11 +303,14 @@ export class KeyClaims {
       case "claim":
         for (const { key, run, turn, held, anew } of message.claims) {
           const answer = this.#home.claim(from, { key, run, turn }, { held, anew, nowMs: this.#nowMs });
-          this.#outbox.for(from).answers.push({ key, run, turn, answer });
+          this.#outbox.for(from).answers.push({ key, run, turn, held, answer });
         }
         return;
       case "answer":
-        for (const { answer, ...claim } of message.answers) this.#answered(from, claim, answer);
+        for (const { answer, held, ...claim } of message.answers) {
+          if (held) this.#repeated(claim, answer);
+          else this.#answered(from, claim, answer);
+        }
         return;
       case "release":
         for (const claim of message.releases) {

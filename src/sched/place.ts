@@ -1,7 +1,7 @@
 // Who goes where: one round of placing ready tasks on machines that fit, as a list of assignments. Pure and
 // deterministic; the machines' own ledgers have the last word, so an assignment is an offer. The most urgent task goes first,
 // to the machine where it costs least; unless a faster one that is busy would end it sooner: then it waits for that one
-// (docs/decisions/0018-earliest-finish.md).
+// (docs/decisions/0013-earliest-finish.md).
 
 import type { Ask } from "./ask.ts";
 import { Fleet, type FleetView, type Offer } from "./fleet.ts";

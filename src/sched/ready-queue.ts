@@ -3,7 +3,7 @@
 
 import { assert } from "../base/assert.ts";
 import { type Ask, askShape } from "./ask.ts";
-import { SlotHeap } from "./slot-heap.ts";
+import { type Seated, SlotHeap } from "./slot-heap.ts";
 
 /** A ready task. */
 export interface Ready {
@@ -77,7 +77,8 @@ export function compareReady(a: Ready, b: Ready): number {
 class HeapLane implements Lane {
   readonly shape: string;
   readonly ask: Ask;
-  readonly #heap = new SlotHeap<Ready>((ready) => ready.index, compareReady);
+  readonly #heap = new SlotHeap<Entry>((a, b) => compareReady(a.ready, b.ready));
+  readonly #entries = new Map<number, Entry>();
 
   constructor(shape: string, ask: Ask) {
     this.shape = shape;
@@ -91,18 +92,28 @@ class HeapLane implements Lane {
   head(): Ready {
     const { head } = this.#heap;
     assert(head !== undefined, "a lane without a task stands in the queue");
-    return head;
+    return head.ready;
   }
 
   add(ready: Ready): void {
-    this.#heap.add(ready);
+    const entry = { ready, seat: -1 };
+    this.#entries.set(ready.index, entry);
+    this.#heap.add(entry);
   }
 
   remove(index: number): Ready | undefined {
-    return this.#heap.remove(index);
+    const entry = this.#entries.get(index);
+    if (entry === undefined) return undefined;
+    this.#entries.delete(index);
+    this.#heap.remove(entry);
+    return entry.ready;
   }
 
-  inOrder(): Iterable<Ready> {
-    return this.#heap.inOrder();
+  *inOrder(): Generator<Ready> {
+    for (const { ready } of this.#heap.inOrder()) yield ready;
   }
+}
+
+interface Entry extends Seated {
+  readonly ready: Ready;
 }

@@ -17,6 +17,10 @@ export class Room {
   readonly slot: number;
   readonly name: string;
   node: PlaceNode;
+  /** Its place among the machines of its fleet, by name. */
+  rank = 0;
+  /** Grows with every change that its fleet knows of. */
+  version = 0;
   /** Kept out of this round for a task that has waited too long. */
   isKept = false;
   #cpuMilli = 0;

@@ -3,15 +3,18 @@
 
 import { Heap } from "./heap.ts";
 
-export class SlotHeap<T> {
+/** Something that stands in at most one such heap. */
+export interface Seated {
+  /** Where it stands; -1 while it stands in none. The heap keeps it. */
+  seat: number;
+}
+
+export class SlotHeap<T extends Seated> {
   readonly #items: T[] = [];
-  readonly #positions = new Map<number, number>();
-  readonly #slotOf: (item: T) => number;
   readonly #compare: (a: T, b: T) => number;
 
-  /** `slotOf` gives each item a number of its own; `compare` is a total order. */
-  constructor(slotOf: (item: T) => number, compare: (a: T, b: T) => number) {
-    this.#slotOf = slotOf;
+  /** `compare` is a total order. */
+  constructor(compare: (a: T, b: T) => number) {
     this.#compare = compare;
   }
 
@@ -24,29 +27,23 @@ export class SlotHeap<T> {
     return this.#items[0];
   }
 
-  has(slot: number): boolean {
-    return this.#positions.has(slot);
-  }
-
   add(item: T): void {
     this.#items.push(item);
     this.#rise(this.#items.length - 1, item);
   }
 
-  /** Puts an item that may have moved in the order where it belongs. */
+  /** Puts an item of the heap, whose order may have changed, where it belongs. */
   moved(item: T): void {
-    const position = this.#positions.get(this.#slotOf(item));
-    if (position !== undefined) this.#settle(position, item);
+    this.#settle(item.seat, item);
   }
 
-  remove(slot: number): T | undefined {
-    const position = this.#positions.get(slot);
-    if (position === undefined) return undefined;
-    const removed = this.#items[position];
-    this.#positions.delete(slot);
+  /** Takes an item out; one that does not stand in it is left alone. */
+  remove(item: T): void {
+    const { seat } = item;
+    if (seat < 0) return;
+    item.seat = -1;
     const last = this.#items.pop();
-    if (last !== undefined && position < this.#items.length) this.#settle(position, last);
-    return removed;
+    if (last !== undefined && seat < this.#items.length) this.#settle(seat, last);
   }
 
   /** All items, least first. The heap must not change during the walk. Each step costs log(steps). */
@@ -66,7 +63,7 @@ export class SlotHeap<T> {
 
   #set(position: number, item: T): void {
     this.#items[position] = item;
-    this.#positions.set(this.#slotOf(item), position);
+    item.seat = position;
   }
 
   #settle(from: number, item: T): void {

@@ -16,7 +16,7 @@ import {
   within,
   fault,
 } from "./reading.ts";
-import { type Link, readTaskKeys } from "./task/keys.ts";
+import { type Link, readTaskKeys, taskOf } from "./task/keys.ts";
 import type { Entry } from "./yaml.ts";
 
 export const PACKAGE_KEYS = [
@@ -109,5 +109,5 @@ function readOutputs(
   });
   const sources = from ? readTaskKeys(reading, from.value, "values-from") : [];
   for (const link of sources) links.push(link);
-  return { values, valuesFrom: sources.map((link) => link.key) };
+  return { values, valuesFrom: sources.map(taskOf) };
 }

@@ -11,7 +11,7 @@ import { didYouMean, slipOf } from "./suggest.ts";
 import { parallelNames } from "./task/parallel.ts";
 import { fault, type Met, type Place, type Reading } from "./reading.ts";
 import type { Span } from "./source.ts";
-import type { Link } from "./task/keys.ts";
+import { type Link, taskOf } from "./task/keys.ts";
 import type { Draft } from "./task/draft.ts";
 
 /** Why one task comes after another, and where that is said. */
@@ -65,6 +65,9 @@ const MEMBERS: Readonly<Record<string, readonly string[]>> = {
   tasks: ["values", "artifacts", "id", "tasks", "key", "url"],
 };
 
+/** What old definitions call the run, its trigger and its tasks: there, it is no slip. */
+const OLD_ROOT = "mint";
+
 const STATES = ["succeeded", "failed", "skipped"];
 
 class Checker {
@@ -83,7 +86,8 @@ class Checker {
     this.#generated = known.drafts.flatMap(({ task }) => generatedKeys(task) ?? []);
   }
 
-  link({ relation, key, span }: Link, from: number | null): void {
+  link(link: Link, from: number | null): void {
+    const { relation, key, span } = link;
     const { definition, byKey } = this.#known;
     if (key === "package.use") {
       if (definition.form === "run" && !this.#known.open) {
@@ -97,10 +101,23 @@ class Checker {
       }
       return;
     }
-    const [first = key] = key.split(".");
+    const first = taskOf(link);
     const to = byKey.get(first);
+    if (to !== undefined && first !== key) this.#inner(key, to, span);
     if (to === undefined) this.#unknownTask(first, span, `\`${relation}\``);
     else if (from !== null && relation !== "inherit") this.#edges[from]?.push({ to, span });
+  }
+
+  /** A path leads into what a task brings; a command brings no tasks but those that it writes while it runs. */
+  #inner(path: string, to: number, span: Span): void {
+    if (this.#hasInner(to)) return;
+    const advice = `Tasks are inside of packages and embedded runs; \`${taskOf({ key: path })}\` is neither.`;
+    fault(this.#reading, "doubtful-context", span, `There may be no task ${JSON.stringify(printable(path))}`, advice);
+  }
+
+  #hasInner(index: number): boolean {
+    const task = this.#known.drafts[index]?.task;
+    return task !== undefined && (task.parallel !== null || (task.kind !== "command" && task.kind !== "app"));
   }
 
   expression(met: Met): void {
@@ -132,7 +149,7 @@ class Checker {
   /** `<task>.succeeded` in `after`. True when the path is one, or means to be one. */
   #state(path: Path, met: Met): boolean {
     const to = this.#known.byKey.get(path.root);
-    const [state] = path.segments;
+    const state = to !== undefined && this.#hasInner(to) ? path.segments.at(-1) : path.segments[0];
     const span = this.#span(path);
     if (to === undefined) {
       if (CONTEXTS.after.includes(path.root) || !state || !isStateOrSlip(state.name)) return false;
@@ -328,6 +345,10 @@ class Checker {
         `Here there are ${sentenceList(contexts)}.`,
       );
       return;
+    }
+    if (path.root === OLD_ROOT) {
+      const message = `\`${OLD_ROOT}\` is the old name of what is known here by others`;
+      return fault(this.#reading, "doubtful-context", span, message, "Use `event.git`, `run` or `task`.");
     }
     const tasks = [...this.#known.byKey.keys()];
     const advice =

@@ -5,7 +5,7 @@ import { LIMITS } from "../base/limits.ts";
 
 export const DIGEST_BYTES = 32;
 
-/** Bytes of each chunk but the last: 2 MiB, doubled until the list of a whole is short enough. */
+/** Bytes of each chunk but the last: 1 MiB (small, so that receivers soon have something for each other), doubled until the list of a whole is short enough. */
 export function chunkBytesOf(sizeBytes: number): number {
   let bytes: number = LIMITS.chunkBytes;
   while (Math.ceil(sizeBytes / bytes) > LIMITS.chunks) bytes *= 2;

@@ -66,7 +66,14 @@ export class Project implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#folder[Symbol.dispose]();
+    try {
+      this.#folder[Symbol.dispose]();
+    } catch {
+      // layers of subordinate ids: only mesh may remove them
+      const argv = [meshBinary, "cache", "prune", "--to", "0"];
+      Bun.spawnSync(argv, { cwd: "/", env: this.environment, stdio: ["ignore", "ignore", "ignore"] });
+      this.#folder[Symbol.dispose]();
+    }
   }
 
   /** Writes a file of the project. */
@@ -125,7 +132,8 @@ export class Project implements Disposable {
   }
 }
 
-function finalRun(ended: Ended): RunJson {
+/** The object that `mesh run --json` ends with. */
+export function finalRun(ended: Ended): RunJson {
   const last = ended.out.trimEnd().split("\n").at(-1) ?? "";
   try {
     const parsed = JSON.parse(last) as { run?: RunJson } & RunJson;

@@ -10,11 +10,17 @@ import type { SeededRandom } from "./seeded-random.ts";
 
 export const NOW_MS = 1_800_000_000_000;
 
+const machines = new Map<number, Identity>();
+
 /** The same number gives the same machine. */
 export function machine(number: number): Identity {
+  const known = machines.get(number);
+  if (known !== undefined) return known;
   const seed = new Uint8Array(32);
   new DataView(seed.buffer).setUint32(0, number + 1);
-  return identityOf(seed, nativeSignatures);
+  const made = identityOf(seed, nativeSignatures);
+  machines.set(number, made);
+  return made;
 }
 
 let serials = 0;
@@ -66,16 +72,16 @@ export function turbulentEntries(random: SeededRandom, founder: Identity, steps:
   const roster = founded(founder);
   const entries: SignedEntry[] = [...roster.entries()];
   const grants = () => entries.filter((signed): signed is SignedEntry<Grant> => signed.entry.kind === "grant");
-  const machines = new Map([
+  const all = new Map([
     [founder.id, founder],
     ...Array.from({ length: 8 }, (_, n) => machine(n + 100)).map((m) => [m.id, m] as const),
   ]);
   const some = (ids: readonly EntryId[]) => ids.filter(() => random.chance(0.5)).toSorted();
   for (let step = 0; step < steps; step++) {
     const authority = random.pick(grants());
-    const issuer = machines.get(authority.entry.node);
+    const issuer = all.get(authority.entry.node);
     if (issuer === undefined) continue;
-    const node = random.pick([...machines.keys()]);
+    const node = random.pick([...all.keys()]);
     const common = { mesh: roster.mesh, issuer: issuer.id, authority: authority.id };
     const isAdmin = authority.entry.roles.includes("admin");
     const ofNode = entries.filter(({ entry }) => entry.node === node).map(({ id }) => id);

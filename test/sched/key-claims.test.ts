@@ -117,6 +117,20 @@ test("KeyClaims frees what its holder does not repeat, and keeps what an attempt
   expect(hub.news(bob)).toEqual(["granted k r2"]);
 });
 
+test("KeyClaims of a worker whose attempt is over does not take the key from its run", () => {
+  const { hub, ann, bob } = five();
+  hub.want(ann, "k", "r1");
+  hub.settle();
+  const worker = hub.ids.find((id) => id !== ann && id !== bob && hub.homes("k")[0] !== id) as PeerId;
+  hub.tell(worker, { kind: "hold", key: "k", run: "r1" });
+  // Its claim is answered when the attempt is over already.
+  hub.tell(worker, { kind: "let-go", key: "k", run: "r1" });
+  hub.settle();
+  hub.want(bob, "k", "r2");
+  hub.settle();
+  expect(hub.news(bob)).toEqual(["busy k r2 by r1"]);
+});
+
 test("KeyClaims is not moved by words that come late or twice", () => {
   const { hub, ann, bob } = five();
   hub.want(ann, "k", "r1");

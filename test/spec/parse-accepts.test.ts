@@ -136,6 +136,10 @@ const CLEAN: readonly (readonly [name: string, text: string, file?: string])[] =
     "a local package",
     `package:\n  parameters:\n    version: {required: true, description: x}\n  outputs:\n    values: {v: {value: "\${{ tasks.a.values.v }}"}}\n    values-from: [a]\n${task("use: package.use", "run: echo ${{ params.version }} > $RWX_VALUES/v")}`,
   ],
+  [
+    "paths into what a package brings",
+    `tasks:\n  - key: setup\n    call: \${{ run.dir }}/setup.yml\n  - key: a\n    use: [setup, setup.system]\n    after: \${{ setup.deep.er.succeeded }}\n    run: x\n  - key: b\n    after: [setup.tools]\n    run: echo \${{ tasks.setup.tasks.system.values.v }}`,
+  ],
   ["a package that is just true", `package: true\n${task("use: [package.use]", run)}`],
   [
     "a published package",

@@ -48,7 +48,10 @@ const CASES: readonly Case[] = [
 
   // Tasks.
   ["a key with a space", "task-key", "tasks:\n  - key: «a b»\n    run: x"],
-  ["a key with a dot in use", "task-key", task(run, "use: «a.b»")],
+  ["a path that ends with a dot in use", "task-key", task(run, "use: «a.»")],
+  ["a path into no task", "unknown-task", task(run, "use: «x.b»")],
+  ["a path into a command", "doubtful-context", `${task(run)}\n  - key: c\n    use: «a.b»\n    run: x`],
+  ["the old root of contexts", "doubtful-context", task("run: echo ${{ «mint.run.git.branch» }}")],
   ["two tasks of one key", "duplicate-task", `${task(run)}\n  - key: «a»\n    run: y`],
   [
     "a used task that does not exist",

@@ -26,14 +26,22 @@ export function makeSocketPair(): readonly [number, number] {
   return [ends[0] ?? -1, ends[1] ?? -1];
 }
 
-/** Descriptor of an empty file in memory that may be executed (memfd_create(2)), close on exec. */
+/** Descriptor of an empty file in memory that may be executed and sealed (memfd_create(2)), close on exec. */
 export function makeMemoryFile(name: string): number {
   const MFD_CLOEXEC = 1;
+  const MFD_ALLOW_SEALING = 2;
   const MFD_EXEC = 0x10;
   const { memfd_create: create } = library();
-  const fd = create(cString(name), MFD_CLOEXEC | MFD_EXEC);
+  const fd = create(cString(name), MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
   // Kernels before 6.3 do not know the flag and need none.
-  return fd >= 0 ? fd : check("memfd_create", create(cString(name), MFD_CLOEXEC));
+  return fd >= 0 ? fd : check("memfd_create", create(cString(name), MFD_CLOEXEC | MFD_ALLOW_SEALING));
+}
+
+/** Makes a file in memory what it is for good: nobody may write to it, resize it or lift that (F_ADD_SEALS, fcntl(2)). */
+export function sealMemoryFile(fd: number): void {
+  const F_ADD_SEALS = 1033;
+  const SEAL_SHRINK_GROW_WRITE = 0xf;
+  check("fcntl", library().fcntl(fd, F_ADD_SEALS, SEAL_SHRINK_GROW_WRITE));
 }
 
 /** Makes a whiteout: the character device 0:0, which overlayfs reads as "not here" and any user may make. */
@@ -72,6 +80,7 @@ const SYMBOLS = {
   __errno_location: { args: [], returns: "ptr" },
   pipe2: { args: ["ptr", "i32"], returns: "i32" },
   socketpair: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
+  fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
   memfd_create: { args: ["ptr", "u32"], returns: "i32" },
   flock: { args: ["i32", "i32"], returns: "i32" },
   mknod: { args: ["ptr", "u32", "u64"], returns: "i32" },

@@ -16,7 +16,8 @@ export const execute: Execute = async (context, args) => {
     throw new MeshError("artifact.not-found", `Cannot download artifacts: run ${shortRun(entry.id)} left none`);
   const root = resolve(context.cwd, args.text("output") ?? ".");
   const force = args.on("force");
-  const copied = found.map(({ task: owner, artifact }) => {
+  const copied = [];
+  for (const { task: owner, artifact } of found) {
     // one artifact stands where it was asked to; several stand apart, so that equal names do not meet
     const path =
       key !== null
@@ -24,9 +25,9 @@ export const execute: Execute = async (context, args) => {
         : task !== null
           ? [artifact.key, artifact.name]
           : [owner, artifact.key, artifact.name];
-    const copy = safeCopy({ source: archive.artifactPath(artifact), root, path, mode: artifact.mode, force });
-    return { task: owner, key: artifact.key, ...copy };
-  });
+    const copy = safeCopy({ source: await archive.artifactPath(artifact), root, path, mode: artifact.mode, force });
+    copied.push({ task: owner, key: artifact.key, ...copy });
+  }
   if (args.on("json")) printJson(context, { run: entry.id, artifacts: copied });
   else {
     const lines = copied.map(

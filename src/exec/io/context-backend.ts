@@ -1,16 +1,17 @@
 // The backend that isolates: a rootless OCI context over this machine's own root filesystem.
 
-import { keepingIdMap } from "../../oci/io/id-map.ts";
+import { bestIdMap } from "../../oci/io/id-map.ts";
 import { ContextRuntime } from "../../oci/io/launch.ts";
 import type { PreparedContext } from "../../oci/io/prepared-context.ts";
-import type { ContextCommand, ContextSetup } from "../../oci/runtime/context-spec.ts";
+import type { ContextCommand, ContextSetup, IdMapKind } from "../../oci/runtime/context-spec.ts";
 import { CONTEXT } from "../../store/paths.ts";
 import type { Backend, Execution, RunningExecution, Scratch } from "../backend.ts";
-import { resetWorkDirectory } from "./work-directory.ts";
 
 interface ContextBackendOptions {
   readonly home: string;
   readonly hostname: string;
+  /** Which ids exist in contexts; the best map of this user when left out. */
+  readonly idMap?: IdMapKind;
 }
 
 /** What contexts without layers and binds of their own differ in, besides their scratch. */
@@ -34,7 +35,7 @@ export class ContextBackend implements Backend {
   readonly #runtime: ContextRuntime;
   readonly #hostname: string;
   readonly #hidden: readonly string[];
-  readonly #idMap = keepingIdMap();
+  readonly #idMap: IdMapKind;
   /** By the root of their scratch. */
   readonly #waiting = new Map<string, Waiting>();
   #lastShape: Shape | null = null;
@@ -42,6 +43,7 @@ export class ContextBackend implements Backend {
   constructor(options: ContextBackendOptions) {
     this.#runtime = ContextRuntime.open({ home: options.home });
     this.#hostname = options.hostname;
+    this.#idMap = options.idMap ?? bestIdMap();
     this.#hidden = [options.home];
   }
 
@@ -73,7 +75,6 @@ export class ContextBackend implements Backend {
     if (!waiting || !context) return null;
     if (isPlain && waiting.shape === keyOf(execution) && context.isWaiting) return context;
     await context.discard();
-    await resetWorkDirectory(scratch.work);
     return null;
   }
 

@@ -7,7 +7,7 @@ import type { PeerId } from "../../base/ids.ts";
 import { LIMITS } from "../../base/limits.ts";
 import type { Store } from "../../store/io/store.ts";
 import type { ContentExchange, ContentRef, FetchOptions, FetchReport } from "../content.ts";
-import { CONTENT, readGot } from "../content-messages.ts";
+import { CONTENT, readWord } from "../content-messages.ts";
 import type { Peers } from "../peers.ts";
 import { ContentFetcher } from "./content-fetcher.ts";
 import { serveContent } from "./content-server.ts";
@@ -35,8 +35,14 @@ export class MeshContent implements ContentExchange {
   readonly #lies = new Map<PeerId, number>();
 
   /** Serves the store's content to the other machines from now on, and brings theirs here. */
-  constructor(parts: { readonly store: Store; readonly peers: Peers }) {
-    const { store, peers } = parts;
+  constructor(parts: {
+    readonly store: Store;
+    readonly peers: Peers;
+    /** How long content is looked for; for tests. */
+    readonly searchMs?: number;
+    readonly stallMs?: number;
+  }) {
+    const { store, peers, searchMs = LIMITS.contentSearchMs, stallMs = LIMITS.contentStallMs } = parts;
     this.#store = store;
     this.#holders = new Holders(peers);
     const all = {
@@ -46,13 +52,12 @@ export class MeshContent implements ContentExchange {
       swarms: new Swarms(),
       holders: this.#holders,
       nowMs: () => performance.now(),
+      searchMs,
+      stallMs,
     };
     this.#fetcher = new ContentFetcher(all);
     serveContent(all);
-    peers.onWord(CONTENT.got, (params, caller) => {
-      const { key, piece } = readGot(params);
-      this.#fetcher.heard(caller.peer, key, piece);
-    });
+    peers.onWord(CONTENT.word, (params, caller) => this.#fetcher.heard(caller.peer, readWord(params)));
   }
 
   /** How often each machine sent something else than it should have, since the exchange was opened. */

@@ -7,7 +7,7 @@ import type { PeerId } from "../../base/ids.ts";
 import { LIMITS } from "../../base/limits.ts";
 import type { LayerWriter } from "../../store/io/layer-writer.ts";
 import { cutLayer } from "../batches.ts";
-import { type Moving, movingKey } from "../content-messages.ts";
+import { type Moving, movingKey, type Word } from "../content-messages.ts";
 import { ChunkFetcher } from "./chunk-fetcher.ts";
 import { readFilesFrom, readTreeFrom } from "./content-wire.ts";
 import type { Arriving } from "./served-content.ts";
@@ -30,8 +30,8 @@ export class ContentFetcher {
   }
 
   /** Another machine told of a piece. */
-  heard(peer: PeerId, key: string, piece: number | null): void {
-    this.#transfers.heard(peer, key, piece);
+  heard(peer: PeerId, word: Word): void {
+    this.#transfers.heard(peer, word);
   }
 
   /** Brings a blob. Throws `blob.missing`, `store.full`. */

@@ -10,7 +10,7 @@ import type { Identity } from "../identity.ts";
 import { InviteBook, type Invitation, type OpenInvitation } from "../invite-book.ts";
 import { PairingInviter, type InviterStep } from "../pairing.ts";
 import type { Roster } from "../roster.ts";
-import { PairingSocket, sharedAddress } from "./pairing-socket.ts";
+import { PairingSocket } from "./pairing-socket.ts";
 import type { SecureSocket } from "./secure-socket.ts";
 
 export interface InvitingOptions {
@@ -103,12 +103,7 @@ export class Inviting implements Disposable {
     const peer = peerIdOfCertificate(socket.certificate);
     if (peer === null) return socket.destroy();
     using pairing = new PairingSocket(socket);
-    const channel = {
-      own: identity.id,
-      peer,
-      exporter: socket.channelBinding(),
-      addresses: { own: sharedAddress(socket.local), peer: sharedAddress(socket.remote) },
-    };
+    const channel = socket.pairingChannel(identity.id, peer);
     const inviter = new PairingInviter(this.#book, channel, socket.remote.host, systemRandom);
     for (;;) {
       const step: InviterStep = inviter.receive(await pairing.next(), performance.now());

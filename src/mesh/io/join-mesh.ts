@@ -20,7 +20,7 @@ import { MeshFinder } from "./find-meshes.ts";
 import { ensureIdentity } from "./identity-file.ts";
 import { lockMesh } from "./mesh-lock.ts";
 import { nativeSignatures } from "./native-signatures.ts";
-import { PairingSocket, sharedAddress } from "./pairing-socket.ts";
+import { PairingSocket } from "./pairing-socket.ts";
 import { readMachineTraits } from "./read-traits.ts";
 import { loadRoster, saveRoster } from "./roster-file.ts";
 import { dialTls } from "./tls.ts";
@@ -137,12 +137,7 @@ async function pairAt(address: Address, attempt: Attempt): Promise<Joined> {
   const inviter = peerIdOfCertificate(socket.certificate);
   if (inviter === null) return fail("peer.misbehaved", "Cannot join: the other machine has shown no identity");
   using pairing = new PairingSocket(socket);
-  const channel = {
-    own: identity.id,
-    peer: inviter,
-    exporter: socket.channelBinding(),
-    addresses: { own: sharedAddress(socket.local), peer: sharedAddress(socket.remote) },
-  };
+  const channel = socket.pairingChannel(identity.id, inviter);
   const joiner = new PairingJoiner(code, channel, { name: nodeNameFrom(name), roles }, systemRandom);
   pairing.send(joiner.start());
   for (;;) {

@@ -1,6 +1,5 @@
 // Where a machine listens: at the usual port or another one, for both families where the kernel has both.
 
-import type { Address } from "../peer-view.ts";
 import type { Links } from "./links.ts";
 
 export const USUAL_PORT = 7433;
@@ -13,11 +12,6 @@ export function listenAt(links: Links, port: number | "any"): number {
   } catch {
     return listenOn(links, 0); // Another mesh's machine has it, or another program.
   }
-}
-
-/** An IPv4 address as such, where a socket for both families shows it as IPv6. */
-export function plainRemote({ host, port }: Address): Address {
-  return { host: host.replace(/^::ffff:(?=\d+\.)/i, ""), port };
 }
 
 function listenOn(links: Links, port: number): number {

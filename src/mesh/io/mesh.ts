@@ -29,7 +29,7 @@ import { Discovery, ownHosts } from "./discovery.ts";
 import { loadIdentity } from "./identity-file.ts";
 import { type InviteOptions, Inviting, type OpenCode } from "./inviting.ts";
 import { Links } from "./links.ts";
-import { listenAt, plainRemote } from "./listening.ts";
+import { listenAt } from "./listening.ts";
 import { MembershipDriver, type TalkEffect } from "./membership-driver.ts";
 import { lockMesh } from "./mesh-lock.ts";
 import { readMachineTraits } from "./read-traits.ts";
@@ -123,7 +123,7 @@ export class Mesh implements Peers, AsyncDisposable {
       events: {
         linked: (peer, { dialled, remote }) => {
           this.#linked.add(peer);
-          this.#membership.step({ kind: "linked", peer, dialled, remote: plainRemote(remote) });
+          this.#membership.step({ kind: "linked", peer, dialled, remote });
         },
         lost: (peer, reason) => {
           this.#linked.delete(peer);

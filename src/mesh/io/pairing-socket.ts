@@ -3,7 +3,6 @@
 
 import { MeshError } from "../../base/errors.ts";
 import { LIMITS } from "../../base/limits.ts";
-import type { Address } from "../peer-view.ts";
 import type { SecureSocket } from "./secure-socket.ts";
 
 const LENGTH_BYTES = 4;
@@ -75,9 +74,4 @@ export class PairingSocket implements Disposable {
     clearTimeout(this.#timer);
     this.#wake.resolve();
   }
-}
-
-/** An address as both ends of a connection write it: the zone of a link-local one is each machine's own. */
-export function sharedAddress({ host, port }: Address): string {
-  return `${host.replace(/^::ffff:(?=\d+\.)/i, "").replace(/%.*$/, "")} ${port}`;
 }

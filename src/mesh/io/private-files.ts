@@ -11,6 +11,7 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readSync,
   renameSync,
   rmSync,
@@ -21,7 +22,11 @@ import { errnoOf, fail } from "../../base/errors.ts";
 
 /** Makes the folder when it is not there. Throws `mesh.state-exposed` when it is another user's or open to others. */
 export function ensurePrivateFolder(folder: string): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") throw error; // Something else has the name: said below.
+  }
   const stat = lstatSync(folder);
   if (!stat.isDirectory()) fail("mesh.state-exposed", `Cannot use ${folder}: it is no folder`);
   refuseExposed(folder, stat);
@@ -74,6 +79,7 @@ export function removePrivateFile(path: string): void {
 }
 
 function withTemporary<T>(path: string, bytes: Uint8Array, place: (temporary: string) => T): T {
+  sweepTemporaries(path);
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${crypto.randomUUID()}`);
   try {
     writeTemporary(temporary, bytes);
@@ -82,6 +88,26 @@ function withTemporary<T>(path: string, bytes: Uint8Array, place: (temporary: st
     return placed;
   } finally {
     rmSync(temporary, { force: true });
+  }
+}
+
+/** Removes what a writer that was killed left beside a file: it may hold a key. */
+function sweepTemporaries(path: string): void {
+  const prefix = `.${basename(path)}.`;
+  for (const name of readdirSync(dirname(path))) {
+    if (!name.startsWith(prefix)) continue;
+    const pid = Number(name.slice(prefix.length).split(".")[0]);
+    if (pid !== process.pid && !lives(pid)) rmSync(join(dirname(path), name), { force: true });
+  }
+}
+
+function lives(pid: number): boolean {
+  if (!Number.isSafeInteger(pid) || pid <= 0) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return errnoOf(error) === "EPERM";
   }
 }
 

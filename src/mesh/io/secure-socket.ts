@@ -3,7 +3,10 @@
 
 import type { Socket } from "bun";
 import { LIMITS } from "../../base/limits.ts";
+import type { PeerId } from "../../base/ids.ts";
+import type { PairingChannel } from "../pairing-message.ts";
 import type { Address } from "../peer-view.ts";
+import { pairingChannelOf } from "./pairing-channel.ts";
 
 export interface SocketListener {
   received(bytes: Uint8Array): void;
@@ -24,8 +27,6 @@ export class SecureSocket {
   /** The certificate of the other end (DER). */
   readonly certificate: Uint8Array;
   readonly remote: Address;
-  /** This end. */
-  readonly local: Address;
   readonly #early: Uint8Array[] = [];
   #listener: SocketListener | null = null;
   #queue: Uint8Array[] = [];
@@ -39,13 +40,18 @@ export class SecureSocket {
   constructor(socket: Socket<unknown>, certificate: Uint8Array) {
     this.#socket = socket;
     this.certificate = certificate;
-    this.remote = { host: socket.remoteAddress, port: socket.remotePort };
-    this.local = { host: socket.localAddress, port: socket.localPort };
+    // A listener on "::" shows IPv4 as "::ffff:10.0.0.1".
+    this.remote = { host: socket.remoteAddress.replace(/^::ffff:(?=\d)/, ""), port: socket.remotePort };
   }
 
   /** 32 bytes that both ends of this connection know and nobody else (RFC 9266). */
   channelBinding(): Uint8Array {
     return new Uint8Array(this.#socket.exportKeyingMaterial(32, BINDING_LABEL, Buffer.alloc(0)));
+  }
+
+  /** What a pairing over this connection is bound to. */
+  pairingChannel(own: PeerId, peer: PeerId): PairingChannel {
+    return pairingChannelOf(this.#socket, own, peer);
   }
 
   /** Starts to tell of what comes, what came already first. */

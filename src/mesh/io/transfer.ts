@@ -4,7 +4,15 @@
 import { MeshError } from "../../base/errors.ts";
 import type { PeerId } from "../../base/ids.ts";
 import { LIMITS } from "../../base/limits.ts";
-import { CONTENT, type JoinAnswer, type Moving, movingKey, piecesIn, readJoinAnswer } from "../content-messages.ts";
+import {
+  CONTENT,
+  type JoinAnswer,
+  type Moving,
+  movingKey,
+  piecesIn,
+  readJoinAnswer,
+  type Word,
+} from "../content-messages.ts";
 import type { Peers } from "../peers.ts";
 import { type TransferEffect, type TransferEvent, TransferMachine } from "../transfer.ts";
 import type { Swarms } from "./swarms.ts";
@@ -13,7 +21,10 @@ const TICK_MS = 100;
 /** A machine that begins to fetch may not have the list of chunks yet: it is asked again after so long, so often. */
 const JOIN_AGAIN_MS = 200;
 const JOIN_TRIES = 4;
-const SEARCH_EVERY_MS = 500;
+const SEARCHES = 10;
+
+/** Multiples of it, less their whole part, lie evenly between 0 and 1, however many there are. */
+const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
 /** A failure on this machine: it ends the fetch, whoever sent the piece. */
 export class LocalFailure extends Error {
@@ -42,6 +53,9 @@ export interface TransferParts {
   readonly peers: Peers;
   readonly swarms: Swarms;
   readonly nowMs: () => number;
+  /** How long content is looked for when nobody has what is missing: longer while somebody has a part of it. */
+  readonly searchMs: number;
+  readonly stallMs: number;
 }
 
 export class Transfer {
@@ -58,14 +72,13 @@ export class Transfer {
   #isSearching = false;
   #isOver = false;
 
-  constructor(parts: TransferParts, job: TransferJob, options: { banned: Set<PeerId>; isAlone: boolean }) {
+  constructor(parts: TransferParts, job: TransferJob, options: { banned: Set<PeerId>; rank: number }) {
     this.#parts = parts;
     this.#job = job;
     this.#key = movingKey(job.moving);
     this.#banned = options.banned;
     this.#progressMs = parts.nowMs();
-    // A receiver that is alone reads on from the start, so that the whole is hashed as it comes.
-    const startAt = options.isAlone ? 0 : Number.parseInt(parts.peers.self.slice(0, 12), 16);
+    const startAt = Math.floor(((options.rank * GOLDEN) % 1) * job.pieces.length);
     this.#machine = new TransferMachine({ pieces: job.pieces, isDone: (piece) => job.isDone(piece), startAt });
   }
 
@@ -84,8 +97,7 @@ export class Transfer {
       for (const peer of holders) if (!known.has(peer)) this.meet(peer);
       this.#tell({ kind: "tick" });
       await this.#end.promise;
-      for (const peer of this.#parts.swarms.of(this.#key))
-        this.#parts.peers.tell(peer, CONTENT.got, { key: this.#key, piece: null }, "bulk");
+      this.#say({ kind: "all", key: this.#key });
     } finally {
       this.#isOver = true;
       clearInterval(ticking);
@@ -102,12 +114,17 @@ export class Transfer {
     void this.#join(peer).finally(() => this.#joining.delete(peer));
   }
 
-  /** A machine says that it has a piece more; null for all. */
-  heard(peer: PeerId, piece: number | null): void {
+  /** A machine says what it has got, or is getting. */
+  heard(peer: PeerId, word: Word): void {
     if (this.#isOver || this.#banned.has(peer)) return;
     if (!this.#machine.sources.includes(peer)) this.meet(peer);
-    else if (piece === null) this.#tell({ kind: "peer", peer, has: null });
-    else this.#tell({ kind: "got", peer, piece });
+    else if (word.kind === "all") this.#tell({ kind: "peer", peer, has: null });
+    else this.#tell({ kind: word.kind, peer, piece: word.piece });
+  }
+
+  #say(word: Word, except?: PeerId): void {
+    for (const peer of this.#parts.swarms.of(this.#key))
+      if (peer !== except) this.#parts.peers.tell(peer, CONTENT.word, word, "bulk");
   }
 
   async #join(peer: PeerId): Promise<void> {
@@ -136,6 +153,7 @@ export class Transfer {
   #perform(effect: TransferEffect): void {
     switch (effect.kind) {
       case "fetch":
+        if (effect.isScarce) this.#say({ kind: "promised", key: this.#key, piece: effect.piece });
         void this.#fetch(effect.peer, effect.piece);
         return;
       case "abort":
@@ -169,8 +187,7 @@ export class Transfer {
 
   #arrived(peer: PeerId, piece: number): void {
     this.#progressMs = this.#parts.nowMs();
-    for (const other of this.#parts.swarms.of(this.#key))
-      if (other !== peer) this.#parts.peers.tell(other, CONTENT.got, { key: this.#key, piece }, "bulk");
+    this.#say({ kind: "got", key: this.#key, piece }, peer);
     this.#tell({ kind: "done", peer, piece });
   }
 
@@ -192,10 +209,10 @@ export class Transfer {
       while (!this.#isOver && this.#underWay.size === 0) {
         const { signal } = this.#stop;
         for (const peer of await this.#job.search()) this.meet(peer);
-        await pause(SEARCH_EVERY_MS, signal);
+        await pause(this.#parts.searchMs / SEARCHES, signal);
         const nowMs = this.#parts.nowMs();
         // Those who have a part may get more of it.
-        const patienceMs = this.#machine.sources.length > 0 ? LIMITS.contentStallMs : LIMITS.contentSearchMs;
+        const patienceMs = this.#machine.sources.length > 0 ? this.#parts.stallMs : this.#parts.searchMs;
         if (this.#underWay.size === 0 && nowMs - Math.max(sinceMs, this.#progressMs) >= patienceMs) {
           const what = `${this.#machine.missing} of ${this.#job.pieces.length} pieces`;
           this.#fail(new MeshError("blob.missing", `Cannot find ${what} of ${this.#key} on any machine`));

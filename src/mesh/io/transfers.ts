@@ -1,14 +1,15 @@
 // The transfers under way on this machine: begins each, tells it what others say, and finds machines for it.
 
+import { MeshError } from "../../base/errors.ts";
 import type { PeerId } from "../../base/ids.ts";
 import type { Store } from "../../store/io/store.ts";
 import type { ContentRef } from "../content.ts";
-import { type JoinAnswer, type Moving, movingKey } from "../content-messages.ts";
+import { type JoinAnswer, type Moving, movingKey, type Word } from "../content-messages.ts";
 import type { Peers } from "../peers.ts";
 import type { Holders } from "./holders.ts";
 import type { ServedContent } from "./served-content.ts";
 import type { Swarms } from "./swarms.ts";
-import { LocalFailure, Transfer, type TransferJob } from "./transfer.ts";
+import { joinAt, LocalFailure, Transfer, type TransferJob } from "./transfer.ts";
 
 /** One fetch of one content, for all who wait for it. */
 export interface FetchContext {
@@ -30,6 +31,8 @@ export interface FetcherParts {
   readonly swarms: Swarms;
   readonly holders: Holders;
   readonly nowMs: () => number;
+  readonly searchMs: number;
+  readonly stallMs: number;
 }
 
 export class Transfers {
@@ -42,8 +45,8 @@ export class Transfers {
   }
 
   /** Another machine told of a piece. */
-  heard(peer: PeerId, key: string, piece: number | null): void {
-    this.#running.get(key)?.heard(peer, piece);
+  heard(peer: PeerId, word: Word): void {
+    this.#running.get(word.key)?.heard(peer, word);
   }
 
   /** Another machine begins to fetch the same. */
@@ -65,8 +68,9 @@ export class Transfers {
   ): Promise<void> {
     if (job.pieces.every((_, piece) => job.isDone(piece))) return;
     const { moving } = job;
-    const known = more.known ?? new Map<PeerId, JoinAnswer>();
-    const isAlone = [...known.values()].every((answer) => answer.isWhole && answer.swarm.length === 0);
+    const known = more.known ?? (await this.#joinFirst(moving, context));
+    // Receivers that come one after another begin at other places, the first of them at the start: so it hashes as it reads.
+    const rank = Math.max(0, ...known.values().map((answer) => answer.swarm.length));
     const transfer = new Transfer(
       this.#parts,
       {
@@ -75,7 +79,7 @@ export class Transfers {
         lied: context.lied,
         signal: context.signal,
       },
-      { banned: more.banned ?? new Set(), isAlone },
+      { banned: more.banned ?? new Set(), rank },
     );
     const key = movingKey(moving);
     this.#running.set(key, transfer);
@@ -84,6 +88,19 @@ export class Transfers {
     } finally {
       if (this.#running.get(key) === transfer) this.#running.delete(key);
     }
+  }
+
+  /** The answer of the first machine that gives one. */
+  async #joinFirst(moving: Moving, context: FetchContext): Promise<ReadonlyMap<PeerId, JoinAnswer>> {
+    for (const peer of context.holders) {
+      try {
+        return new Map([[peer, await joinAt(this.#parts.peers, peer, moving, context.signal)]]);
+      } catch (error) {
+        context.signal.throwIfAborted();
+        if (!(error instanceof MeshError)) throw error;
+      }
+    }
+    return new Map();
   }
 }
 

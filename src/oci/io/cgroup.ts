@@ -7,6 +7,7 @@ import { isWritable, readText } from "../../base/io/text-files.ts";
 import { type CgroupPlace, findCgroups, ownerName, parseOwnerName } from "../runtime/cgroup-paths.ts";
 import type { ContextLimits } from "../runtime/context-spec.ts";
 import { readMounts } from "./host-root.ts";
+import { KernelFile } from "./kernel-file.ts";
 import { signalQuietly, startTicks } from "./processes.ts";
 
 /** What holds a limit. */
@@ -158,6 +159,9 @@ function openLegacy(place: CgroupPlace, name: string): Backend | null {
 class LegacyGroup implements Group {
   readonly directory = null;
   readonly #directories: Partial<Record<Controller, string>> = {};
+  /** Asked of every lease, so they stay open. */
+  #peakFile: KernelFile | null = null;
+  #killsFile: KernelFile | null = null;
   #configured: Partial<ContextLimits> = {};
   /** Of this lease, if it was asked for. */
   #peak: number | null = null;
@@ -169,6 +173,10 @@ class LegacyGroup implements Group {
       mkdirSync(directory, { recursive: true });
       this.#directories[controller as Controller] = directory;
     }
+    const { memory } = this.#directories;
+    if (memory === undefined) return;
+    this.#peakFile = new KernelFile(join(memory, "memory.max_usage_in_bytes"));
+    this.#killsFile = new KernelFile(join(memory, "memory.oom_control"));
   }
 
   configure(limits: ContextLimits): void {
@@ -177,7 +185,7 @@ class LegacyGroup implements Group {
     this.#peak = null;
     if (memory !== undefined) {
       if (before.memoryBytes !== limits.memoryBytes) limitMemory(memory, limits.memoryBytes);
-      write(memory, "memory.max_usage_in_bytes", "0");
+      this.#peakFile?.write("0");
       this.#killsBefore = this.#kills();
     }
     if (cpu !== undefined && before.cpuMilli !== limits.cpuMilli) {
@@ -199,8 +207,7 @@ class LegacyGroup implements Group {
   }
 
   peakMemoryBytes(): number | null {
-    const { memory } = this.#directories;
-    this.#peak = memory === undefined ? null : Number(readText(join(memory, "memory.max_usage_in_bytes")));
+    this.#peak = this.#peakFile === null ? null : Number(this.#peakFile.read());
     return this.#peak;
   }
 
@@ -212,12 +219,13 @@ class LegacyGroup implements Group {
   }
 
   remove(): void {
+    this.#peakFile?.close();
+    this.#killsFile?.close();
     for (const directory of new Set(Object.values(this.#directories))) removeTree(directory);
   }
 
   #kills(): number {
-    const { memory } = this.#directories;
-    return memory === undefined ? 0 : countOf(join(memory, "memory.oom_control"), "oom_kill");
+    return countOf(this.#killsFile?.read() ?? "", "oom_kill");
   }
 }
 
@@ -295,7 +303,7 @@ class UnifiedGroup implements Group {
     if (this.#controllers.has("cpu")) {
       write(this.directory, "cpu.max", limits.cpuMilli === null ? "max 100000" : `${limits.cpuMilli * 100} 100000`);
     }
-    this.#killsBefore = countOf(join(this.directory, "memory.events"), "oom_kill");
+    this.#killsBefore = countOf(readText(join(this.directory, "memory.events")), "oom_kill");
   }
 
   taskFiles(): readonly string[] {
@@ -303,7 +311,7 @@ class UnifiedGroup implements Group {
   }
 
   outOfMemoryKills(): number {
-    return countOf(join(this.directory, "memory.events"), "oom_kill") - this.#killsBefore;
+    return countOf(readText(join(this.directory, "memory.events")), "oom_kill") - this.#killsBefore;
   }
 
   peakMemoryBytes(): number | null {
@@ -388,8 +396,8 @@ function tryWrite(directory: string, file: string, text: string): void {
   }
 }
 
-function countOf(path: string, key: string): number {
-  const match = new RegExp(`^${key} (\\d+)$`, "m").exec(readText(path));
+function countOf(text: string, key: string): number {
+  const match = new RegExp(`^${key} (\\d+)$`, "m").exec(text);
   return Number(match?.[1] ?? 0);
 }
 

@@ -1,15 +1,25 @@
 // Which user and group ids exist inside a context, and the parked user namespace that holds the subordinate ones.
 
-import { closeSync, existsSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync, statSync } from "node:fs";
 import { userInfo } from "node:os";
+import { getXattr } from "../../base/io/libc.ts";
 import { readText } from "../../base/io/text-files.ts";
 import { fail } from "../../base/errors.ts";
 import type { IdMapKind } from "../runtime/context-spec.ts";
 import { PID_RECORD, REPORT_FD } from "../runtime/emit.ts";
 import type { IdMap } from "../runtime/plan-input.ts";
 import { address, bytes, call, type SetupProgram, words } from "../runtime/setup-op.ts";
-import { findRange, type IdRange, mapsManyIds, RANGE_COUNT, sameIds, nameOfUser } from "../runtime/sub-ids.ts";
-import { CAP_SETGID, CAP_SETUID, hasCapability } from "./privilege.ts";
+import {
+  findRange,
+  type IdRange,
+  mapHolds,
+  mapsManyIds,
+  RANGE_COUNT,
+  sameIds,
+  nameOfUser,
+} from "../runtime/sub-ids.ts";
+import type { IdMaps as StoreIdMaps } from "../../store/ids.ts";
+import { CAP_SETGID, CAP_SETUID, hasCapability, mayGainPrivileges } from "./privilege.ts";
 import { spawnImage } from "./spawn-image.ts";
 
 /** A map, and the descriptor of the user namespace to enter first, if any. */
@@ -21,22 +31,48 @@ export interface PreparedIdMap {
 /** Where root's contexts take subordinate ids from when /etc/subuid gives root none. */
 const ROOT_RANGE: IdRange = { start: 1_000_000_000, count: RANGE_COUNT };
 
-/** The best map this user can have. */
+/**
+ * The best map this user can have. "identity" takes the right to map the machine's own ids: root of a user namespace that has one
+ * id has none to keep. "range" takes a range, and helpers that may map it. Else "single".
+ */
 export function bestIdMap(): IdMapKind {
-  const kept = keepingIdMap();
-  const hasRange = process.getuid?.() !== 0 && subordinateRanges() !== null && newIdMapPrograms() !== null;
-  return kept === "single" && hasRange ? "range" : kept;
+  if (process.getuid?.() === 0) {
+    const mayMap = hasCapability(CAP_SETUID) && hasCapability(CAP_SETGID);
+    return mayMap && mapsManyIds(readText("/proc/self/uid_map")) ? "identity" : "single";
+  }
+  return mayMapRange() ? "range" : "single";
 }
 
-/**
- * The map for a task whose files stay: its changes have owners that this user can read back. With "identity" the machine's own
- * ids are kept, which takes the right to map them (root of a user namespace that has one id has none to keep). Never "range":
- * what a task leaves under subordinate ids, nobody outside its namespace may open.
- */
-export function keepingIdMap(): "identity" | "single" {
-  const mayMap = hasCapability(CAP_SETUID) && hasCapability(CAP_SETGID);
-  const isRootOfMany = process.getuid?.() === 0 && mapsManyIds(readText("/proc/self/uid_map"));
-  return mayMap && isRootOfMany ? "identity" : "single";
+/** Whether newuidmap and newgidmap would do it: their failure in the middle of a run would come too late. */
+function mayMapRange(): boolean {
+  const programs = newIdMapPrograms();
+  if (programs === null || !mayGainPrivileges() || ![programs.uid, programs.gid].every(isPrivileged)) return false;
+  const ranges = subordinateRanges();
+  // in a container the machine's ids may be fewer than its /etc/subuid says
+  return (
+    ranges !== null &&
+    mapHolds(readText("/proc/self/uid_map"), ranges.uids) &&
+    mapHolds(readText("/proc/self/gid_map"), ranges.gids)
+  );
+}
+
+/** Whether a program brings privileges with it: by its set-user-id bit, or by capabilities of its file. */
+function isPrivileged(path: string): boolean {
+  try {
+    return (statSync(path).mode & 0o4000) !== 0 || getXattr(path, "security.capability") !== null;
+  } catch {
+    return false;
+  }
+}
+
+/** How owners on disk look in contexts of an ordinary user with these ranges. */
+export function rangeIds(ranges: { readonly uids: IdRange; readonly gids: IdRange }): StoreIdMaps {
+  const map = (own: number, { start }: IdRange) => [
+    { inside: 0, outside: own, count: 1 },
+    { inside: 1, outside: start, count: RANGE_COUNT },
+  ];
+  const { uid, gid } = userInfo();
+  return { uids: map(uid, ranges.uids), gids: map(gid, ranges.gids) };
 }
 
 /** Ranges of this user in /etc/subuid and /etc/subgid, or null when one is missing. */

@@ -5,6 +5,8 @@ import { fail, MeshError } from "../../base/errors.ts";
 import { makePipe, type Pipe } from "../../base/io/libc.ts";
 import type { ContextSetup, ContextSpec, RunningContext } from "../runtime/context-spec.ts";
 import { checkSetup } from "../runtime/spec-checks.ts";
+import { outlineOf } from "../runtime/blanks.ts";
+import { type ContextImage, fillImage } from "../runtime/emit.ts";
 import { plan } from "../runtime/plan.ts";
 import type { Allotment } from "../runtime/plan-input.ts";
 import { needsHostMounts } from "../runtime/plan-root.ts";
@@ -75,7 +77,7 @@ export class ContextRuntime implements AsyncDisposable {
     let context: PreparedContext;
     try {
       const allotment = this.#allot(setup, idMap, cgroups);
-      const image = this.#images.get(keyOf(setup, allotment), () => plan(setup, this.#machine.facts(setup), allotment));
+      const image = this.#images.get(keyOf(setup, allotment), () => this.#imageOf(setup, allotment));
       const output = spawnWithOutput((fds) =>
         spawnImage(image, { name: "mesh-context", output: fds, extraFds: [idMap.namespaceFd, hostMountsFd] }),
       );
@@ -106,8 +108,19 @@ export class ContextRuntime implements AsyncDisposable {
     await Promise.allSettled([...this.#alive].map((context) => context.discard()));
     await this.#idMaps.close();
     await this.#hostMounts.close();
+    this.#images.close();
     this.#cgroups?.close();
     this.#cgroups = null;
+  }
+
+  #imageOf(setup: ContextSetup, allotment: Allotment): ContextImage {
+    const facts = this.#machine.facts(setup);
+    const outline = outlineOf(setup, allotment) ?? { setup, allotment, paths: [] };
+    const key = keyOf(outline.setup, outline.allotment);
+    return fillImage(
+      this.#images.form(key, () => plan(outline.setup, facts, outline.allotment)),
+      outline.paths,
+    );
   }
 
   #pool(): CgroupPool {

@@ -13,6 +13,11 @@ export function hasCapability(number: number): boolean {
   return ((BigInt(`0x${match?.[1] ?? "0"}`) >> BigInt(number)) & 1n) === 1n;
 }
 
+/** Whether a program may bring privileges with it: set-user-id programs have no effect under no_new_privs (prctl(2)). */
+export function mayGainPrivileges(): boolean {
+  return !/^NoNewPrivs:\s*1$/m.test(readText("/proc/self/status"));
+}
+
 /** Whether capabilities of this process hold for the machine's mounts: in any other user namespace those are locked. */
 export function isInInitialUserNamespace(): boolean {
   return isInitialMap(readText("/proc/self/uid_map"));

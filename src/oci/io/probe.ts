@@ -8,7 +8,7 @@ import { isWritable, readText } from "../../base/io/text-files.ts";
 import { getXattr, makeWhiteout, setXattr } from "../../base/io/libc.ts";
 import { formatBytes } from "../../base/units.ts";
 import { findCgroups } from "../runtime/cgroup-paths.ts";
-import type { ContextSpec } from "../runtime/context-spec.ts";
+import type { ContextSpec, IdMapKind } from "../runtime/context-spec.ts";
 import { mountOf } from "../runtime/mount-info.ts";
 import { address, call, type SetupProgram, value, variable } from "../runtime/setup-op.ts";
 import { readMounts } from "./host-root.ts";
@@ -16,6 +16,7 @@ import { bestIdMap, newIdMapPrograms, subordinateRanges } from "./id-map.ts";
 import { ContextRuntime } from "./launch.ts";
 import { gpuNames } from "./gpus.ts";
 import { networkHelpers } from "./network.ts";
+import { mayGainPrivileges } from "./privilege.ts";
 import { spawnImage } from "./spawn-image.ts";
 
 export interface Ability {
@@ -226,12 +227,25 @@ function probeSubordinateIds(): readonly Ability[] {
     {
       id: "newuidmap",
       title: "newuidmap and newgidmap",
-      ok: needless || programs !== null,
-      detail: programs ? programs.uid : needless ? "root needs none" : "not installed",
+      ok: needless || (programs !== null && mayGainPrivileges()),
+      detail: needless ? "root needs none" : helperDetail(programs),
       remedy: needless || programs ? null : "Install the package uidmap (Debian, Ubuntu) or shadow-utils (Fedora).",
     },
+    { id: "ids", title: "User and group ids in contexts", ok: true, detail: ID_WORDS[bestIdMap()], remedy: null },
   ];
 }
+
+function helperDetail(programs: ReturnType<typeof newIdMapPrograms>): string {
+  if (programs === null) return "not installed";
+  return mayGainPrivileges() ? programs.uid : `${programs.uid}, without effect: mesh runs under no_new_privs`;
+}
+
+/** What each map means to a task. */
+const ID_WORDS: Readonly<Record<IdMapKind, string>> = {
+  identity: "this machine's own",
+  range: "root is this user, and 65,535 subordinate ids are the others",
+  single: "root alone: chown and its like are answered with success without being done",
+};
 
 const DELEGATION_REMEDY = "Start mesh in a delegated scope: systemd-run --user --scope -p Delegate=yes mesh ...";
 

@@ -4,11 +4,12 @@ import { chmodSync, closeSync, unlinkSync, write, writeFileSync, writeSync } fro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { errnoOf } from "../../base/errors.ts";
-import { errnoName, makeMemoryFile, makeSocketPair } from "../../base/io/libc.ts";
-import { type ContextImage, emitImage } from "../runtime/emit.ts";
+import { errnoName, makeMemoryFile, makeSocketPair, sealMemoryFile } from "../../base/io/libc.ts";
+import { type ContextImage, emitForm, emitImage, type ImageForm } from "../runtime/emit.ts";
 import type { SetupProgram } from "../runtime/setup-op.ts";
+import type { Architecture } from "../runtime/syscalls.ts";
 
-/** Compiled programs that are kept: a few shapes of context in a few folders. */
+/** Programs, and forms of programs, that are kept: a few shapes of context in a few folders. */
 const KEPT_IMAGES = 64;
 /** Always fits into a socket's buffer. */
 const SHORT_BYTES = 64 * 1024;
@@ -47,43 +48,108 @@ export interface SpawnOptions {
   readonly extraFds?: readonly (number | null)[];
 }
 
-/** Programs that were compiled lately. */
+/** Programs that were made lately, each ready to be spawned, and the forms that they were made from. */
 export class ImageCache {
-  readonly #kept = new Map<string, ContextImage>();
+  readonly #kept = new Map<string, ExecutableImage>();
+  readonly #forms = new Map<string, ImageForm>();
 
   /** The program of that key; `make` is asked when it is not kept. */
-  get(key: string, make: () => SetupProgram): ContextImage {
-    const image = this.#kept.get(key) ?? compile(make());
-    this.#kept.delete(key);
-    this.#kept.set(key, image);
-    const oldest = this.#kept.keys().next();
-    if (this.#kept.size > KEPT_IMAGES && oldest.done !== true) this.#kept.delete(oldest.value);
+  get(key: string, make: () => ContextImage): ExecutableImage {
+    const image = this.#kept.get(key) ?? new ExecutableImage(make());
+    keepLatest(this.#kept, key, image)?.close();
     return image;
+  }
+
+  /** A program's form of that key; `make` is asked when it is not kept. */
+  form(key: string, make: () => SetupProgram): ImageForm {
+    const form = this.#forms.get(key) ?? emitForm(make(), architecture());
+    keepLatest(this.#forms, key, form);
+    return form;
+  }
+
+  close(): void {
+    for (const image of this.#kept.values()) image.close();
+    this.#kept.clear();
   }
 }
 
-function compile(program: SetupProgram): ContextImage {
-  return emitImage(program, process.arch === "arm64" ? "arm64" : "x64");
+/** Makes the entry the latest; the oldest one that gave way to it, if any. */
+function keepLatest<T>(kept: Map<string, T>, key: string, value: T): T | undefined {
+  kept.delete(key);
+  kept.set(key, value);
+  const [oldest] = kept;
+  if (kept.size <= KEPT_IMAGES || oldest === undefined) return undefined;
+  kept.delete(oldest[0]);
+  return oldest[1];
+}
+
+function architecture(): Architecture {
+  return process.arch === "arm64" ? "arm64" : "x64";
 }
 
 /** Starts the program. Throws system errors when it can't be spawned. */
-export function spawnImage(program: SetupProgram | ContextImage, options: SpawnOptions): SpawnedImage {
-  const compiled = "image" in program ? program : compile(program);
+export function spawnImage(program: SetupProgram | ExecutableImage, options: SpawnOptions): SpawnedImage {
+  if (program instanceof ExecutableImage) return spawn(program, options);
+  const image = new ExecutableImage(emitImage(program, architecture()));
+  try {
+    return spawn(image, options);
+  } finally {
+    image.close();
+  }
+}
+
+function spawn(executable: ExecutableImage, options: SpawnOptions): SpawnedImage {
   const [ours, theirs] = makeSocketPair();
   let child: Bun.Subprocess;
   try {
-    child = withExecutable(compiled, (path) => {
-      const [stdout, stderr]: readonly [number | "ignore", number | "ignore"] = options.output ?? ["ignore", "ignore"];
-      const extra = options.extraFds?.map((fd) => fd ?? "ignore") ?? [];
-      return Bun.spawn([path], { argv0: options.name, env: {}, stdio: ["ignore", stdout, stderr, theirs, ...extra] });
-    });
+    const [stdout, stderr]: readonly [number | "ignore", number | "ignore"] = options.output ?? ["ignore", "ignore"];
+    const extra = options.extraFds?.map((fd) => fd ?? "ignore") ?? [];
+    child = executable.use((path) =>
+      Bun.spawn([path], { argv0: options.name, env: {}, stdio: ["ignore", stdout, stderr, theirs, ...extra] }),
+    );
   } catch (error) {
     closeSync(ours);
     throw error;
   } finally {
     closeSync(theirs);
   }
-  return new Spawned(child, compiled, ours);
+  return new Spawned(child, executable.image, ours);
+}
+
+let memoryFilesRun = true;
+
+/**
+ * A compiled program and the file that it is executed from: one in memory, sealed so that no context may change what the next
+ * one runs. It needs no directory that allows execution; where the system forbids it (vm.memfd_noexec), a file serves.
+ */
+export class ExecutableImage {
+  readonly image: ContextImage;
+  #fd: number | null = null;
+  #uses = 0;
+
+  constructor(image: ContextImage) {
+    this.image = image;
+  }
+
+  /** Calls `use`, which may execute the file at that path. What is used a second time is kept for a third. */
+  use<T>(use: (path: string) => T): T {
+    if (memoryFilesRun) {
+      try {
+        this.#fd ??= writeMemoryFile(this.image.image);
+        return use(`/proc/self/fd/${this.#fd}`);
+      } catch {
+        memoryFilesRun = false;
+      } finally {
+        if (this.#uses++ === 0) this.close();
+      }
+    }
+    return withFile(this.image.image, use);
+  }
+
+  close(): void {
+    if (this.#fd !== null) closeSync(this.#fd);
+    this.#fd = null;
+  }
 }
 
 class Spawned implements SpawnedImage {
@@ -153,19 +219,9 @@ class Spawned implements SpawnedImage {
   }
 }
 
-let memoryFilesRun = true;
-
-/** A file in memory needs no directory that allows execution; where the system forbids it (vm.memfd_noexec), a file serves. */
-function withExecutable<T>(compiled: ContextImage, use: (path: string) => T): T {
-  if (memoryFilesRun) {
-    try {
-      return withMemoryFile(compiled, use);
-    } catch {
-      memoryFilesRun = false;
-    }
-  }
+function withFile<T>(content: Uint8Array, use: (path: string) => T): T {
   const path = join(tmpdir(), `mesh-${process.pid}-${crypto.randomUUID()}`);
-  writeFileSync(path, compiled.image, { mode: 0o700, flag: "wx" });
+  writeFileSync(path, content, { mode: 0o700, flag: "wx" });
   try {
     chmodSync(path, 0o700);
     return use(path);
@@ -174,13 +230,15 @@ function withExecutable<T>(compiled: ContextImage, use: (path: string) => T): T 
   }
 }
 
-function withMemoryFile<T>(compiled: ContextImage, use: (path: string) => T): T {
+function writeMemoryFile(content: Uint8Array): number {
   const fd = makeMemoryFile("mesh-context");
   try {
-    writeSync(fd, compiled.image);
-    return use(`/proc/self/fd/${fd}`);
-  } finally {
+    writeSync(fd, content);
+    sealMemoryFile(fd);
+    return fd;
+  } catch (error) {
     closeSync(fd);
+    throw error;
   }
 }
 

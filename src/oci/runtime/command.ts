@@ -52,7 +52,10 @@ export function receiveCommand(): readonly SetupOp[] {
   ];
 }
 
-/** Becomes the command. The first places are empty unless there are that many, so the error reported is the last one's. */
+/**
+ * Becomes the command. The first places are empty texts unless there are that many, so the error reported is the last one's. A
+ * null pointer would do as well, at the price of two page faults each.
+ */
 export function becomeCommand(): readonly SetupOp[] {
   const given = (fixed: number): Argument => ({ kind: "value", at: { fixed } });
   return [
@@ -82,9 +85,9 @@ export function encodeCommand(command: ContextCommand): Uint8Array {
   const pointers = block.pointers;
   const argvAt = (FIRST_PLACE - COMMAND_ADDRESS) / WORD + PLACES;
   const environmentAt = argvAt + command.argv.length + 1;
-  const firstPlaceAt = argvAt - places.length;
   block.write(0, [pointers[0] ?? 0, COMMAND_ADDRESS + argvAt * WORD, COMMAND_ADDRESS + environmentAt * WORD]);
-  block.write(firstPlaceAt, pointers.slice(1, 1 + places.length));
+  const empty = Array.from({ length: PLACES - places.length }, () => block.emptyText);
+  block.write((FIRST_PLACE - COMMAND_ADDRESS) / WORD, [...empty, ...pointers.slice(1, 1 + places.length)]);
   block.write(argvAt, pointers.slice(1 + places.length, 1 + places.length + command.argv.length));
   block.write(environmentAt, pointers.slice(1 + places.length + command.argv.length));
   return block.message();
@@ -111,6 +114,8 @@ function placesOf({ argv, env }: ContextCommand): readonly string[] {
 /** Words, and texts behind them. */
 class TextBlock {
   readonly pointers: readonly number[];
+  /** Address of a text without a character. */
+  readonly emptyText: number;
   readonly #message: Buffer;
   readonly #words: DataView;
 
@@ -130,6 +135,7 @@ class TextBlock {
       at = joined.indexOf(0, at) + 1;
     }
     this.pointers = pointers;
+    this.emptyText = COMMAND_ADDRESS + sizeBytes - 1;
   }
 
   /** The addresses lie below 2^32. */

@@ -1,8 +1,19 @@
 // Writes a set-up program as the table that the stub walks, with its texts and variables behind it. Pure.
 
+import { assert } from "../../base/assert.ts";
 import { fail } from "../../base/errors.ts";
+import { fillBlanks, hasBlanks } from "./blanks.ts";
 import type { Argument, Place, SetupOp, SetupProgram, Target } from "./setup-op.ts";
-import { BITS_FLAG, buildImage, DATA_ADDRESS, DECIMAL_FLAG, FAILURE_ADDRESS, FIRST_ROW_ADDRESS, ROW } from "./stub.ts";
+import {
+  BITS_FLAG,
+  buildImage,
+  DATA_ADDRESS,
+  DECIMAL_FLAG,
+  FAILURE_ADDRESS,
+  FIRST_ROW_ADDRESS,
+  ROW,
+  VARIABLES_ADDRESS,
+} from "./stub.ts";
 import { type Architecture, syscallNumber } from "./syscalls.ts";
 
 /** A program ready to be spawned, and what its reports mean. */
@@ -20,8 +31,27 @@ export const PID_RECORD = 1;
 /** Exit code of a program that failed before its task began. */
 export const SETUP_FAILED_EXIT = 125;
 
+/** A compiled program that may have blanks (blanks.ts). */
+export interface ImageForm {
+  readonly architecture: Architecture;
+  readonly data: Uint8Array;
+  readonly blankTexts: readonly BlankText[];
+  readonly nameOf: (rowAddress: number) => string;
+}
+
+/** A text with blanks, and where in the data its address is wanted. */
+interface BlankText {
+  readonly text: string;
+  readonly wantedAt: number[];
+}
+
 /** Encodes the program. Throws `context.unavailable` when the architecture lacks one of the calls. */
 export function emitImage(program: SetupProgram, architecture: Architecture): ContextImage {
+  return fillImage(emitForm(program, architecture), []);
+}
+
+/** Encodes a program whose texts may have blanks. Throws as `emitImage` does. */
+export function emitForm(program: SetupProgram, architecture: Architecture): ImageForm {
   const rows = program.operations.filter((op) => op.kind !== "label");
   const writer = new DataWriter(rows.length + FAILURE_ROWS.length, program.variables);
   const labels = labelAddresses(program.operations);
@@ -32,11 +62,31 @@ export function emitImage(program: SetupProgram, architecture: Architecture): Co
     index++;
   }
   return {
-    image: buildImage(writer.finish(), architecture),
+    architecture,
+    ...writer.finish(),
     nameOf: (address) => {
       const op = rows[(address - FIRST_ROW_ADDRESS) / ROW.size];
       return op && "name" in op ? op.name : `operation at 0x${address.toString(16)}`;
     },
+  };
+}
+
+/** The program with its blanks filled in by these paths: the texts come behind all else, and their addresses where they are wanted. */
+export function fillImage(form: ImageForm, paths: readonly string[]): ContextImage {
+  const texts = form.blankTexts.map(({ text }) => utf8.encode(fillBlanks(text, paths)));
+  const textBytes = texts.reduce((sum, text) => sum + text.length + 1, 0);
+  const data = new Uint8Array(form.data.length + textBytes + BEHIND_TEXTS_BYTES);
+  data.set(form.data);
+  const view = new DataView(data.buffer);
+  let at = form.data.length;
+  for (const [index, text] of texts.entries()) {
+    data.set(text, at);
+    for (const wanted of form.blankTexts[index]?.wantedAt ?? []) view.setUint32(wanted, DATA_ADDRESS + at, true);
+    at += text.length + 1;
+  }
+  return {
+    image: buildImage(data, form.architecture),
+    nameOf: (address) => fillBlanks(form.nameOf(address), paths),
   };
 }
 
@@ -117,7 +167,7 @@ function encodingOf(
     case "decimal":
       return {
         number: 0,
-        args: [{ kind: "value", at: op.of }, writer.bytes(DECIMAL_BYTES) + DECIMAL_BYTES - 1],
+        args: [{ kind: "value", at: op.of }, writer.changing(new Uint8Array(DECIMAL_BYTES)) + DECIMAL_BYTES - 1],
         kindFlag: DECIMAL_FLAG,
       };
   }
@@ -162,14 +212,19 @@ interface Row {
 
 const utf8 = new TextEncoder();
 
-/** Grows the data segment: the rows first, then whatever they point at. Equal texts are kept once. */
+/** mount(2) copies a page from where its options begin, and is slow where there is less. */
+const BEHIND_TEXTS_BYTES = 4096;
+
+/** Grows the data segment: variables and rows first, then whatever they point at. Equal texts are kept once. */
 class DataWriter {
   #buffer = new Uint8Array(32 * 1024);
   #view = new DataView(this.#buffer.buffer);
   /** The same bytes, for what is aligned. */
   #words32 = new Uint32Array(this.#buffer.buffer);
   #length: number;
+  #variablesEnd = VARIABLES_ADDRESS;
   readonly #texts = new Map<string, number>();
+  readonly #blankTexts = new Map<string, BlankText>();
   readonly #variables = new Map<string, number>();
   readonly #numbers = new Map<number, number>();
   readonly #initial: Readonly<Record<string, Uint8Array>>;
@@ -180,11 +235,11 @@ class DataWriter {
     this.#initial = variables;
     this.#length = FIRST_ROW_ADDRESS - DATA_ADDRESS + rowCount * ROW.size;
     this.#reserve(0);
-    this.scratch = DATA_ADDRESS + this.#allocate(8);
+    this.scratch = this.changing(new Uint8Array(8));
   }
 
-  finish(): Uint8Array {
-    return this.#buffer.subarray(0, this.#length);
+  finish(): Pick<ImageForm, "data" | "blankTexts"> {
+    return { data: this.#buffer.slice(0, this.#length), blankTexts: [...this.#blankTexts.values()] };
   }
 
   row(at: number, row: Row): void {
@@ -201,19 +256,24 @@ class DataWriter {
     if (typeof argument === "number" && argument >= 0) this.#word(at, argument);
     else if (typeof argument === "number" || typeof argument === "bigint") {
       this.#view.setBigUint64(at, BigInt.asUintN(64, BigInt(argument)), true);
-    } else this.#word(at, this.#addressOf(argument));
+    } else if (typeof argument === "string" && hasBlanks(argument)) this.#wantBlankText(argument, at);
+    else this.#word(at, this.#addressOf(argument));
   }
 
-  /** Address of fresh zero bytes. */
-  bytes(sizeBytes: number): number {
-    return DATA_ADDRESS + this.#allocate(sizeBytes);
+  /** Address of bytes that the program changes; at first they are `content`. */
+  changing(content: Uint8Array): number {
+    const at = this.#variablesEnd;
+    this.#variablesEnd += (content.length + 7) & ~7;
+    assert(this.#variablesEnd <= FIRST_ROW_ADDRESS, "a program's variables have room before its rows");
+    this.#buffer.set(content, at - DATA_ADDRESS);
+    return at;
   }
 
   place(place: Place): number {
     if ("fixed" in place) return place.fixed;
     let at = this.#variables.get(place.variable);
     if (at === undefined) {
-      at = this.#put(this.#initial[place.variable] ?? new Uint8Array(8));
+      at = this.changing(this.#initial[place.variable] ?? new Uint8Array(8));
       this.#variables.set(place.variable, at);
     }
     return at + (place.offset ?? 0);
@@ -230,6 +290,12 @@ class DataWriter {
       this.#numbers.set(is, at);
     }
     return at;
+  }
+
+  #wantBlankText(text: string, at: number): void {
+    const known = this.#blankTexts.get(text);
+    if (known === undefined) this.#blankTexts.set(text, { text, wantedAt: [at] });
+    else known.wantedAt.push(at);
   }
 
   #addressOf(argument: Exclude<Argument, number | bigint>): number {

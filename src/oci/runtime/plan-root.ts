@@ -13,6 +13,7 @@ import { PID_RECORD, REPORT_FD } from "./emit.ts";
 import { type Allotment, HOST_MOUNTS_FD, type MachineFacts } from "./plan-input.ts";
 import {
   address,
+  ANYWAY,
   AT_FDCWD,
   bytes,
   call,
@@ -36,6 +37,7 @@ export const MOUNT = {
 
 const CLONE_NEWNS = 0x20000;
 const DETACH = 2;
+const AT_REMOVEDIR = 0x200;
 /** mount(2) copies its options into one page. */
 const MOUNT_OPTIONS_BYTES = 4000;
 
@@ -162,8 +164,22 @@ export interface Overlay {
   readonly target: string;
 }
 
-/** `volatile` leaves out the syncs of an unmount (3.6 ms against 0.03); what a crash tore is found by its hash. */
+/**
+ * `volatile` leaves out the syncs of an unmount (3.6 ms against 0.03); what a crash tore is found by its hash. It leaves a mark
+ * in the work directory, by which a second mount would be refused: nothing of it is wanted again, so the mark is removed.
+ */
 export function mountOverlay(overlay: Overlay): readonly SetupOp[] {
+  return [...forgetLastMount(overlay), ...mountFresh(overlay)];
+}
+
+function forgetLastMount({ name, work }: Overlay): readonly SetupOp[] {
+  const mark = `${work}/work/incompat/volatile`;
+  const unlink = (path: string, flags: number) =>
+    call(`${name}: forget the last one`, "unlinkat", [AT_FDCWD, path, flags], ANYWAY);
+  return [unlink(`${mark}/dirty`, 0), unlink(mark, AT_REMOVEDIR)];
+}
+
+function mountFresh(overlay: Overlay): readonly SetupOp[] {
   const options =
     `userxattr,volatile,lowerdir=${overlay.lowers.map(escapeLower).join(":")}` +
     `,upperdir=${escapeOption(overlay.upper)},workdir=${escapeOption(overlay.work)}`;

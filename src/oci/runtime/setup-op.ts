@@ -92,6 +92,7 @@ export type SetupCall =
   | "symlinkat"
   | "umask"
   | "umount2"
+  | "unlinkat"
   | "unshare"
   | "wait4"
   | "write";

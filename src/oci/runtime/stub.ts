@@ -26,12 +26,14 @@ export const ROW = {
 export const BITS_FLAG = 0x40;
 export const DECIMAL_FLAG = 0x80;
 
-/** Where the ELF image's two segments are loaded, and where the first row lies. */
+/** Where the ELF image's two segments are loaded. */
 export const TEXT_ADDRESS = 0x400000;
 export const DATA_ADDRESS = 0x800000;
 /** 16 bytes: address of the row whose call failed last, and the negative errno. */
 export const FAILURE_ADDRESS = DATA_ADDRESS;
-export const FIRST_ROW_ADDRESS = DATA_ADDRESS + 64;
+/** What changes while the program runs lies side by side: one page for the kernel to copy in each process. Then come the rows. */
+export const VARIABLES_ADDRESS = DATA_ADDRESS + 16;
+export const FIRST_ROW_ADDRESS = DATA_ADDRESS + 1024;
 
 const HEADER_BYTES = 64 + 3 * 56;
 /** Segments are aligned for the largest page size of the architecture, so that arm64 kernels with 64 KiB pages load it. */

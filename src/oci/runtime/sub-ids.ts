@@ -31,6 +31,14 @@ export function sameIds(parentMap: string): string {
   return lines.join("\n");
 }
 
+/** Whether the ids of a range that a context gets exist in a user namespace, whose map (/proc/self/uid_map) this is. */
+export function mapHolds(map: string, { start }: IdRange): boolean {
+  return map.split("\n").some((line) => {
+    const [inside = Number.NaN, , count = Number.NaN] = line.trim().split(/\s+/).map(Number);
+    return start >= inside && start + RANGE_COUNT <= inside + count;
+  });
+}
+
 /** Whether a map (/proc/self/uid_map) has more ids than one. */
 export function mapsManyIds(map: string): boolean {
   const counts = map.split("\n").map((line) => Number(line.trim().split(/\s+/)[2] ?? 0));

@@ -19,7 +19,7 @@ import {
 import type { Span } from "../source.ts";
 import type { Entry, MapNode } from "../yaml.ts";
 import { readEnv, readEnvConfig } from "./env.ts";
-import { type Link, readKey, readTaskKeys } from "./keys.ts";
+import { type Link, readKey, readTaskKeys, taskOf } from "./keys.ts";
 import { readParallel } from "./parallel.ts";
 
 /** A task with what is still to be checked about it. */
@@ -125,7 +125,7 @@ function readLinks(started: Uncommon, entry: Entry, relation: Link["relation"]):
   const keys = new Set<string>();
   for (const link of readTaskKeys(started.reading, entry.value, relation)) {
     started.links.push(link);
-    keys.add(link.key);
+    keys.add(taskOf(link));
   }
   return [...keys];
 }

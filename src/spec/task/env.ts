@@ -17,7 +17,7 @@ import {
   define,
 } from "../reading.ts";
 import type { Entry } from "../yaml.ts";
-import { type Link, readTaskKeys } from "./keys.ts";
+import { type Link, readTaskKeys, taskOf } from "./keys.ts";
 
 export const DEFAULT_ENV_CONFIG: EnvConfig = { inherit: "all-used-tasks", merge: {} };
 
@@ -86,7 +86,7 @@ function readInherit(reading: Reading, entry: Entry | undefined, links: Link[]):
   if (entry.value.kind === "list") {
     const named = readTaskKeys(reading, entry.value, "inherit");
     for (const link of named) links.push(link);
-    return named.map((link) => link.key);
+    return named.map(taskOf);
   }
   return readOneOf(reading, entry.value, "`inherit`", ["all-used-tasks"] as const) ?? "all-used-tasks";
 }

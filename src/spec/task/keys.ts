@@ -11,8 +11,14 @@ const KEY_PATH = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/;
 /** One place that names a task: it is checked once all tasks are known. */
 export interface Link {
   readonly relation: "use" | "after" | "inherit" | "target" | "values-from";
+  /** Of a task, or a path `task.inner` into what a package or an embedded run brings. */
   readonly key: string;
   readonly span: Span;
+}
+
+/** The task of this definition that a link names: of a path into one, its first part. */
+export function taskOf({ key }: Pick<Link, "key">): string {
+  return key === "package.use" ? key : (key.split(".")[0] ?? key);
 }
 
 /** A key of a task or of something inside one. Null, and a fault, when it cannot be one. */
@@ -25,7 +31,7 @@ export function readKey(reading: Reading, node: Node, what: string): string | nu
   return null;
 }
 
-/** A task or a list of tasks, named by key. */
+/** A task or a list of tasks, named by key or by path. */
 export function readTaskKeys(reading: Reading, node: Node, relation: Link["relation"]): readonly Link[] {
   const links: Link[] = [];
   for (const item of itemsOrOne(reading, node)) {
@@ -39,7 +45,7 @@ function readTaskName(reading: Reading, node: Node, relation: Link["relation"]):
   const what = `a task's key in \`${relation}\``;
   const text = readText(reading, node, what);
   if (text === null) return null;
-  if (relation === "target" ? KEY_PATH.test(text) : KEY.test(text) || text === "package.use") return text;
+  if (KEY_PATH.test(text)) return text;
   if (text.includes("${{")) {
     fault(
       reading,

@@ -14,11 +14,11 @@ import { encodeParts } from "../tree-codec.ts";
 import type { Blobs } from "./blobs.ts";
 import { buildTree, linksPointingOut } from "./build-tree.ts";
 import { copyFile } from "./copy-file.ts";
-import { defaultIds } from "./default-ids.ts";
+import type { Ownership } from "./ownership.ts";
 import { storeFailure } from "./failures.ts";
 import type { HashPool } from "./hash-pool.ts";
 import type { Home } from "./home.ts";
-import type { Layers } from "./layers.ts";
+import type { LayerParts, Layers } from "./layers.ts";
 import { check } from "./errno.ts";
 import * as raw from "./raw-files.ts";
 import { scanDirectory } from "./scan.ts";
@@ -41,12 +41,14 @@ export class Artifacts {
   readonly #blobs: Blobs;
   readonly #layers: Layers;
   readonly #pool: HashPool;
+  readonly #ownership: Ownership;
 
-  constructor(home: Home, blobs: Blobs, layers: Layers, pool: HashPool) {
-    this.#home = home;
-    this.#blobs = blobs;
+  constructor(parts: Pick<LayerParts, "home" | "blobs" | "pool" | "ownership">, layers: Layers) {
+    this.#home = parts.home;
+    this.#blobs = parts.blobs;
+    this.#pool = parts.pool;
+    this.#ownership = parts.ownership;
     this.#layers = layers;
-    this.#pool = pool;
   }
 
   /** Takes a file or directory into the store. Throws `artifact.not-found` when nothing is there. */
@@ -75,7 +77,7 @@ export class Artifacts {
     paths: readonly string[],
     options: CaptureOptions,
   ): Promise<{ digest: Artifact["digest"]; sizeBytes: number }> {
-    const ids = options.ids ?? defaultIds();
+    const ids = options.ids ?? this.#ownership.ids();
     const sources = paths.toReversed();
     const trees: Tree[] = [];
     try {
@@ -125,7 +127,7 @@ export class Artifacts {
     if (hidden.length === 0) return this.#layers.directory(artifact.digest);
     const tree = mergeTrees([withoutHidden(whole, new Set(hidden))]);
     const { digest } = encodeParts(tree);
-    const ids = defaultIds();
+    const ids = this.#ownership.ids();
     if (digest !== EMPTY_TREE && !this.#layers.has(digest)) {
       const temporary = this.#home.temporary();
       try {

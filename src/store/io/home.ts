@@ -5,15 +5,20 @@ import { MeshError } from "../../base/errors.ts";
 import { type HomePaths, homePaths } from "../paths.ts";
 import { storeFailure } from "./failures.ts";
 import { currentOwner, isAlive } from "./liveness.ts";
+import { isRefusal, type Ownership } from "./ownership.ts";
 import { removeTree } from "./remove-tree.ts";
 
 export class Home {
   readonly paths: HomePaths;
   #names = 0;
   readonly #removals = new Set<Promise<void>>();
+  readonly #ownership: Ownership;
+  /** The last removal by the process that has the ids of contexts: one after the other. */
+  #foreign: Promise<unknown> = Promise.resolve();
 
   /** Throws `store.unwritable` or `store.full` when the folders can't be made. */
-  constructor(home: string) {
+  constructor(home: string, ownership: Ownership) {
+    this.#ownership = ownership;
     this.paths = homePaths(home);
     // `runs` is made last: when it is there, all is.
     if (!existsSync(this.paths.runs)) this.#make();
@@ -47,7 +52,7 @@ export class Home {
       throw error;
     }
     // What can't be removed stays in tmp/, where `sweep` tries again.
-    const removal = removeTree(doomed).catch(() => {});
+    const removal = this.#remove(doomed).catch(() => {});
     this.#removals.add(removal);
     void removal.then(() => this.#removals.delete(removal));
   }
@@ -64,9 +69,21 @@ export class Home {
     for (const name of readdirSync(this.paths.tmp)) {
       const [pid = "", startTicks = ""] = name.split(".");
       if (isAlive({ ...here, pid: Number(pid), startTicks: startTicks === "0" ? "" : startTicks })) continue;
-      await removeTree(`${this.paths.tmp}/${name}`);
+      await this.#remove(`${this.paths.tmp}/${name}`);
       removed++;
     }
     return removed;
+  }
+
+  async #remove(path: string): Promise<void> {
+    try {
+      await removeTree(path);
+    } catch (error) {
+      const { perform } = this.#ownership;
+      if (perform === null || !isRefusal(error)) throw error;
+      const removal = this.#foreign.then(() => perform({ kind: "remove", paths: [path] }));
+      this.#foreign = removal.catch(() => {});
+      await removal;
+    }
   }
 }

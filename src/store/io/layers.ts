@@ -21,18 +21,18 @@ import { contentBytes, inWorkspace, type Tree } from "../tree.ts";
 import { decodeTree, type EncodedTree, encodeParts, encodeTree } from "../tree-codec.ts";
 import type { Blobs } from "./blobs.ts";
 import { buildTree } from "./build-tree.ts";
-import { defaultIds } from "./default-ids.ts";
 import { check } from "./errno.ts";
 import { storeFailure } from "./failures.ts";
 import type { HashPool } from "./hash-pool.ts";
 import type { Home } from "./home.ts";
 import type { Index } from "./index-db.ts";
 import { pruneUnkept } from "./output-filter.ts";
+import { isOf, isRefusal, nameOf, type Ownership } from "./ownership.ts";
 import * as raw from "./raw-files.ts";
 import { type Scan, scanDirectory } from "./scan.ts";
 import { Skeletons, underlayOf } from "./skeletons.ts";
 import { Trees } from "./trees.ts";
-import { keepWorkspace } from "./workspace.ts";
+import { keepWorkspace, takeRoot } from "./workspace.ts";
 
 export interface CommitOptions {
   /** The overlay's upper directory, not mounted any more. It is gone afterwards, unless it was empty. */
@@ -44,7 +44,7 @@ export interface CommitOptions {
   readonly maskedDirectories: ReadonlySet<string>;
   /** Whether a tree path stays in the layer (`outputs.filesystem.filter`); directories above what stays are kept. */
   readonly keep?: ((path: string) => boolean) | undefined;
-  /** How owners on disk look inside; by default root's are themselves, and an ordinary user is root inside. */
+  /** How owners on disk look inside; the store's own when left out. */
   readonly ids?: IdMaps | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -64,13 +64,14 @@ interface LayerRow {
 }
 
 /** What layers are made with. */
-interface LayerParts {
+export interface LayerParts {
   readonly home: Home;
   readonly index: Index;
   readonly blobs: Blobs;
   readonly pool: HashPool;
   /** This boot of the machine. */
   readonly boot: string;
+  readonly ownership: Ownership;
 }
 
 export class Layers {
@@ -79,6 +80,7 @@ export class Layers {
   readonly #blobs: Blobs;
   readonly #pool: HashPool;
   readonly #boot: string;
+  readonly #ownership: Ownership;
   readonly #skeletons: Skeletons;
   readonly #trees: Trees;
   /** Layers that had a row when this process looked. */
@@ -90,6 +92,7 @@ export class Layers {
     this.#blobs = parts.blobs;
     this.#pool = parts.pool;
     this.#boot = parts.boot;
+    this.#ownership = parts.ownership;
     this.#skeletons = new Skeletons(parts.home);
     this.#trees = new Trees(parts.index, parts.blobs);
   }
@@ -101,11 +104,10 @@ export class Layers {
   async commit(options: CommitOptions): Promise<LayerRef> {
     const { upper, signal } = options;
     try {
-      // A task may close even its root; the root's own attributes are no part of a layer.
-      check(raw.chmodAt(raw.HERE, upper, 0o755), "open", upper);
+      takeRoot(upper);
       if (readdirSync(upper).length === 0) return EMPTY_LAYER;
       keepWorkspace(upper);
-      const ids = options.ids ?? defaultIds();
+      const ids = options.ids ?? this.#ownership.ids();
       const scanOptions = { ids, maskedDirectories: options.maskedDirectories, removeForeign: true, signal };
       let scan = await scanDirectory(upper, scanOptions);
       if (options.keep && (await pruneUnkept(upper, scan.entries, options.keep)))
@@ -142,7 +144,7 @@ export class Layers {
         if (present) this.#home.discard(target);
         check(raw.renameAt(raw.HERE, directory, raw.HERE, target), "rename", target);
         isMoved = true;
-        this.#insert(ref, encoded, tree.filter((entry) => entry.kind === "whiteout").length, ids);
+        this.#insert(ref, encoded, tree, ids);
       });
     } catch (error) {
       if (isMoved) raw.renameAt(raw.HERE, target, raw.HERE, directory);
@@ -152,7 +154,9 @@ export class Layers {
     return ref;
   }
 
-  #insert(ref: LayerRef, encoded: EncodedTree, whiteouts: number, ids: IdMaps): void {
+  #insert(ref: LayerRef, encoded: EncodedTree, tree: Tree, ids: IdMaps): void {
+    const whiteouts = tree.filter((entry) => entry.kind === "whiteout").length;
+    const isRootsAlone = tree.every(({ uid, gid }) => uid === 0 && gid === 0);
     this.#index.run(
       "INSERT OR REPLACE INTO layers (digest, workspace, system, size, entries, whiteouts, ids, boot, used_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
       ref.digest,
@@ -161,7 +165,7 @@ export class Layers {
       ref.sizeBytes,
       ref.entries,
       whiteouts,
-      JSON.stringify(ids),
+      isRootsAlone ? this.#ownership.names().plain : this.#mapName(ids),
       this.#boot,
       Date.now(),
     );
@@ -198,7 +202,8 @@ export class Layers {
     if (!existsSync(this.directory(digest))) return false;
     // The row goes before the directory does: what was vouched for once is, while its directory is there.
     if (!this.#known.has(digest)) {
-      if (this.#row(digest) === null) return false;
+      const row = this.#row(digest);
+      if (row === null || !isOf(this.#ownership, row.ids)) return false;
       this.#known.add(digest);
     }
     return true;
@@ -208,7 +213,7 @@ export class Layers {
   ref(digest: Digest): LayerRef | null {
     if (digest === EMPTY_TREE) return EMPTY_LAYER;
     const row = this.#row(digest);
-    if (!row || !existsSync(this.directory(digest))) return null;
+    if (!row || !isOf(this.#ownership, row.ids) || !existsSync(this.directory(digest))) return null;
     return {
       digest,
       workspace: row.workspace as Digest,
@@ -233,7 +238,7 @@ export class Layers {
   async verify(digest: Digest, signal?: AbortSignal): Promise<boolean> {
     if (digest === EMPTY_TREE) return true;
     const row = this.#row(digest);
-    if (row && (await this.#matches(digest, JSON.parse(row.ids) as IdMaps, signal))) {
+    if (row && isOf(this.#ownership, row.ids) && (await this.#matches(digest, this.#ownership.ids(), signal))) {
       this.#index.run("UPDATE layers SET boot = ? WHERE digest = ?", this.#boot, digest);
       return true;
     }
@@ -253,9 +258,14 @@ export class Layers {
       await this.#pool.hash(scan, Date.now(), signal);
       return scan.dropped.length === 0 && encodeParts(scan.tree()).digest === digest && this.#trees.isSound(digest);
     } catch (error) {
-      if (signal?.aborted) throw error;
+      // what may not be read is not thereby wrong
+      if (signal?.aborted || (this.#ownership.perform !== null && isRefusal(error))) throw error;
       return false;
     }
+  }
+
+  #mapName(ids: IdMaps): string {
+    return ids === this.#ownership.ids() ? this.#ownership.names().mapped : nameOf(ids);
   }
 
   /** Forgets a layer and removes its directory. */
@@ -304,7 +314,6 @@ export class Layers {
 
   /**
    * One layer that stands for a stack of them, bottom first: for stacks deeper than one overlay takes. Files are hardlinks.
-   * Owners are those of the layers; all of them must have been committed with the same id maps.
    */
   async flatten(digests: readonly Digest[], signal?: AbortSignal): Promise<LayerRef> {
     const stack = digests.filter((digest) => digest !== EMPTY_TREE);
@@ -315,7 +324,7 @@ export class Layers {
     const encoded = encodeParts(tree);
     const known = this.ref(encoded.digest);
     if (known) return known;
-    const ids = JSON.parse(this.#row(stack[0] ?? EMPTY_TREE)?.ids ?? "null") as IdMaps | null;
+    const ids = this.#ownership.ids();
     const temporary = this.#home.temporary();
     try {
       await buildTree(temporary, {
@@ -324,10 +333,10 @@ export class Layers {
         sourceOf: sources,
         below: "",
         how: "link",
-        ids: ids ?? defaultIds(),
+        ids,
         signal,
       });
-      return this.publish(temporary, { tree: () => tree, sizeBytes: contentBytes(tree) }, ids ?? defaultIds());
+      return this.publish(temporary, { tree: () => tree, sizeBytes: contentBytes(tree) }, ids);
     } catch (error) {
       this.#home.discard(temporary);
       throw storeFailure(error, `flatten ${stack.length} layers`);

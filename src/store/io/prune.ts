@@ -107,8 +107,10 @@ export class Pruner {
     const needed = new Set(pinned);
     for (const row of rows) if (!doomedKeys.has(row.key)) for (const digest of needsIn(row)) needed.add(digest);
     const released = new Set(doomedRows.flatMap(needsIn));
+    // Who keeps nothing keeps no remains either, unless a run may still be at work with them.
+    const hasGrace = options.maxBytes !== 0 || this.#hasLivingRun();
     const mayGo = (item: Item): boolean =>
-      !needed.has(item.digest) && (released.has(item.digest) || idleMs(item, nowMs) > GRACE_MS);
+      !needed.has(item.digest) && (released.has(item.digest) || !hasGrace || idleMs(item, nowMs) > GRACE_MS);
     const layers = items.layers.filter(mayGo);
     const gone = new Set(layers.map((layer) => layer.digest));
     // A layer's tree may be a blob of the same digest: it stays and goes with the layer.
@@ -192,12 +194,15 @@ export class Pruner {
     }
   }
 
-  /** Masks are remade in a moment; a living run may be about to mount one. */
-  #removeMasks(): void {
-    const busy = this.#index
+  #hasLivingRun(): boolean {
+    return this.#index
       .all<{ owner: string }>("SELECT owner FROM runs WHERE finished_at IS NULL")
       .some((row) => isAlive(JSON.parse(row.owner) as Owner));
-    if (busy) return;
+  }
+
+  /** Masks are remade in a moment; a living run may be about to mount one. */
+  #removeMasks(): void {
+    if (this.#hasLivingRun()) return;
     for (const name of readdirSync(this.#home.paths.masks)) this.#home.discard(`${this.#home.paths.masks}/${name}`);
   }
 }
@@ -221,7 +226,8 @@ function chooseResults(
   const doomed: Row[] = [];
   for (const row of rows) {
     const isOld = options.olderThanMs !== null && idleMs(row, options.nowMs) > options.olderThanMs;
-    const isMuch = options.maxBytes !== null && bytes > options.maxBytes;
+    // directories and whiteouts have no bytes, but take room all the same
+    const isMuch = options.maxBytes !== null && (bytes > options.maxBytes || options.maxBytes === 0);
     if (!isOld && !isMuch) continue;
     const needs = needsIn(row);
     if (needs.some((digest) => pinned.has(digest))) continue;

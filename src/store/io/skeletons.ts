@@ -7,7 +7,7 @@ import { type MaskParent, underlayDirectories } from "../merged.ts";
 import { maskPath } from "../paths.ts";
 import { comparePaths, NO_XATTRS, parentOf, type Tree } from "../tree.ts";
 import { treeDigest } from "../tree-codec.ts";
-import { defaultIds } from "./default-ids.ts";
+import { defaultIds } from "./ownership.ts";
 import { check, ERRNO } from "./errno.ts";
 import { storeFailure } from "./failures.ts";
 import type { Home } from "./home.ts";

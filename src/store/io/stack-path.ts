@@ -88,6 +88,7 @@ function lookUp(
 /** Whether an overlay directory hides what lower layers hold below it. */
 export function isOpaque(path: string): boolean {
   const fd = raw.openAt(raw.HERE, path, raw.READ_DIRECTORY);
+  if (fd === -ERRNO.EACCES) throw fileError(ERRNO.EACCES, "open", path);
   if (fd < 0) return false;
   try {
     return raw.getXattr(fd, OPAQUE)?.[0] === 0x79;

@@ -8,7 +8,6 @@ import { Artifacts } from "./artifacts.ts";
 import { Blobs } from "./blobs.ts";
 import type { ChunkList } from "../chunks.ts";
 import { Claims } from "./claims.ts";
-import { defaultIds } from "./default-ids.ts";
 import { Definitions } from "./definitions.ts";
 import { Durations } from "./durations.ts";
 import { FilePlaces } from "./file-places.ts";
@@ -25,6 +24,8 @@ import { check } from "./errno.ts";
 import * as raw from "./raw-files.ts";
 import { Room } from "./room.ts";
 import { Results, type StoredResult } from "./results.ts";
+import { OwnedFiles } from "./owned-files.ts";
+import { defaultIds, type Ownership, ownFiles } from "./ownership.ts";
 import { Runs } from "./runs.ts";
 import { type FromFilesOptions, type SourceFile, WorkingTrees } from "./working-tree.ts";
 import type { LayerRef } from "../layer.ts";
@@ -38,6 +39,8 @@ export class Store implements Disposable {
   readonly blobs: Blobs;
   readonly layers: Layers;
   readonly artifacts: Artifacts;
+  /** What layers and artifacts do with files that tasks left, whoever owns them. */
+  readonly owned: OwnedFiles;
   readonly results: Results;
   readonly claims: Claims;
   readonly runs: Runs;
@@ -52,20 +55,26 @@ export class Store implements Disposable {
   readonly #pruner: Pruner;
   readonly #boot: string;
 
-  /** Opens the store in `home`, an absolute path, and makes it when it is not there. Throws `store.unwritable`, `store.full`. */
-  static open(home: string): Store {
-    return new Store(new Home(home));
+  /**
+   * Opens the store in `home`, an absolute path, and makes it when it is not there. `ownership`: this user's files only when left
+   * out. Throws `store.unwritable`, `store.full`.
+   */
+  static open(home: string, ownership: Ownership = ownFiles()): Store {
+    return new Store(new Home(home, ownership), ownership);
   }
 
-  private constructor(home: Home) {
+  private constructor(home: Home, ownership: Ownership) {
     this.#home = home;
     this.paths = home.paths;
     this.#index = new Index(home.paths.index);
     this.#boot = bootId();
     this.blobs = new Blobs(home, this.#index, this.#boot);
-    this.layers = new Layers({ home, index: this.#index, blobs: this.blobs, pool: this.#pool, boot: this.#boot });
-    this.places = new FilePlaces({ index: this.#index, layers: this.layers, blobs: this.blobs, boot: this.#boot });
-    this.artifacts = new Artifacts(home, this.blobs, this.layers, this.#pool);
+    const { blobs } = this;
+    const parts = { home, index: this.#index, blobs, pool: this.#pool, boot: this.#boot, ownership };
+    this.layers = new Layers(parts);
+    this.places = new FilePlaces({ index: this.#index, layers: this.layers, blobs, boot: this.#boot });
+    this.artifacts = new Artifacts(parts, this.layers);
+    this.owned = new OwnedFiles(this.layers, this.artifacts, ownership);
     this.results = new Results(this.#index, this.layers, this.blobs);
     this.claims = new Claims(this.#index, this.results);
     this.runs = new Runs(this.#index);
@@ -105,7 +114,7 @@ export class Store implements Disposable {
    */
   async trust(stored: StoredResult, signal?: AbortSignal): Promise<boolean> {
     for (const digest of this.results.untrusted(stored)) {
-      if (await this.layers.verify(digest, signal)) continue;
+      if (await this.owned.verify(digest, signal)) continue;
       this.results.drop(stored.key);
       return false;
     }

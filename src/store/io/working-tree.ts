@@ -8,7 +8,7 @@ import { WORKSPACE_IN_TREE } from "../paths.ts";
 import { comparePaths, contentBytes, isSafeName, NO_XATTRS, parentOf, type TreeEntry } from "../tree.ts";
 import { encodeParts } from "../tree-codec.ts";
 import { copyOpenFile } from "./copy-file.ts";
-import { defaultIds } from "./default-ids.ts";
+import { defaultIds } from "./ownership.ts";
 import { storeFailure } from "./failures.ts";
 import { FileHasher, openReadable } from "./file-hasher.ts";
 import type { Home } from "./home.ts";

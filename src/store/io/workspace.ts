@@ -1,4 +1,4 @@
-// The workspace in a task's upper directory, before that becomes a layer. It never looks into it.
+// The root and the workspace of a task's upper directory, before that becomes a layer. It never looks into them.
 
 import { WORKSPACE_IN_TREE } from "../paths.ts";
 import { check } from "./errno.ts";
@@ -18,4 +18,13 @@ export function keepWorkspace(upper: string): void {
   } finally {
     raw.closeFd(fd);
   }
+}
+
+/** A task may close even its root, or give it away; the root's own attributes are no part of a layer. */
+export function takeRoot(upper: string): void {
+  const stat = raw.statAt(raw.HERE, upper);
+  const user = process.geteuid?.() ?? 0;
+  if (typeof stat !== "number" && stat.uid !== user)
+    check(raw.chownAt(raw.HERE, upper, user, process.getegid?.() ?? 0), "own", upper);
+  check(raw.chmodAt(raw.HERE, upper, 0o755), "open", upper);
 }

@@ -73,8 +73,8 @@ export class FakeArchive implements Archive {
     return this.artifactsOf.get(task) ?? [];
   }
 
-  artifactPath(artifact: Artifact): string | null {
-    return this.paths.get(artifact.key) ?? null;
+  artifactPath(artifact: Artifact): Promise<string | null> {
+    return Promise.resolve(this.paths.get(artifact.key) ?? null);
   }
 
   why(): WhyJson {

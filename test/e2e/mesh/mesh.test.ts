@@ -61,7 +61,7 @@ tasks:
     expect([exitCode, stderr]).toEqual([0, ""]);
     expect(run.tasks.map(({ node }) => node)).toEqual(["host-2", "host-3"]);
     await mesh.at(0).mesh("artifacts", "download", run.id, "use", "-o", "got", "--force");
-    expect(readFileSync(`${mesh.at(0).directory}/got/use/out`, "utf8")).toBe("made on host-2 used on host-3");
+    expect(readFileSync(`${mesh.at(0).directory}/got/out/out`, "utf8")).toBe("made on host-2 used on host-3");
     expect(await mesh.at(0).mesh("logs", run.id, "use")).toBe("v\n");
   });
 

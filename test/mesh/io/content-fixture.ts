@@ -29,12 +29,7 @@ export class ContentMesh implements AsyncDisposable {
     const peers = this.hub.add(name);
     const store = Store.open(this.folder.join(home));
     this.#stores.push(store);
-    return { id: peers.self, peers, store, content: new MeshContent({ store, peers }) };
-  }
-
-  /** A machine whose handlers the test sets itself. */
-  addLiar(name: string): HubPeers {
-    return this.hub.add(name);
+    return { id: peers.self, peers, store, content: new MeshContent({ store, peers, searchMs: 200, stallMs: 1_000 }) };
   }
 
   /** Commits what `fill` makes in an upper directory. */

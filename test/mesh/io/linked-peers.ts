@@ -15,7 +15,7 @@ import type {
   StreamHandler,
   WordHandler,
 } from "../../../src/mesh/peers.ts";
-import { type MachineKey, peerOfCertificate } from "../machine-key.ts";
+import type { Identity } from "../../../src/mesh/identity.ts";
 
 export interface LinkedMember {
   readonly id: PeerId;
@@ -29,7 +29,7 @@ export class LinkedPeers implements Peers, AsyncDisposable {
   readonly #members: readonly LinkedMember[];
   readonly #watchers = new Set<(change: PeerChange) => void>();
 
-  constructor(key: MachineKey, members: readonly LinkedMember[]) {
+  constructor(key: Pick<Identity, "id" | "certificatePem" | "privateKeyPem">, members: readonly LinkedMember[]) {
     this.self = key.id;
     this.#members = members;
     const tell = (kind: "up" | "down", id: PeerId): void => {
@@ -37,9 +37,7 @@ export class LinkedPeers implements Peers, AsyncDisposable {
       if (peer) for (const watcher of this.#watchers) watcher({ kind, peer });
     };
     this.links = new Links({
-      self: key.id,
       identity: key,
-      peerOf: peerOfCertificate,
       memberOf: (id) => {
         const member = members.find((each) => each.id === id);
         return member ? { name: member.name, roles: ["worker", "submitter"] } : null;

@@ -1,14 +1,35 @@
 // Machines of a mesh on a LAN of namespaces: found by multicast, killed, frozen, cut off, revoked. Needs the ability "lan".
 
 import { expect } from "bun:test";
-import { makeLan } from "../../support/lan/lan.ts";
-import { MeshOnLan } from "../../support/lan/mesh-on-lan.ts";
+import { cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { type LanHost, makeLan } from "../../support/lan/lan.ts";
+import { LanNode, MeshOnLan } from "../../support/lan/mesh-on-lan.ts";
+import type { NamespaceProcess } from "../../support/lan/namespace.ts";
 import { describeIf, testIf } from "../../support/require.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
 
 const TIMEOUT_MS = 40_000;
 
 function nowMs(): number {
   return performance.timeOrigin + performance.now();
+}
+
+/** An avahi-daemon on a host, with its own files, that answers without D-Bus. */
+async function startAvahi(host: LanHost, folder: string): Promise<NamespaceProcess> {
+  mkdirSync(folder, { recursive: true });
+  const config = `${folder}/avahi.conf`;
+  writeFileSync(config, "[server]\nenable-dbus=no\nuse-ipv4=yes\nuse-ipv6=yes\n[publish]\n");
+  // Its socket and PID file have fixed places: each host gets its own.
+  const script = `mount -t tmpfs none /run && mkdir -p /run/avahi-daemon && exec avahi-daemon --no-chroot --no-drop-root --no-rlimits -f ${config}`;
+  const daemon = await host.spawn(["unshare", "--mount", "sh", "-c", script]);
+  const reader = daemon.stderr.getReader();
+  const decoder = new TextDecoder();
+  for (let said = ""; !said.includes("Server startup complete");) {
+    const { value } = await reader.read();
+    if (value === undefined) throw new Error(`avahi-daemon did not start: ${said}`);
+    said += decoder.decode(value);
+  }
+  return daemon;
 }
 
 describeIf("lan", "a mesh on a LAN", () => {
@@ -125,6 +146,67 @@ describeIf("lan", "a mesh on a LAN", () => {
       const [a, b] = [mesh.node(0), mesh.node(1)];
       await a.say(`reach ${b.host.ipv4}`);
       await Promise.all([a.heard("up", "b"), b.heard("up", "a")]);
+    },
+    TIMEOUT_MS,
+  );
+
+  testIf(
+    "linux",
+    "takes in a newcomer that finds it by multicast, with the right code among two meshes",
+    async () => {
+      await using lan = await makeLan({ hosts: 3 });
+      using folder = temporaryFolder();
+      const node = (at: number, name: string) => new LanNode(lan.host(at), name, folder.join(name));
+      const [one, two, newcomer] = [node(0, "one"), node(1, "two"), node(2, "newcomer")];
+      for (const founder of [one, two]) {
+        await founder.once(["init"]);
+        await founder.start();
+        await founder.say("invite");
+      }
+      const { code = "" } = await two.find((said) => said.code !== undefined);
+      const startMs = nowMs();
+      await newcomer.once(["join", code]);
+      const joinedMs = nowMs();
+      await newcomer.start();
+      const up = await two.heard("up", "newcomer");
+      process.stdout.write(
+        `joined after ${(joinedMs - startMs).toFixed(0)} ms, up after ${(up.atMs - startMs).toFixed(0)} ms\n`,
+      );
+      for (const each of [one, two, newcomer]) each.kill();
+    },
+    TIMEOUT_MS,
+  );
+
+  testIf(
+    "linux",
+    "sees two machines with one identity, and both are told",
+    async () => {
+      await using lan = await makeLan({ hosts: 3 });
+      await using mesh = await MeshOnLan.on(lan.hosts.slice(0, 2));
+      await mesh.startAll();
+      await mesh.allUp();
+      const copy = new LanNode(lan.host(2), "copy", `${mesh.node(1).folder}-copy`);
+      cpSync(mesh.node(1).folder, copy.folder, { recursive: true });
+      await copy.start();
+      const isTold = ({ notice }: { readonly notice?: string }) => notice === "mesh.identity-copied";
+      await Promise.all([mesh.node(1).find(isTold), copy.find(isTold)]);
+      copy.kill();
+    },
+    TIMEOUT_MS,
+  );
+
+  testIf(
+    "avahi",
+    "finds its machines beside avahi on the same port",
+    async () => {
+      await using lan = await makeLan({ hosts: 2 });
+      await using mesh = await MeshOnLan.on(lan.hosts);
+      using folder = temporaryFolder();
+      const daemons = [];
+      for (const host of lan.hosts) daemons.push(await startAvahi(host, folder.join(host.name)));
+      await mesh.startAll();
+      await mesh.allUp();
+      for (const daemon of daemons) expect(existsSync(`/proc/${daemon.pid}`)).toBe(true);
     },
     TIMEOUT_MS,
   );

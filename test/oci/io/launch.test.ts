@@ -190,6 +190,24 @@ describeIf(CONTEXTS, "a context's root over the host", () => {
     expect(listTree((await contexts.run("true")).upper)).toEqual([]);
   });
 
+  test("serves one context after another in the same directories", async () => {
+    const root = {
+      kind: "host",
+      lowers: [],
+      upper: contexts.directory("upper"),
+      work: contexts.directory("work"),
+    } as const;
+    const codes: (number | null)[] = [];
+    for (let round = 0; round < 3; round++) {
+      const { exit } = await contexts.run("test ! -e /workspace/seen && > /workspace/seen && rm /workspace/seen", {
+        root,
+      });
+      codes.push(exit.exitCode);
+    }
+    expect(codes).toEqual([0, 0, 0]);
+    expect(listTree(root.upper).filter((path) => path.includes("seen"))).toEqual([]);
+  });
+
   testIf("root", "takes changes to the system's own files, as root", async () => {
     const { exit, upper } = await contexts.run(
       "rm -r /usr/share/misc && mkdir /usr/share/misc && echo x >> /etc/passwd && chown 7:8 /etc/passwd",

@@ -49,7 +49,8 @@ describe("encodeCommand()", () => {
     const places = slots()
       .slice(1)
       .map(([place = 0]) => word(place));
-    expect(places.slice(0, -2).every((place) => place === 0)).toBe(true);
+    expect(places.slice(0, -2).every((place) => text(place) === "")).toBe(true);
+    expect(places.length).toBe(32);
     expect(places.slice(-2).map(text)).toEqual(["/usr/bin/sh", "/bin/sh"]);
     const flows = becomeCommand()
       .slice(1)

@@ -8,7 +8,14 @@ import {
   visibleHostMounts,
 } from "../../../src/oci/runtime/mount-info.ts";
 import { hiddenDirectories, homesOf, skeletonEntries, type SkeletonFacts } from "../../../src/oci/runtime/skeleton.ts";
-import { findRange, isInitialMap, mapsManyIds, sameIds, nameOfUser } from "../../../src/oci/runtime/sub-ids.ts";
+import {
+  findRange,
+  isInitialMap,
+  mapHolds,
+  mapsManyIds,
+  sameIds,
+  nameOfUser,
+} from "../../../src/oci/runtime/sub-ids.ts";
 
 const MOUNTS = parseMountInfo(`22 27 0:21 / /proc rw,relatime - proc proc rw
 27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard
@@ -222,4 +229,10 @@ test("mapsManyIds() and isInitialMap() tell the machine's map, a container's and
 test("nameOfUser() reads /etc/passwd, whatever the environment says", () => {
   const passwd = "root:x:0:0:root:/root:/bin/sh\nada:x:1000:1000::/home/ada:/bin/sh\n# 1001\n";
   expect([nameOfUser(passwd, 1000), nameOfUser(passwd, 1001), nameOfUser("", 0)]).toEqual(["ada", null, null]);
+});
+
+test("mapHolds() knows ranges that a container's own map leaves out", () => {
+  const range = { start: 100_000, count: 65_536 };
+  const maps = ["0 0 4294967295\n", "0 100000 65536\n", "0 0 100000\n100000 100000 65535\n", "100001 0 65536\n", ""];
+  expect(maps.map((map) => mapHolds(map, range))).toEqual([true, false, true, false, false]);
 });

@@ -79,6 +79,8 @@ describe("plan()", () => {
     expect(find(all, "enter the namespace of the host's mounts")).toHaveLength(1);
     expect(find(all, "mount overlay")).toEqual([
       "mount overlay of the host's root: mount(overlay, /home/u/mesh/context/stage/host, overlay, 1, userxattr,lowerdir=/home/u/mesh/context/stage/empty:/home/u/mesh/context/host)",
+      "mount overlay: forget the last one: unlinkat(-100, /s/work/work/incompat/volatile/dirty, 0)",
+      "mount overlay: forget the last one: unlinkat(-100, /s/work/work/incompat/volatile, 512)",
       "mount overlay: mount(overlay, /home/u/mesh/context/stage/root, overlay, 0, userxattr,volatile,lowerdir=/layers/top:/layers/below:/skeleton:/home/u/mesh/context/stage/host,upperdir=/s/upper,workdir=/s/work)",
     ]);
   });
@@ -88,6 +90,8 @@ describe("plan()", () => {
     expect(find(all, "enter the namespace of the host's mounts")).toEqual([]);
     expect(find(all, "bind the host's")).toEqual([]);
     expect(find(all, "mount overlay")).toEqual([
+      "mount overlay: forget the last one: unlinkat(-100, /s/work/work/incompat/volatile/dirty, 0)",
+      "mount overlay: forget the last one: unlinkat(-100, /s/work/work/incompat/volatile, 512)",
       "mount overlay: mount(overlay, /home/u/mesh/context/stage/root, overlay, 0, userxattr,volatile,lowerdir=/layers/top:/layers/below:/skeleton,upperdir=/s/upper,workdir=/s/work)",
     ]);
   });
@@ -105,6 +109,8 @@ describe("plan()", () => {
     expect(find(all, "enter the namespace of the host's mounts")).toEqual([]);
     expect(find(all, "bind the host's /usr")).toEqual(["bind the host's /usr: mount(usr, /usr, 0, 20480, 0)"]);
     expect(find(all, "mount overlay of /etc")).toEqual([
+      "mount overlay of /etc: forget the last one: unlinkat(-100, s/work/part-etc/work/incompat/volatile/dirty, 0)",
+      "mount overlay of /etc: forget the last one: unlinkat(-100, s/work/part-etc/work/incompat/volatile, 512)",
       "mount overlay of /etc: mount(overlay, /etc, overlay, 0, userxattr,volatile,lowerdir=layers/top/etc:etc,upperdir=s/upper/etc,workdir=s/work/part-etc)",
     ]);
   });

@@ -24,6 +24,7 @@ export interface Said {
   readonly failed?: string;
   readonly message?: string;
   readonly id?: string;
+  readonly code?: string;
 }
 
 /** Names are "a", "b", ... in the order of the hosts; "a" founded the mesh. */
@@ -89,6 +90,12 @@ export class LanNode {
     const id = parsePeerId((JSON.parse(stdout || "{}") as Said).id ?? "");
     if (id === null) throw new Error(`No identity: ${stderr}`);
     return id;
+  }
+
+  /** Runs a command of node.ts to its end. */
+  async once([command = "", ...flags]: readonly string[]): Promise<void> {
+    const { exitCode, stderr } = await this.host.run([process.execPath, NODE, command, this.folder, ...flags]);
+    if (exitCode !== 0) throw new Error(`${this.name} cannot ${command}: ${stderr}`);
   }
 
   async start(flags: readonly string[] = []): Promise<void> {

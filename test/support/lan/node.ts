@@ -1,6 +1,8 @@
-// `bun node.ts prepare FOLDER` prints the id of the machine whose home this is; `bun node.ts run FOLDER` is a member of its mesh until
-// its input ends, and prints what it sees as JSON lines. For tests on a LAN of namespaces: both run on the host they speak of.
+// `bun node.ts prepare FOLDER` prints the id of the machine whose home this is; `init` makes a mesh there; `join FOLDER CODE` joins the
+// one that is found; `run` is a member until its input ends, and prints what it sees as JSON lines. For tests on a LAN of namespaces:
+// all run on the host they speak of.
 
+import { initMesh, joinMesh } from "../../../src/mesh/io/join-mesh.ts";
 import { openMesh } from "../../../src/mesh/io/mesh.ts";
 import { identityIn } from "../mesh-homes.ts";
 
@@ -12,6 +14,12 @@ function say(line: Readonly<Record<string, unknown>>): void {
 
 if (command === "prepare") {
   say({ id: identityIn(folder).id });
+} else if (command === "init") {
+  say({ ...initMesh(folder, "founder") });
+} else if (command === "join") {
+  const [code = ""] = flags;
+  const signal = AbortSignal.timeout(20_000);
+  say({ ...(await joinMesh({ folder, code, name: "newcomer", roles: null, address: null, signal })) });
 } else {
   const startMs = performance.timeOrigin + performance.now();
   const mesh = await openMesh({
@@ -31,6 +39,7 @@ if (command === "prepare") {
     const peer = mesh.list().find(({ name }) => name === text);
     try {
       if (verb === "revoke" && peer !== undefined) mesh.revoke(peer.id);
+      if (verb === "invite") say({ code: mesh.invite({ roles: ["worker"], memberUntilMs: null }).text });
       if (verb === "reach") await mesh.reach({ host: text, port: 7433 });
       if (verb === "list")
         say({ list: mesh.list().map(({ name, state, reason, addresses }) => ({ name, state, reason, addresses })) });

@@ -34,6 +34,7 @@ export const POLICY: Policy = {
     "src/spec/references.ts": "one visitor: what each kind of reference may name",
   },
   storyTests: {
+    "test/node/remote/contexts.test.ts": "files that cross between real contexts on two machines",
     "test/mesh/io/mesh-lan.test.ts": "machines on a LAN of namespaces: found, killed, frozen, cut off, revoked",
     "test/oci/io/death.test.ts": "what is left when the process that holds contexts is killed",
     "test/oci/io/limits.test.ts": "limits, whichever mechanism holds them",
@@ -53,7 +54,7 @@ export const MAX_LINES = 400;
 export const VAGUE_NAMES = ["common", "helper", "helpers", "index", "misc", "shared", "types", "util", "utils"];
 
 /** Folders of test/ that mirror nothing. */
-export const UNMIRRORED_TESTS = ["test/e2e/", "test/fake/", "test/fixtures/", "test/support/"];
+export const UNMIRRORED_TESTS = ["test/e2e/", "test/fake/", "test/fixtures/", "test/sim/", "test/support/"];
 
 /** Node's modules without effects. */
 export const PURE_NODE_MODULES = ["node:buffer", "node:path", "node:path/posix", "node:util"];

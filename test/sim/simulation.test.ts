@@ -1,0 +1,33 @@
+import { expect, test } from "bun:test";
+import { simulate } from "../../sim/simulation.ts";
+
+const SEEDS = Number(process.env["MESH_TEST_SEEDS"] ?? 120);
+
+test("simulate() ends every run of every mesh with all rules kept, whatever goes wrong", () => {
+  const ends = new Map<string, number>();
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    try {
+      for (const end of simulate({ seed, nodes: null, tell: null }).ends) ends.set(end, (ends.get(end) ?? 0) + 1);
+    } catch (cause) {
+      throw new Error(`Seed ${seed}: ${String(cause)}`, { cause });
+    }
+  }
+  // The meshes are worth simulating: runs end in every way there is.
+  expect([...ends.keys()].toSorted()).toEqual(["aborted none", "finished failed", "finished succeeded"]);
+});
+
+test("simulate() tells the same story for the same seed, and another one for another", () => {
+  const story = (seed: number) => {
+    const lines: string[] = [];
+    simulate({ seed, nodes: 4, tell: (line) => lines.push(line) });
+    return lines.join("\n");
+  };
+  expect(story(3)).toBe(story(3));
+  expect(story(3)).not.toBe(story(4));
+});
+
+test("simulate() holds a mesh of a hundred machines together", () => {
+  const report = simulate({ seed: 5, nodes: 100, tell: null });
+  expect(report.nodes).toBe(100);
+  expect(report.performed).toBeGreaterThan(100);
+});
