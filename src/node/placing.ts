@@ -108,11 +108,12 @@ export class Placing {
       nodes,
       inputOf: this.#inputs(sites),
       offered: this.#offered,
-      most,
+      most: Math.min(most, MOST_A_ROUND),
       nowMs: Date.now(),
       reserveAfterMs: RESERVE_AFTER_MS,
     });
     this.#carryOut(assignments, sites);
+    if (assignments.length >= MOST_A_ROUND) this.#options.again();
     if (this.#mesh !== null) this.#refuseStranded();
   }
 
@@ -148,12 +149,20 @@ export class Placing {
     const { ledger } = this.#options;
     const capacity = ledger.capacity();
     const nodes: PlaceNode[] = [];
-    if (!this.#localIsFull) nodes.push({ capacity, speedPercent: 100, bytesPerMs: BYTES_PER_MS, running: [] });
+    if (!this.#localIsFull && this.#isWantedHere(capacity))
+      nodes.push({ capacity, speedPercent: 100, bytesPerMs: BYTES_PER_MS, running: [] });
     for (const site of sites) {
       const seen = site.seen();
       if (seen !== null && this.#isAllowed(seen.capacity)) nodes.push(seen);
     }
     return nodes;
+  }
+
+  /** This machine is left out when the run may not use it, but for what moves its user's files. */
+  #isWantedHere(capacity: NodeCapacity): boolean {
+    return (
+      this.#isAllowed(capacity) || this.#options.machine.ready.lanes().some(({ ask }) => ask.node === capacity.name)
+    );
   }
 
   /** What tasks read and who has how much of it; null when all of it is here and nobody else is. */
@@ -279,10 +288,10 @@ export class Placing {
     const { machine, workOf, patienceMs, timers, again, apply } = this.#options;
     const nowMs = performance.now();
     for (const lane of machine.ready.lanes()) {
-      const tasks = [...lane.inOrder()];
-      const [first] = tasks;
+      const [first] = lane.inOrder();
       const error = first === undefined ? null : this.neverFits(workOf(first.key));
-      for (const { key } of tasks) {
+      if (error === null && this.#stranded.size === 0) continue;
+      for (const { key } of [...lane.inOrder()]) {
         const sinceMs = this.#stranded.get(key);
         if (error === null) this.#stranded.delete(key);
         else if (sinceMs === undefined) {
@@ -344,6 +353,9 @@ export class Placing {
     );
   }
 }
+
+/** Most tasks that one round places, or holds back for a better machine: rounds come as often as anything happens. */
+const MOST_A_ROUND = 128;
 
 /** As for another machine: what it lacks comes over the same network. */
 const BYTES_PER_MS = 100_000;
