@@ -6,10 +6,10 @@ import type { ContentRef } from "../src/mesh/content.ts";
 import { MeshContent } from "../src/mesh/io/content-exchange.ts";
 import { Store } from "../src/store/io/store.ts";
 import { LinkedPeers, type LinkedMember } from "../test/mesh/io/linked-peers.ts";
-import type { Identity } from "../src/mesh/identity.ts";
+import type { LinksOptions } from "../src/mesh/io/links.ts";
 
 export interface MachineSetup {
-  readonly key: Pick<Identity, "id" | "certificatePem" | "privateKeyPem">;
+  readonly key: LinksOptions["identity"];
   readonly home: string;
   readonly members: readonly LinkedMember[];
 }

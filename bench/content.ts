@@ -41,16 +41,14 @@ class Machines implements AsyncDisposable {
   }
 
   async start(): Promise<readonly Machine[]> {
-    const keys = this.lan.lines.map((_, at) => {
-      const { id, certificatePem, privateKeyPem } = identityNamed(`machine-${at}`);
-      return { id, certificatePem, privateKeyPem };
-    });
-    const members = this.lan.lines.map(({ address }, at) => ({
-      id: identityNamed(`machine-${at}`).id,
+    const keys = this.lan.lines.map((_, at) => identityNamed(`machine-${at}`));
+    const members = keys.map(({ id }, at) => ({
+      id,
       name: `machine-${at}`,
-      address: { host: address, port: PORT },
+      address: { host: this.lan.lines[at]?.address ?? "", port: PORT },
     }));
-    for (const [at, key] of keys.entries()) {
+    for (const [at, { id, certificatePem, privateKeyPem }] of keys.entries()) {
+      const key = { id, certificatePem, privateKeyPem };
       const setup: MachineSetup = { key, home: this.home(at), members };
       const path = `${this.folder}/machine-${at}.json`;
       writeFileSync(path, JSON.stringify(setup), { mode: 0o600 });
@@ -81,7 +79,7 @@ class Machine {
   }
 
   async ask(command: MachineCommand): Promise<MachineAnswer> {
-    this.#child.stdin.write(`${JSON.stringify(command)}\n`);
+    void this.#child.stdin.write(`${JSON.stringify(command)}\n`);
     await this.#child.stdin.flush();
     return await this.#answer();
   }
@@ -236,7 +234,7 @@ async function putLarge(machines: Machines, bytes: number): Promise<ContentRef["
   const view = new DataView(block.buffer);
   for (let at = 0; at < bytes; at += block.length) {
     view.setUint32(0, at / block.length);
-    file.write(block.slice());
+    void file.write(block.slice());
     if (at % (16 * MIB) === 0) await file.flush();
   }
   await file.end();

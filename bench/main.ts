@@ -3,6 +3,7 @@
 
 import { resolve } from "node:path";
 import { contextRows } from "./context.ts";
+import { contentRows } from "./content.ts";
 import { layerRows } from "./layer.ts";
 import { meshRows } from "./mesh.ts";
 import { type Row, markdownTable } from "./row.ts";
@@ -16,6 +17,7 @@ const PARTS: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   layer: layerRows,
   schedule: scheduleRows,
   transport: transportRows,
+  content: () => contentRows(),
   mesh: meshRows,
 };
 const README = resolve(import.meta.dir, "../README.md");

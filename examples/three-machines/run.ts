@@ -35,6 +35,15 @@ async function ask(name: Name, ...words: readonly string[]): Promise<string> {
   return text;
 }
 
+interface NodeStatus {
+  readonly pid: number;
+  readonly addresses: readonly { readonly host: string; readonly port: number }[];
+}
+
+async function statusOf(name: Name): Promise<NodeStatus> {
+  return (JSON.parse(await ask(name, "service", "status", "--json")) as { running: NodeStatus }).running;
+}
+
 function start(name: Name, words: readonly string[], stdout: "inherit" | "pipe") {
   return Bun.spawn([binaryPath, ...words], {
     env: { ...process.env, MESH_HOME: join(folder, name) },
@@ -48,9 +57,7 @@ async function main(): Promise<void> {
   process.stdout.write("Three nodes on this machine, each with a home of its own\n");
   await show("alpha", "init", "--name", "alpha");
   await show("alpha", "up", ...LENT.alpha);
-  const { addresses } = JSON.parse(await ask("alpha", "service", "status", "--json")).running as {
-    addresses: { host: string; port: number }[];
-  };
+  const { addresses } = await statusOf("alpha");
   for (const name of ["beta", "gamma"] as const) {
     const { code } = JSON.parse(await ask("alpha", "invite", "--no-wait", "--json")) as { code: string };
     const port = addresses[0]?.port ?? 0;
@@ -74,7 +81,7 @@ async function main(): Promise<void> {
 
 /** Ends a machine's node as a power cut would, once it runs tasks. */
 async function endInTheMiddle(name: Name): Promise<void> {
-  const { pid } = JSON.parse(await ask(name, "service", "status", "--json")).running as { pid: number };
+  const { pid } = await statusOf(name);
   for (let looks = 0; looks < 200; looks++) {
     const { nodes } = JSON.parse(await ask("alpha", "nodes", "--json")) as {
       nodes: { name: string; runningTasks: number }[];

@@ -68,7 +68,7 @@ export const LIMITS = {
   queueWordBytes: 4 * MIB,
   queueMostBytes: 16 * MIB,
   /** Bytes of a stream that may be under way or unread at its reader. */
-  streamWindowBytes: 4 * MIB,
+  streamWindowBytes: 8 * MIB,
   /** How long a stream that has bytes to send may wait for its reader. */
   streamStallMs: 60_000,
   /** A connection that was silent for so long is asked for a sign of life, and is given up after so long. */
@@ -130,7 +130,7 @@ export const LIMITS = {
   heartbeatMs: 1_000,
   /** Silence after which a connected machine is suspected, and after which its connection is given up. */
   suspectMs: 2_500,
-  silentMs: 3_700,
+  silentMs: 3_300,
   /** How long a machine whose connection broke may take to be connected again before it counts as down. */
   reconnectMs: 700,
   /** A pause of this machine's own that is so much longer than meant is not held against others. */

@@ -17,7 +17,7 @@ type Asked =
   /** `allowed`: bytes that may still come; `unread`: bytes read here that no credit was given for yet. */
   | { readonly kind: "stream"; allowed: number; unread: number };
 
-const GRANT_FROM_BYTES = LIMITS.streamWindowBytes / 4;
+const GRANT_FROM_BYTES = LIMITS.streamWindowBytes / 2;
 const LAST_ID = 0xffff_ffff;
 /** A tick that comes so late says that this machine slept, not that the peer was silent. */
 const LATE_TICK_MS = 3_000;

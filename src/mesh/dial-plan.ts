@@ -3,6 +3,7 @@
 
 import type { PeerId } from "../base/ids.ts";
 import { LIMITS } from "../base/limits.ts";
+import { isSameAddress } from "./address.ts";
 import type { DialId, Timing } from "./membership-event.ts";
 import type { Address } from "./peer-view.ts";
 
@@ -79,15 +80,16 @@ export class DialPlan {
       .map((peer) => ({ peer, rounds: this.#of(peer) }))
       .toSorted((a, b) => a.rounds.nextRoundAtMs - b.rounds.nextRoundAtMs || (a.peer < b.peer ? -1 : 1));
     for (const { peer, rounds } of inTurn) {
-      const isIdle = rounds.queue.length === 0 && rounds.flights.size === 0;
-      if (isIdle && nowMs >= rounds.nextRoundAtMs) {
-        rounds.queue = addressesOf(peer);
+      // A round that is asked for meanwhile does not wait for attempts that may hang: a new address may be why it was.
+      if (rounds.queue.length === 0 && nowMs >= rounds.nextRoundAtMs) {
+        const underWay = [...rounds.flights.values()];
+        rounds.queue = addressesOf(peer).filter((address) => !underWay.some((one) => isSameAddress(one, address)));
         rounds.nextAddressAtMs = nowMs;
         rounds.nextRoundAtMs = Number.POSITIVE_INFINITY;
       }
       const [address, ...rest] = rounds.queue;
       if (address === undefined) {
-        if (rounds.flights.size === 0) this.#nextAtMs = Math.min(this.#nextAtMs, rounds.nextRoundAtMs);
+        this.#nextAtMs = Math.min(this.#nextAtMs, rounds.nextRoundAtMs);
         continue;
       }
       if (nowMs >= rounds.nextAddressAtMs && this.#peerOf.size < LIMITS.dialsAtOnce) {

@@ -21,7 +21,7 @@ interface Output {
 }
 
 /** Most bytes of a stream in one frame, so that streams take turns. */
-const FRAME_DATA_BYTES = 256 * 1024;
+const FRAME_DATA_BYTES = 512 * 1024;
 const MOST_CREDIT_BYTES = 1024 * 1024 * 1024;
 
 export class ServedStreams {

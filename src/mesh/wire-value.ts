@@ -39,107 +39,89 @@ export function unpackValue(bytes: Uint8Array): unknown {
   return packr.unpack(bytes) as unknown;
 }
 
-/** How many bytes a token has after it, by its code from 0xc0 on; -1: it is refused; -2: it is read by a case of its own. */
-// prettier-ignore
-const FIXED: Int8Array = Int8Array.of(
-  0, -1, 0, 0, -2, -2, -2, -1, // nil, (unused), false, true, bin 8, 16, 32, ext 8
-  -1, -1, 4, 8, 1, 2, 4, -1, // ext 16, 32, float 32, 64, uint 8, 16, 32, 64
-  1, 2, 4, -1, -1, -1, -1, -1, // int 8, 16, 32, 64, fixext 1, 2, 4, 8
-  -1, -2, -2, -2, -2, -2, -2, -2, // fixext 16, str 8, 16, 32, array 16, 32, map 16, 32
-);
+const SCALAR = 0;
+const LIST = 1;
+const MAP = 2;
+/** Of each token: its bytes with those of a size after it; 0 for what is refused (extensions, 64-bit integers, the unused one). */
+const HEAD_BYTES = new Uint8Array(256);
+/** Of a token without a size after it: how many bytes, values or entries follow. */
+const OWN_SIZE = new Uint8Array(256);
+const SHAPE = new Uint8Array(256);
+for (let token = 0; token < 256; token++) {
+  if (token < 0xc0 || token >= 0xe0) HEAD_BYTES[token] = 1;
+  if (token >= 0x80 && token < 0xa0) {
+    SHAPE[token] = token < 0x90 ? MAP : LIST;
+    OWN_SIZE[token] = token & 0x0f;
+  } else if (token >= 0xa0 && token < 0xc0) OWN_SIZE[token] = token & 0x1f;
+}
+for (const token of [0xc0, 0xc2, 0xc3]) HEAD_BYTES[token] = 1; // nil, false, true
+for (const [first, sizes] of [
+  [0xca, [4, 8, 1, 2, 4]], // floats, unsigned integers
+  [0xd0, [1, 2, 4]], // integers
+] as const) {
+  for (const [index, size] of sizes.entries()) {
+    HEAD_BYTES[first + index] = 1;
+    OWN_SIZE[first + index] = size;
+  }
+}
+for (const first of [0xc4, 0xd9]) HEAD_BYTES.set([2, 3, 5], first); // bytes, text
+HEAD_BYTES.set([3, 5, 3, 5], 0xdc);
+SHAPE.set([LIST, LIST, MAP, MAP], 0xdc);
 const PROTO = new TextEncoder().encode("__proto__");
 
 /** What is wrong with bytes that should be exactly one plain value; null when nothing is. Linear, without recursion. */
 function valueFault(bytes: Uint8Array, from: number): string | null {
-  // One entry per open list or map: how many values it still wants; a map's entry counts keys too, and is even before a key.
-  const wanted: number[] = [1];
-  const isMap: boolean[] = [false];
-  let budget: number = LIMITS.messageValues;
+  // Values that the list or map at hand still wants, a map's keys counted too; and of those around it, negative for a map.
+  let left = 1;
+  let isMap = false;
+  const around: number[] = [];
   let at = from;
-  while (wanted.length > 0) {
-    const depth = wanted.length - 1;
-    const left = wanted[depth] ?? 0;
-    if (left === 0) {
-      wanted.pop();
-      isMap.pop();
-      continue;
+  for (let budget: number = LIMITS.messageValues; ; budget--) {
+    while (left === 0) {
+      const outer = around.pop();
+      if (outer === undefined) return at === bytes.length ? null : "bytes follow its end";
+      isMap = outer < 0;
+      left = Math.abs(outer) - 1;
     }
-    wanted[depth] = left - 1;
-    if (budget-- === 0) return `it has more than ${LIMITS.messageValues} values`;
+    if (budget === 0) return `it has more than ${LIMITS.messageValues} values`;
     if (at >= bytes.length) return "it ends early";
     const token = bytes[at] ?? 0;
-    const size = sizeAfter(bytes, at);
-    if (size === null) return `the type 0x${token.toString(16)} at byte ${at} is not allowed`;
-    const { head, body, count } = size;
-    at += head;
-    if (isMap[depth] === true && left % 2 === 0) {
-      if (!isText(token)) return `the key at byte ${at - head} is not text`;
-      if (body === PROTO.length && PROTO.every((byte, index) => bytes[at + index] === byte))
-        return "it names __proto__";
+    const headBytes = HEAD_BYTES[token] ?? 0;
+    const size = headBytes === 1 ? (OWN_SIZE[token] ?? 0) : uint(bytes, at + 1, headBytes - 1);
+    if (headBytes === 0) return `the type 0x${token.toString(16)} at byte ${at} is not allowed`;
+    if (isMap && left % 2 === 0) {
+      if (!isText(token)) return `the key at byte ${at} is not text`;
+      if (isProto(bytes, at + headBytes, size)) return "it names __proto__";
     }
-    at += body;
+    const shape = SHAPE[token] ?? SCALAR;
+    at += shape === SCALAR ? headBytes + size : headBytes;
     if (at > bytes.length) return "it ends early";
-    if (count === 0) continue;
-    if (count > bytes.length - at) return "it counts more values than it holds";
-    if (wanted.length > LIMITS.messageDepth) return `it is nested deeper than ${LIMITS.messageDepth}`;
-    wanted.push(count);
-    isMap.push(isMapToken(token));
+    left--;
+    if (shape === SCALAR || size === 0) continue;
+    if (shape * size > bytes.length - at) return "it counts more values than it holds";
+    if (around.length === LIMITS.messageDepth) return `it is nested deeper than ${LIMITS.messageDepth}`;
+    around.push(isMap ? -(left + 1) : left + 1);
+    left = shape * size; // A map has two for each entry.
+    isMap = shape === MAP;
   }
-  return at === bytes.length ? null : "bytes follow its end";
 }
 
-/** A token's own bytes, the bytes of its content, and how many values follow inside it. */
-interface TokenSize {
-  readonly head: number;
-  readonly body: number;
-  readonly count: number;
-}
-
-const ONE_BYTE: TokenSize = { head: 1, body: 0, count: 0 };
-
-function sizeAfter(bytes: Uint8Array, at: number): TokenSize | null {
-  const token = bytes[at] ?? 0;
-  if (token < 0x80 || token >= 0xe0) return ONE_BYTE;
-  if (token < 0x90) return { head: 1, body: 0, count: 2 * (token & 0x0f) };
-  if (token < 0xa0) return { head: 1, body: 0, count: token & 0x0f };
-  if (token < 0xc0) return { head: 1, body: token & 0x1f, count: 0 };
-  const fixed = FIXED[token - 0xc0] ?? -1;
-  if (fixed === -1) return null;
-  if (fixed >= 0) return { head: 1, body: fixed, count: 0 };
-  switch (token) {
-    case 0xc4:
-    case 0xd9:
-      return { head: 2, body: bytes[at + 1] ?? 0, count: 0 };
-    case 0xc5:
-    case 0xda:
-      return { head: 3, body: uint16(bytes, at + 1), count: 0 };
-    case 0xc6:
-    case 0xdb:
-      return { head: 5, body: uint32(bytes, at + 1), count: 0 };
-    case 0xdc:
-      return { head: 3, body: 0, count: uint16(bytes, at + 1) };
-    case 0xdd:
-      return { head: 5, body: 0, count: uint32(bytes, at + 1) };
-    case 0xde:
-      return { head: 3, body: 0, count: 2 * uint16(bytes, at + 1) };
-    default:
-      return { head: 5, body: 0, count: 2 * uint32(bytes, at + 1) };
-  }
+function isProto(bytes: Uint8Array, at: number, length: number): boolean {
+  return length === PROTO.length && PROTO.every((byte, index) => bytes[at + index] === byte);
 }
 
 function isText(token: number): boolean {
   return (token >= 0xa0 && token < 0xc0) || (token >= 0xd9 && token <= 0xdb);
 }
 
-function isMapToken(token: number): boolean {
-  return (token >= 0x80 && token < 0x90) || token === 0xde || token === 0xdf;
-}
-
-function uint16(bytes: Uint8Array, at: number): number {
-  return (bytes[at] ?? 0) * 0x100 + (bytes[at + 1] ?? 0);
+/** Reads a big-endian number; bytes past the end count as 0. */
+function uint(bytes: Uint8Array, at: number, length: number): number {
+  let value = 0;
+  for (let index = at; index < at + length; index++) value = value * 0x100 + (bytes[index] ?? 0);
+  return value;
 }
 
 /** Reads a big-endian number of 4 bytes; those past the end count as 0. */
 export function uint32(bytes: Uint8Array, at: number): number {
-  return uint16(bytes, at) * 0x10000 + uint16(bytes, at + 2);
+  return uint(bytes, at, 4);
 }

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, MeshError } from "../base/errors.ts";
 import { writeTextAtomically } from "../base/io/text-files.ts";
-import { formatBytes, parseBytes, parseCpus } from "../base/units.ts";
+import { parseBytes, parseCpus } from "../base/units.ts";
 import type { NodeTotals } from "../sched/ledger.ts";
 import type { MachineCapacity } from "./capacity.ts";
 import { type GpuDevice, modelLabels } from "./gpus.ts";
@@ -150,11 +150,4 @@ function parseLabels(text: string): readonly string[] {
 
 function unreadable(flag: string, given: string, expected: string): MeshError {
   return new MeshError("usage.invalid", `Cannot read ${flag} ${JSON.stringify(given)}: ${expected} is expected`);
-}
-
-/** For people: "4 CPUs, 16 GiB, 2 GPUs". */
-export function lendingWords(totals: NodeTotals): string {
-  const { cpuMilli, memoryBytes } = totals.total;
-  const gpus = totals.gpus.length === 0 ? "" : `, ${totals.gpus.length} GPU${totals.gpus.length === 1 ? "" : "s"}`;
-  return `${cpuMilli / 1000} CPU${cpuMilli === 1000 ? "" : "s"}, ${formatBytes(memoryBytes)}${gpus}`;
 }

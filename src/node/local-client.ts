@@ -149,7 +149,7 @@ export class LocalClient implements NodeService, Disposable {
       throw errorFromJson(((await response.json()) as { readonly error: ErrorJson }).error, "node.failed");
     const decoder = new TextDecoder();
     let rest = "";
-    for await (const chunk of response.body) {
+    for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
       const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
       rest = lines.pop() ?? "";
       for (const line of lines) yield JSON.parse(line) as FeedMessage;

@@ -283,13 +283,15 @@ describe("streams", () => {
     carry(a, b);
     b.take();
     for (const id of [1, 2, 3]) b.step({ kind: "piece", id, bytes: new Uint8Array(2_000_000) });
-    expect(b.outgoing.reduce((sum, { length }) => sum + length, 0)).toBeLessThan(LIMITS.queueBulkBytes + 300_000);
     b.step({ kind: "word", method: "beat", params: null });
-    b.takeBytes();
     const ids: number[] = [];
-    new FrameReader().push(new Uint8Array(Buffer.concat(b.outgoing)), ({ id }) => ids.push(id));
-    expect(ids).toEqual([2, 3, 1, 2, 3].slice(0, ids.length));
-    expect(new Set(ids).size).toBe(3);
+    const reader = new FrameReader();
+    for (let turn = 0; turn < 2; turn++) {
+      const bytes = b.takeBytes();
+      expect(bytes.length).toBeLessThan(LIMITS.queueBulkBytes + 600_000);
+      reader.push(bytes, ({ id }) => ids.push(id));
+    }
+    expect(ids).toEqual([1, 1, 0, 2, 3]);
   });
 
   test("a reader that ends early stops the sender; bytes under way are passed over", () => {

@@ -40,6 +40,17 @@ describe("DialPlan", () => {
     expect(hosts(plan, 3)).toEqual(["10.0.0.2"]);
   });
 
+  test("tries a new address while an old one hangs", () => {
+    const plan = new DialPlan(1, TIMING);
+    plan.soon(PEER, 0);
+    const addresses = ADDRESSES.slice(0, 1);
+    const dialled = (nowMs: number) => plan.due([PEER], () => addresses, nowMs).map(({ address }) => address.host);
+    expect(dialled(0)).toEqual(["10.0.0.1"]);
+    addresses.unshift({ host: "10.9.9.9", port: 1 });
+    plan.soon(PEER, 10);
+    expect([10, 100, 1_000].map(dialled)).toEqual([["10.9.9.9"], [], []]);
+  });
+
   test("waits longer after each round that failed, up to a bound, and not any more after soon()", () => {
     const plan = new DialPlan(7, TIMING);
     const waits: number[] = [];

@@ -3,6 +3,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { MeshError } from "../../src/base/errors.ts";
+import { LIMITS } from "../../src/base/limits.ts";
 import { type PeerId, peerIdOf } from "../../src/base/ids.ts";
 import type { Caller, Peers } from "../../src/mesh/peers.ts";
 import type { Role } from "../../src/mesh/roles.ts";
@@ -357,7 +358,7 @@ for (const [kind, makeMesh] of [
       const reader = on.alpha.stream(on.beta.self, "endless", null, TIMES)[Symbol.asyncIterator]();
       await reader.next();
       for (let asks = 0; asks < 50; asks++) await on.alpha.call(on.beta.self, "given", null, TIMES);
-      expect(given).toBeLessThan(10);
+      expect(given).toBeLessThan(LIMITS.streamWindowBytes / 1_000_000 + 4);
       await reader.return?.();
     });
 

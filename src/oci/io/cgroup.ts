@@ -1,14 +1,15 @@
 // Limits by control groups: version 2 where it is delegated, version 1 where it is writable. Directories are pooled, because
 // making and removing them costs more than a small task. What no cgroup limits is left to rlimits and the watchdog.
 
-import { mkdirSync, readdirSync, rmdirSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isWritable, readText } from "../../base/io/text-files.ts";
-import { type CgroupPlace, findCgroups, ownerName, parseOwnerName } from "../runtime/cgroup-paths.ts";
+import { type CgroupPlace, findCgroups, ownerName } from "../runtime/cgroup-paths.ts";
 import type { ContextLimits } from "../runtime/context-spec.ts";
+import { pidNamespace, removeTree, sweepGroups } from "./cgroup-tree.ts";
 import { readMounts } from "./host-root.ts";
 import { KernelFile } from "./kernel-file.ts";
-import { signalQuietly, startTicks } from "./processes.ts";
+import { startTicks } from "./processes.ts";
 
 /** What holds a limit. */
 export type LimitMechanism = "cgroup v2" | "cgroup v1" | "fallback";
@@ -142,7 +143,7 @@ function openLegacy(place: CgroupPlace, name: string): Backend | null {
   for (const controller of ["memory", "cpu", "pids"] as const) {
     const directory = place.legacy[controller];
     if (directory === undefined || !isWritable(directory)) continue;
-    sweep(directory);
+    sweepGroups(directory);
     parents[controller] = join(directory, name);
   }
   const controllers = new Set(Object.keys(parents) as Controller[]);
@@ -252,7 +253,7 @@ function openUnified(place: CgroupPlace, name: string): Backend | null {
     (["memory", "cpu", "pids"] as const).filter((controller) => available.includes(controller)),
   );
   if (!controllers.has("memory") || !controllers.has("pids")) return null;
-  sweep(directory);
+  sweepGroups(directory);
   const parent = join(directory, name);
   try {
     mkdirSync(parent, { recursive: true });
@@ -331,59 +332,6 @@ class UnifiedGroup implements Group {
 
 // --- files -----------------------------------------------------------------------------------------------------------
 
-/**
- * Removes directories whose mesh process is gone, with whatever still runs inside. Whether one of another PID namespace is gone
- * can't be seen: its directory goes when it is old and nothing is inside.
- */
-function sweep(directory: string): void {
-  const here = pidNamespace();
-  for (const name of listDirectory(directory)) {
-    const owner = parseOwnerName(name);
-    if (owner === null) continue;
-    const path = join(directory, name);
-    if (owner.pidNamespace !== here) removeAbandoned(path);
-    else if (startTicks(owner.pid) !== owner.startTicks) removeTree(path);
-  }
-}
-
-/** A process of another namespace that has used no cgroup for so long is taken to be gone. */
-const ABANDONED_MS = 24 * 60 * 60_000;
-
-function removeAbandoned(directory: string): void {
-  const changedAtMs = statSync(directory, { throwIfNoEntry: false })?.mtimeMs ?? Number.POSITIVE_INFINITY;
-  if (Date.now() - changedAtMs < ABANDONED_MS) return;
-  try {
-    for (const name of listDirectory(directory)) rmdirSync(join(directory, name));
-    rmdirSync(directory);
-  } catch {
-    // Busy or gone.
-  }
-}
-
-/** Identity of this process's PID namespace; 0 where the system does not say. */
-function pidNamespace(): number {
-  try {
-    return statSync("/proc/self/ns/pid").ino;
-  } catch {
-    return 0;
-  }
-}
-
-/** Removes a cgroup and those below it; what still runs inside is killed. One that is busy stays, for the next sweep. */
-function removeTree(directory: string): void {
-  for (const name of listDirectory(directory)) removeTree(join(directory, name));
-  const left = readText(join(directory, "cgroup.procs")).trim();
-  for (const pid of left === "" ? [] : left.split("\n")) {
-    // 0 stands for a process that this namespace does not see
-    if (Number(pid) > 0 && Number(pid) !== process.pid) signalQuietly(Number(pid), "SIGKILL");
-  }
-  try {
-    rmdirSync(directory);
-  } catch {
-    // Busy or gone.
-  }
-}
-
 function write(directory: string, file: string, text: string): void {
   writeFileSync(join(directory, file), text);
 }
@@ -399,12 +347,4 @@ function tryWrite(directory: string, file: string, text: string): void {
 function countOf(text: string, key: string): number {
   const match = new RegExp(`^${key} (\\d+)$`, "m").exec(text);
   return Number(match?.[1] ?? 0);
-}
-
-function listDirectory(path: string): readonly string[] {
-  try {
-    return readdirSync(path, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
-  } catch {
-    return [];
-  }
 }

@@ -5,12 +5,22 @@ import { isBelow } from "../tree.ts";
 import { ERRNO, check } from "./errno.ts";
 import * as raw from "./raw-files.ts";
 
+interface OpenDirectory {
+  readonly path: string;
+  readonly fd: number;
+  /** Permissions to put back, or -1. */
+  readonly restoreMode: number;
+}
+
+const IS_ROOT = process.geteuid?.() === 0;
+
 export class DirectoryWalk implements Disposable {
-  readonly #open: { readonly path: string; readonly fd: number }[] = [];
+  readonly #open: OpenDirectory[] = [];
 
   /** Throws a system error when there is no directory at `root`. */
   constructor(root: string) {
-    this.#open.push({ path: "", fd: check(raw.openAt(raw.HERE, root, raw.READ_DIRECTORY), "open", root) });
+    const fd = check(raw.openAt(raw.HERE, root, raw.READ_DIRECTORY), "open", root);
+    this.#open.push({ path: "", fd, restoreMode: -1 });
   }
 
   /** Descriptor of the directory at a tree path, valid until the next call. Throws a system error when there is none. */
@@ -18,36 +28,43 @@ export class DirectoryWalk implements Disposable {
     for (let top = this.#open.at(-1); top !== undefined; top = this.#open.at(-1)) {
       if (top.path === path) return top.fd;
       if (top.path === "" || isBelow(path, top.path)) break;
-      raw.closeFd(top.fd);
-      this.#open.pop();
+      this.#leave();
     }
     const above = this.#open.at(-1)?.path ?? "";
     for (let at = above === "" ? 0 : above.length + 1; at <= path.length;) {
       const slash = path.indexOf("/", at);
       const end = slash < 0 ? path.length : slash;
       const parent = this.#open.at(-1)?.fd ?? -1;
-      const fd = check(openDirectory(parent, path.slice(at, end)), "open", path);
-      this.#open.push({ path: path.slice(0, end), fd });
+      this.#open.push({ path: path.slice(0, end), ...openDirectory(parent, path.slice(at, end)) });
       at = end + 1;
     }
     return this.#open.at(-1)?.fd ?? -1;
   }
 
   [Symbol.dispose](): void {
-    for (const { fd } of this.#open.splice(0)) raw.closeFd(fd);
+    while (this.#open.length > 0) this.#leave();
+  }
+
+  #leave(): void {
+    const directory = this.#open.pop();
+    if (!directory) return;
+    if (directory.restoreMode >= 0) raw.chmodFd(directory.fd, directory.restoreMode);
+    raw.closeFd(directory.fd);
   }
 }
 
-/** Opens a directory; one that is closed to its owner is opened up for that moment. */
-function openDirectory(parent: number, name: string): number {
+/** Opens a directory. One that is closed to its owner is open while the walk is in it: looking names up needs it. */
+function openDirectory(parent: number, name: string): Omit<OpenDirectory, "path"> {
   const fd = raw.openAt(parent, name, raw.READ_DIRECTORY);
-  if (fd !== -ERRNO.EACCES) return fd;
-  const stat = raw.statAt(parent, name);
-  if (typeof stat === "number" || (stat.mode & raw.TYPE_MASK) !== raw.TYPE_DIRECTORY) return fd;
+  if (IS_ROOT || (fd < 0 && fd !== -ERRNO.EACCES)) return { fd: check(fd, "open", name), restoreMode: -1 };
+  const stat = fd < 0 ? raw.statAt(parent, name) : raw.statFd(fd);
+  if (typeof stat === "number" || (stat.mode & raw.TYPE_MASK) !== raw.TYPE_DIRECTORY)
+    return { fd: check(fd, "open", name), restoreMode: -1 };
   const mode = stat.mode & 0o7777;
-  if (raw.chmodAt(parent, name, mode | 0o700) < 0) return fd;
+  if (fd >= 0 && (mode & 0o100) !== 0) return { fd, restoreMode: -1 };
+  if (fd >= 0) raw.closeFd(fd);
+  check(raw.chmodAt(parent, name, mode | 0o700), "open", name);
   const opened = raw.openAt(parent, name, raw.READ_DIRECTORY);
   if (opened < 0) raw.chmodAt(parent, name, mode);
-  else raw.chmodFd(opened, mode);
-  return opened;
+  return { fd: check(opened, "open", name), restoreMode: mode };
 }

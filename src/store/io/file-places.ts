@@ -3,7 +3,6 @@
 
 import { type Digest, hexOf } from "../../base/digest.ts";
 import { LIMITS } from "../../base/limits.ts";
-import type { IdMaps } from "../ids.ts";
 import type { TreeEntry } from "../tree.ts";
 import type { Blobs } from "./blobs.ts";
 import type { Index } from "./index-db.ts";
@@ -12,7 +11,7 @@ import { breathe } from "./scan.ts";
 
 export type FilePlace =
   | { readonly kind: "blob"; readonly path: string }
-  | { readonly kind: "layer"; readonly layer: Digest; readonly entry: TreeEntry; readonly ids: string };
+  | { readonly kind: "layer"; readonly layer: Digest; readonly entry: TreeEntry };
 
 /** Entries of one tree that a place can name. */
 const ENTRY_SPAN = 2 ** 25;
@@ -25,7 +24,7 @@ export class FilePlaces {
   readonly #blobs: Blobs;
   readonly #boot: string;
   readonly #seen = new Set<Digest>();
-  readonly #numbered: { readonly digest: Digest; readonly ids: string }[] = [];
+  readonly #numbered: Digest[] = [];
   readonly #places = new Map<number, number>();
 
   constructor(parts: { index: Index; layers: Layers; blobs: Blobs; boot: string }) {
@@ -37,24 +36,24 @@ export class FilePlaces {
 
   /** Takes in the layers that came since the last call, those used last first, as far as the bound allows. */
   async refresh(signal?: AbortSignal): Promise<void> {
-    const rows = this.#index.all<{ digest: Digest; ids: string; entries: number }>(
-      "SELECT digest, ids, entries FROM layers WHERE boot IN (?, 'synced') ORDER BY used_at DESC, digest",
+    const rows = this.#index.all<{ digest: Digest; entries: number }>(
+      "SELECT digest, entries FROM layers WHERE boot IN (?, 'synced') ORDER BY used_at DESC, digest",
       this.#boot,
     );
-    for (const { digest, ids, entries } of rows) {
+    for (const { digest, entries } of rows) {
       if (this.#seen.has(digest)) continue;
       if (this.#places.size + entries > LIMITS.filePlaces || entries > ENTRY_SPAN) continue;
       signal?.throwIfAborted();
-      this.#take(digest, ids);
+      this.#take(digest);
       await breathe();
     }
   }
 
-  #take(digest: Digest, ids: string): void {
+  #take(digest: Digest): void {
     this.#seen.add(digest);
     if (!this.#layers.has(digest)) return;
     const base = this.#numbered.length * ENTRY_SPAN;
-    this.#numbered.push({ digest, ids });
+    this.#numbered.push(digest);
     for (const [at, entry] of this.#layers.tree(digest).entries())
       if (entry.digest !== null && entry.size > 0) this.#places.set(keyOf(entry.digest), base + at);
   }
@@ -64,18 +63,13 @@ export class FilePlaces {
     const place = this.#places.get(keyOf(digest));
     if (place !== undefined) {
       const layer = this.#numbered[Math.floor(place / ENTRY_SPAN)];
-      const entry =
-        layer && this.#layers.has(layer.digest) ? this.#layers.tree(layer.digest)[place % ENTRY_SPAN] : undefined;
-      if (layer && entry?.digest === digest) return { kind: "layer", layer: layer.digest, entry, ids: layer.ids };
+      const isThere = layer !== undefined && this.#layers.has(layer);
+      const entry = isThere ? this.#layers.tree(layer)[place % ENTRY_SPAN] : undefined;
+      if (layer !== undefined && entry?.digest === digest) return { kind: "layer", layer, entry };
       this.#places.delete(keyOf(digest));
     }
     return this.#blobs.has(digest) ? { kind: "blob", path: this.#blobs.path(digest) } : null;
   }
-}
-
-/** The text under which `Layers` keeps id maps, to compare with a place's. */
-export function idsText(ids: IdMaps): string {
-  return JSON.stringify(ids);
 }
 
 function keyOf(digest: Digest): number {

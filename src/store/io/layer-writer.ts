@@ -2,7 +2,6 @@
 // only makes new entries in a directory of its own, relative to open directories, follows no link, and shows nothing before all
 // is there: `finish` publishes the whole, and a writer that is disposed of before leaves nothing.
 
-import { fchownSync } from "node:fs";
 import { type Digest, hexOf, shortDigest } from "../../base/digest.ts";
 import { MeshError } from "../../base/errors.ts";
 import { readText } from "../../base/io/text-files.ts";
@@ -13,18 +12,19 @@ import { sameAttributes } from "../received-tree.ts";
 import { contentBytes, parentOf, type Tree, type TreeEntry } from "../tree.ts";
 import { copyOpenFile } from "./copy-file.ts";
 import { DirectoryWalk } from "./directory-walk.ts";
+import { diskOwnerOf, dressEntry, dressOpen } from "./dress-tree.ts";
 import { check } from "./errno.ts";
 import { storeFailure } from "./failures.ts";
 import { openReadable } from "./file-hasher.ts";
-import { type FilePlace, type FilePlaces, idsText } from "./file-places.ts";
+import type { FilePlace, FilePlaces } from "./file-places.ts";
 import { FileSources } from "./file-sources.ts";
 import type { Home } from "./home.ts";
 import type { Layers } from "./layers.ts";
+import type { Ownership } from "./ownership.ts";
 import * as raw from "./raw-files.ts";
-import { breathe, OPAQUE } from "./scan.ts";
+import { breathe } from "./scan.ts";
 
 const SLICE_MS = 5;
-const YES = Uint8Array.of(0x79);
 /** Permissions that new files of this process never get (proc_pid_status(5)); all of them where the system does not say. */
 const UMASK = Number.parseInt(/^Umask:\s*(\d+)/m.exec(readText("/proc/self/status"))?.[1] ?? "7777", 8);
 /** When a file was last changed: no part of its identity, and kept for tools that compare times. */
@@ -37,6 +37,7 @@ interface WriterParts {
   readonly home: Home;
   readonly layers: Layers;
   readonly places: FilePlaces;
+  readonly ownership: Ownership;
 }
 
 export class LayerWriter implements Disposable {
@@ -47,6 +48,8 @@ export class LayerWriter implements Disposable {
   readonly directory: string;
   readonly #parts: WriterParts;
   readonly #ids: IdMaps;
+  /** Who gives files their owners at the end, when this process can't; null when it does so as it writes. */
+  readonly #dressLater: Ownership["perform"];
   readonly #done: Uint8Array;
   readonly #walk: DirectoryWalk;
   readonly #second: DirectoryWalk;
@@ -55,12 +58,14 @@ export class LayerWriter implements Disposable {
   #isOpen = true;
 
   /** Throws `layer.unfit` when the tree has owners that these id maps can't give, and what making a directory throws. */
-  constructor(parts: WriterParts, layer: { readonly digest: Digest; readonly tree: Tree; readonly ids: IdMaps }) {
+  constructor(parts: WriterParts, layer: { readonly digest: Digest; readonly tree: Tree }) {
     this.#parts = parts;
     this.digest = layer.digest;
     this.tree = layer.tree;
-    this.#ids = layer.ids;
-    checkOwners(layer.digest, layer.tree, layer.ids);
+    this.#ids = parts.ownership.ids();
+    checkOwners(layer.digest, layer.tree, this.#ids);
+    const { perform } = parts.ownership;
+    this.#dressLater = layer.tree.some(({ uid, gid }) => uid !== 0 || gid !== 0) ? perform : null;
     this.contents = contentsOf(layer.tree);
     this.#sources = new FileSources(parts.layers);
     this.#left = this.contents.length;
@@ -173,9 +178,11 @@ export class LayerWriter implements Disposable {
     // From the last to the first: what lies in a directory is done before the directory is closed.
     await this.#inSlices(this.tree.length, signal, (back) => {
       const entry = this.tree[last - back];
-      if (entry?.kind === "directory") this.#dressDirectory(entry);
+      if (entry?.kind === "directory" && this.#dressLater === null)
+        dressOpen(this.#walk.enter(entry.path), entry, this.#ids);
     });
     this.#close();
+    await this.#dressLater?.({ kind: "dress", directory: this.directory, digest: this.digest });
     return this.#guarded(() =>
       this.#parts.layers.publish(
         this.directory,
@@ -236,12 +243,11 @@ export class LayerWriter implements Disposable {
         return;
       case "symlink":
         check(raw.makeSymlinkAt(entry.target ?? "", directory, name), "make", entry.path);
-        this.#own(directory, entry);
+        this.#dress(directory, entry, null);
         return;
       case "fifo":
         check(raw.makeFifoAt(directory, name, 0o600), "make", entry.path);
-        this.#own(directory, entry);
-        check(raw.chmodAt(directory, name, entry.mode), "chmod", entry.path);
+        this.#dress(directory, entry, null);
         return;
       case "file":
         return;
@@ -251,13 +257,12 @@ export class LayerWriter implements Disposable {
   #write(entry: TreeEntry, bytes: Uint8Array, time: FileTime | null): void {
     const directory = this.#walk.enter(parentOf(entry.path));
     const name = nameOf(entry);
-    const fd = check(raw.openAt(directory, name, raw.CREATE_FILE, entry.mode & 0o777), "create", entry.path);
+    const isPlain = this.#dressLater !== null || isPlainFile(entry, this.#ids);
+    const mode = this.#dressLater === null ? entry.mode & 0o777 : 0o600;
+    const fd = check(raw.openAt(directory, name, raw.CREATE_FILE, mode), "create", entry.path);
     try {
       if (bytes.length > 0) raw.writeAll(fd, bytes, entry.path);
-      const owner = this.#ownerOf(entry);
-      if (owner) fchownSync(fd, owner.uid, owner.gid);
-      for (const xattr of entry.xattrs) setXattr(fd, xattr.name, xattr.value, entry.path);
-      if (!isPlainMode(entry.mode) || owner) check(raw.chmodFd(fd, entry.mode), "chmod", entry.path);
+      if (!isPlain) dressOpen(fd, entry, this.#ids);
     } finally {
       raw.closeFd(fd);
     }
@@ -270,47 +275,15 @@ export class LayerWriter implements Disposable {
     this.#dress(directory, entry, time);
   }
 
-  /** Owner, attributes, mode and time of a file that is there, in an order in which none undoes another (chown(2)). */
   #dress(directory: number, entry: TreeEntry, time: FileTime | null): void {
-    const name = nameOf(entry);
-    this.#own(directory, entry);
-    if (entry.xattrs.length > 0) {
-      const fd = check(raw.openAt(directory, name, raw.READ_FILE), "open", entry.path);
-      try {
-        for (const xattr of entry.xattrs) setXattr(fd, xattr.name, xattr.value, entry.path);
-      } finally {
-        raw.closeFd(fd);
-      }
-    }
-    check(raw.chmodAt(directory, name, entry.mode), "chmod", entry.path);
-    if (time) raw.setTimesAt(directory, name, time.seconds, time.nanoseconds);
-  }
-
-  #dressDirectory(entry: TreeEntry): void {
-    const fd = this.#walk.enter(entry.path);
-    const owner = this.#ownerOf(entry);
-    if (owner) fchownSync(fd, owner.uid, owner.gid);
-    for (const xattr of entry.xattrs) setXattr(fd, xattr.name, xattr.value, entry.path);
-    if (entry.opaque) setXattr(fd, OPAQUE, YES, entry.path);
-    check(raw.chmodFd(fd, entry.mode), "chmod", entry.path);
+    if (this.#dressLater === null) dressEntry(directory, entry, this.#ids);
+    if (time) raw.setTimesAt(directory, nameOf(entry), time.seconds, time.nanoseconds);
   }
 
   #link(first: TreeEntry, entry: TreeEntry): void {
     const directory = this.#walk.enter(parentOf(entry.path));
     const from = this.#second.enter(parentOf(first.path));
     check(raw.linkAt(from, nameOf(first), directory, nameOf(entry)), "link", entry.path);
-  }
-
-  #own(directory: number, entry: TreeEntry): void {
-    const owner = this.#ownerOf(entry);
-    if (owner) check(raw.chownAt(directory, nameOf(entry), owner.uid, owner.gid), "chown", entry.path);
-  }
-
-  /** The owner on disk; null when new files have it anyway. */
-  #ownerOf(entry: TreeEntry): { readonly uid: number; readonly gid: number } | null {
-    const uid = outsideId(this.#ids.uids, entry.uid) ?? -1;
-    const gid = outsideId(this.#ids.gids, entry.gid) ?? -1;
-    return uid === process.geteuid?.() && gid === process.getegid?.() ? null : { uid, gid };
   }
 
   /**
@@ -345,7 +318,7 @@ export class LayerWriter implements Disposable {
   }
 
   #linkFrom(place: FilePlace, entry: TreeEntry): boolean {
-    if (place.kind !== "layer" || place.ids !== idsText(this.#ids) || !sameAttributes(place.entry, entry)) return false;
+    if (place.kind !== "layer" || !sameAttributes(place.entry, entry)) return false;
     return this.#sources.link(place, this.#walk.enter(parentOf(entry.path)), nameOf(entry));
   }
 
@@ -366,13 +339,10 @@ function checkOwners(digest: Digest, tree: Tree, ids: IdMaps): void {
   }
 }
 
-function setXattr(fd: number, name: string, value: Uint8Array, path: string): void {
-  check(raw.setXattr(fd, name, value), `set ${name} of`, path);
-}
-
-/** Whether creating a file with this mode gives it this mode. */
-function isPlainMode(mode: number): boolean {
-  return (mode & 0o7000) === 0 && (mode & UMASK) === 0;
+/** Whether creating a file with this entry's mode is all that it needs. */
+function isPlainFile(entry: TreeEntry, ids: IdMaps): boolean {
+  const isPlainMode = (entry.mode & 0o7000) === 0 && (entry.mode & UMASK) === 0;
+  return isPlainMode && entry.xattrs.length === 0 && diskOwnerOf(entry, ids) === null;
 }
 
 function nameOf(entry: TreeEntry): string {

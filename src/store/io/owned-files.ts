@@ -8,6 +8,7 @@ import type { MaskParent } from "../merged.ts";
 import type { Artifact } from "../result.ts";
 import type { Artifacts, CaptureOptions } from "./artifacts.ts";
 import type { CommitOptions, Layers } from "./layers.ts";
+import { dressTree } from "./dress-tree.ts";
 import { unkept } from "./output-filter.ts";
 import { type ForeignJob, isRefusal, type Ownership } from "./ownership.ts";
 import { removeTree } from "./remove-tree.ts";
@@ -128,6 +129,9 @@ export class OwnedFiles {
         return job.digests.length === 0 ? EMPTY_LAYER : await this.#layers.flatten(job.digests);
       case "verify":
         return await this.#layers.verify(job.digest);
+      case "dress":
+        await dressTree(job.directory, this.#layers.tree(job.digest), this.#ownership.ids());
+        return null;
       case "mask":
         return this.#layers.mask(job.hidden, job.parents);
       case "capture":

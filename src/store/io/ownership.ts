@@ -15,6 +15,7 @@ export type ForeignJob =
   | { readonly kind: "remove"; readonly paths: readonly string[] }
   | { readonly kind: "flatten"; readonly digests: readonly Digest[] }
   | { readonly kind: "verify"; readonly digest: Digest }
+  | { readonly kind: "dress"; readonly directory: string; readonly digest: Digest }
   | { readonly kind: "mask"; readonly hidden: readonly string[]; readonly parents: readonly MaskParent[] }
   | {
       readonly kind: "capture";

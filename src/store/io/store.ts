@@ -2,7 +2,6 @@
 
 import { closeSync, openSync, readdirSync } from "node:fs";
 import type { Digest } from "../../base/digest.ts";
-import type { IdMaps } from "../ids.ts";
 import type { LogRef } from "../result.ts";
 import { Artifacts } from "./artifacts.ts";
 import { Blobs } from "./blobs.ts";
@@ -25,7 +24,7 @@ import * as raw from "./raw-files.ts";
 import { Room } from "./room.ts";
 import { Results, type StoredResult } from "./results.ts";
 import { OwnedFiles } from "./owned-files.ts";
-import { defaultIds, type Ownership, ownFiles } from "./ownership.ts";
+import { type Ownership, ownFiles } from "./ownership.ts";
 import { Runs } from "./runs.ts";
 import { type FromFilesOptions, type SourceFile, WorkingTrees } from "./working-tree.ts";
 import type { LayerRef } from "../layer.ts";
@@ -49,6 +48,7 @@ export class Store implements Disposable {
   readonly places: FilePlaces;
   readonly room: Room;
   readonly #home: Home;
+  readonly #ownership: Ownership;
   readonly #index: Index;
   readonly #pool = new HashPool();
   readonly #trees: WorkingTrees;
@@ -65,6 +65,7 @@ export class Store implements Disposable {
 
   private constructor(home: Home, ownership: Ownership) {
     this.#home = home;
+    this.#ownership = ownership;
     this.paths = home.paths;
     this.#index = new Index(home.paths.index);
     this.#boot = bootId();
@@ -122,9 +123,9 @@ export class Store implements Disposable {
   }
 
   /** A writer for a layer whose tree is here and whose files come from elsewhere. Throws `blob.missing`, `layer.unfit`. */
-  writeLayer(digest: Digest, ids: IdMaps = defaultIds()): LayerWriter {
-    const parts = { home: this.#home, layers: this.layers, places: this.places };
-    return new LayerWriter(parts, { digest, tree: this.layers.tree(digest), ids });
+  writeLayer(digest: Digest): LayerWriter {
+    const parts = { home: this.#home, layers: this.layers, places: this.places, ownership: this.#ownership };
+    return new LayerWriter(parts, { digest, tree: this.layers.tree(digest) });
   }
 
   /** Begins large content that comes in chunks, or goes on with it. */

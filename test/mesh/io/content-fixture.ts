@@ -4,6 +4,7 @@ import { mkdirSync } from "node:fs";
 import type { PeerId } from "../../../src/base/ids.ts";
 import { MeshContent } from "../../../src/mesh/io/content-exchange.ts";
 import type { LayerRef } from "../../../src/store/layer.ts";
+import { removeTree } from "../../../src/store/io/remove-tree.ts";
 import { Store } from "../../../src/store/io/store.ts";
 import { type HubPeers, MeshHub } from "../../fake/mesh-hub.ts";
 import { temporaryFolder, type TemporaryFolder } from "../../support/temporary.ts";
@@ -45,6 +46,8 @@ export class ContentMesh implements AsyncDisposable {
     for (const store of this.#stores) {
       await store.settled();
       store[Symbol.dispose]();
+      // Layers hold names that are no text and directories that are closed.
+      await removeTree(store.paths.layers);
     }
     this.folder[Symbol.dispose]();
   }

@@ -3,8 +3,8 @@
 
 import { randomBytes } from "node:crypto";
 import type { PeerId } from "../../../src/base/ids.ts";
-import { Links } from "../../../src/mesh/io/links.ts";
-import type { Address, NodeSnapshot, PeerView } from "../../../src/mesh/peer-view.ts";
+
+import type { Address, PeerView } from "../../../src/mesh/peer-view.ts";
 import type {
   CallHandler,
   CallOptions,
@@ -15,7 +15,7 @@ import type {
   StreamHandler,
   WordHandler,
 } from "../../../src/mesh/peers.ts";
-import type { Identity } from "../../../src/mesh/identity.ts";
+import { Links, type LinksOptions } from "../../../src/mesh/io/links.ts";
 
 export interface LinkedMember {
   readonly id: PeerId;
@@ -29,7 +29,7 @@ export class LinkedPeers implements Peers, AsyncDisposable {
   readonly #members: readonly LinkedMember[];
   readonly #watchers = new Set<(change: PeerChange) => void>();
 
-  constructor(key: Pick<Identity, "id" | "certificatePem" | "privateKeyPem">, members: readonly LinkedMember[]) {
+  constructor(key: LinksOptions["identity"], members: readonly LinkedMember[]) {
     this.self = key.id;
     this.#members = members;
     const tell = (kind: "up" | "down", id: PeerId): void => {
@@ -99,7 +99,7 @@ export class LinkedPeers implements Peers, AsyncDisposable {
     return { [Symbol.dispose]: () => this.#watchers.delete(listener) };
   }
 
-  publish(_: NodeSnapshot): void {}
+  publish(): void {}
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.links.close();

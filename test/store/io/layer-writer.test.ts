@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { closeSync, lstatSync, readdirSync, readFileSync } from "node:fs";
 import { digestOf } from "../../../src/base/digest.ts";
 import { singleId } from "../../../src/store/ids.ts";
+import { type ForeignJob, nameOf, ownFiles } from "../../../src/store/io/ownership.ts";
 import { Store } from "../../../src/store/io/store.ts";
 import type { Tree } from "../../../src/store/tree.ts";
 import { encodeTree, treeDigest } from "../../../src/store/tree-codec.ts";
@@ -58,11 +59,36 @@ describe("LayerWriter", () => {
 
   test("a layer with an owner that no id stands for is refused before anything is made", () => {
     using folder = temporaryFolder();
-    using store = Store.open(folder.path);
-    const digest = learn(store, tree(entry("workspace/a", "file", { uid: 33 })));
     const ids = singleId(process.getuid?.() ?? 0, process.getgid?.() ?? 0);
-    expect(() => store.writeLayer(digest, ids)).toThrow(expect.objectContaining({ code: "layer.unfit" }));
+    const names = { mapped: nameOf(ids), plain: nameOf(ids) };
+    using store = Store.open(folder.path, { ids: () => ids, names: () => names, perform: null });
+    const digest = learn(store, tree(entry("workspace/a", "file", { uid: 33 })));
+    expect(() => store.writeLayer(digest)).toThrow(expect.objectContaining({ code: "layer.unfit" }));
     expect(readdirSync(store.paths.tmp)).toEqual([]);
+  });
+
+  testIf("root", "what this process may not own is dressed by the one that may, before it shows", async () => {
+    using folder = temporaryFolder();
+    const own = ownFiles();
+    const jobs: string[] = [];
+    const perform = async (job: ForeignJob): Promise<unknown> => {
+      jobs.push(job.kind);
+      return await store.owned.perform(job);
+    };
+    using store: Store = Store.open(folder.path, { ...own, perform });
+    const value = tree(
+      entry("workspace/d", "directory", { mode: 0o2500, uid: 7, gid: 8 }),
+      entry("workspace/d/a", "file", { mode: 0o4711, uid: 33 }),
+      entry("workspace/l", "symlink", { uid: 9 }),
+    );
+    const digest = learn(store, value);
+    using writer = store.writeLayer(digest);
+    await writer.prepare();
+    writer.put(0, textOf("workspace/d/a"), null);
+    expect(lstatSync(`${writer.directory}/workspace/d/a`).mode & 0o7777).toBe(0o600);
+    await writer.finish();
+    expect(jobs).toEqual(["dress"]);
+    expect(await store.layers.verify(digest)).toBe(true);
   });
 
   test("links are made and never followed", async () => {

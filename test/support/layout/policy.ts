@@ -24,6 +24,7 @@ export const POLICY: Policy = {
     "bun:sqlite": ["src/store/io/"],
     "bonjour-service": ["src/mesh/io/multicast.ts"],
     cborg: ["src/base/canonical.ts"],
+    hono: ["src/node/local-api.ts"],
     ignore: ["src/node/working-tree.ts"],
     msgpackr: ["src/mesh/wire-value.ts"],
     yaml: ["src/spec/yaml.ts"],
@@ -31,11 +32,14 @@ export const POLICY: Policy = {
   longFiles: {
     "src/mesh/membership.ts": "one machine: its transitions call each other, and all of its state is private",
     "src/sched/run-machine.ts": "one machine: its transitions call each other, and all of its state is private",
+    "src/sched/key-claims.ts": "one machine: its transitions call each other, and all of its state is private",
     "src/spec/references.ts": "one visitor: what each kind of reference may name",
   },
   storyTests: {
     "test/node/remote/contexts.test.ts": "files that cross between real contexts on two machines",
     "test/mesh/io/mesh-lan.test.ts": "machines on a LAN of namespaces: found, killed, frozen, cut off, revoked",
+    "test/mesh/io/content-faults.test.ts": "fetching from machines that lie, vanish, fill up and help one another",
+    "test/mesh/io/content-transport.test.ts": "content over real connections",
     "test/oci/io/death.test.ts": "what is left when the process that holds contexts is killed",
     "test/oci/io/limits.test.ts": "limits, whichever mechanism holds them",
     "test/oci/runtime/host-view.test.ts": "what the plans make of one machine's mounts, homes and id ranges",
