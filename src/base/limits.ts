@@ -195,6 +195,8 @@ export const LIMITS = {
   parcelInlineBytes: 128 * KIB,
   /** Trees of layers that cross with a result; others are fetched. */
   parcelTreeBytes: 64 * KIB,
+  /** How long a ready task waits for a machine to come back that alone could run it. */
+  nodeReturnMs: 30_000,
   /** How long a run that is taken up waits for the machines that it had tasks on. */
   adoptMs: 10_000,
   /** Keys in one question about results. */

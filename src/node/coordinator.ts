@@ -41,6 +41,8 @@ export interface CoordinatorOptions {
   /** Most tasks at once; null for as many as fit. */
   readonly jobs: number | null;
   readonly allowed: Allowed;
+  /** How long a ready task waits for a machine that could run it to come back. */
+  readonly patienceMs: number;
   /** Who had the run started. */
   readonly actor: string;
   /** Opens the mesh, when something has to be executed; null where there is none, or the run must stay here. */
@@ -136,6 +138,7 @@ export class Coordinator {
       name: machine.name,
       jobs: options.jobs,
       allowed: options.allowed,
+      patienceMs: options.patienceMs,
       timers: this.#timers,
       elsewhere: this.#elsewhere,
       foundations: this.#foundations,

@@ -4,6 +4,7 @@
 import { basename, dirname } from "node:path";
 import { digestOf } from "../base/digest.ts";
 import { MeshError } from "../base/errors.ts";
+import { LIMITS } from "../base/limits.ts";
 import { type RunId, makeRunId, parseRunId } from "../base/ids.ts";
 import { systemRandom } from "../base/io/system.ts";
 import type { Backend } from "../exec/backend.ts";
@@ -82,6 +83,8 @@ export interface NodeOptions {
   readonly lending?: Lending;
   /** Opens the mesh when something first wants it; null from it when this machine is in none. */
   readonly mesh?: () => Promise<MeshAccess | null>;
+  /** How long a ready task of a run waits for a machine that could run it to come back; half a minute when absent. */
+  readonly patienceMs?: number;
   /** What runs tasks in place of the rootless context: for tests. */
   readonly backend?: (definitionDirectory: string) => Backend;
 }
@@ -99,6 +102,7 @@ export class MeshNode implements AsyncDisposable {
   readonly capacity: MachineCapacity;
   readonly #home: string;
   readonly #lending: Lending;
+  readonly #patienceMs: number;
   #totals: NodeTotals;
   readonly #ledger: CapacityLedger;
   readonly #openMesh: NodeOptions["mesh"] | null;
@@ -108,7 +112,9 @@ export class MeshNode implements AsyncDisposable {
 
   readonly #ownership: MachineOwnership;
 
-  private constructor({ home, name: given, mesh, backend, lending }: NodeOptions, ownership: MachineOwnership) {
+  private constructor(options: NodeOptions, ownership: MachineOwnership) {
+    const { home, name: given, mesh, backend, lending, patienceMs } = options;
+    this.#patienceMs = patienceMs ?? LIMITS.nodeReturnMs;
     this.#home = home;
     this.#ownership = ownership;
     this.store = Store.open(home, ownership);
@@ -270,6 +276,7 @@ export class MeshNode implements AsyncDisposable {
       baseKey: this.#baseKey(definition, options.backend),
       cache: options.cache,
       jobs: options.jobs,
+      patienceMs: this.#patienceMs,
       allowed: { nodes: options.nodes, labels: options.labels },
       actor: process.env["USER"] ?? "mesh",
       // what runs without isolation runs where the user chose that

@@ -12,6 +12,7 @@ import type { AttemptRef, RunEvent } from "../sched/run-event.ts";
 import type { RunMachine } from "../sched/run-machine.ts";
 import type { Elsewhere } from "./elsewhere.ts";
 import type { Executor } from "./executor.ts";
+import { faultText } from "./fault-text.ts";
 import type { Foundations } from "./foundations.ts";
 import { type Missing, neverFits } from "./never-fits.ts";
 import type { RunMesh } from "./remote/run-mesh.ts";
@@ -34,6 +35,8 @@ export interface PlacingOptions {
   readonly name: string;
   readonly jobs: number | null;
   readonly allowed: Allowed;
+  /** How long a ready task waits for a machine that could run it to come back. */
+  readonly patienceMs: number;
   readonly timers: Timers;
   readonly elsewhere: Elsewhere;
   readonly foundations: Foundations;
@@ -61,6 +64,8 @@ export class Placing {
   /** Machines that will not run a task, and what the last of them said. */
   readonly #refusals = new Map<string, Map<string, MeshError>>();
   readonly #returns = new Map<string, number>();
+  /** Ready tasks that no machine which is there could ever run, and since when. */
+  readonly #stranded = new Map<string, number>();
   #isPolling = false;
   #localIsFull = false;
 
@@ -103,11 +108,13 @@ export class Placing {
       nodes,
       inputOf: this.#inputs(sites),
       offered: this.#offered,
-      most,
+      most: Math.min(most, MOST_A_ROUND),
       nowMs: Date.now(),
       reserveAfterMs: RESERVE_AFTER_MS,
     });
     this.#carryOut(assignments, sites);
+    if (assignments.length >= MOST_A_ROUND) this.#options.again();
+    if (this.#mesh !== null) this.#refuseStranded();
   }
 
   /** An attempt came back before it began: its inputs are looked for, and it is placed again. */
@@ -142,12 +149,20 @@ export class Placing {
     const { ledger } = this.#options;
     const capacity = ledger.capacity();
     const nodes: PlaceNode[] = [];
-    if (!this.#localIsFull) nodes.push({ capacity, speedPercent: 100, bytesPerMs: BYTES_PER_MS, running: [] });
+    if (!this.#localIsFull && this.#isWantedHere(capacity))
+      nodes.push({ capacity, speedPercent: 100, bytesPerMs: BYTES_PER_MS, running: [] });
     for (const site of sites) {
       const seen = site.seen();
       if (seen !== null && this.#isAllowed(seen.capacity)) nodes.push(seen);
     }
     return nodes;
+  }
+
+  /** This machine is left out when the run may not use it, but for what moves its user's files. */
+  #isWantedHere(capacity: NodeCapacity): boolean {
+    return (
+      this.#isAllowed(capacity) || this.#options.machine.ready.lanes().some(({ ask }) => ask.node === capacity.name)
+    );
   }
 
   /** What tasks read and who has how much of it; null when all of it is here and nobody else is. */
@@ -268,6 +283,29 @@ export class Placing {
     return true;
   }
 
+  /** Machines that were there when a task became ready may have gone: they have a while to come back. */
+  #refuseStranded(): void {
+    const { machine, workOf, patienceMs, timers, again, apply } = this.#options;
+    const nowMs = performance.now();
+    for (const lane of machine.ready.lanes()) {
+      const [first] = lane.inOrder();
+      const error = first === undefined ? null : this.neverFits(workOf(first.key));
+      if (error === null && this.#stranded.size === 0) continue;
+      for (const { key } of [...lane.inOrder()]) {
+        const sinceMs = this.#stranded.get(key);
+        if (error === null) this.#stranded.delete(key);
+        else if (sinceMs === undefined) {
+          this.#stranded.set(key, nowMs);
+          timers.later(patienceMs, again);
+        } else if (nowMs - sinceMs >= patienceMs) {
+          this.#stranded.delete(key);
+          const refusal = { code: error.code, message: faultText(error), line: null };
+          apply({ kind: "task-refused", key, round: machine.task(key)?.round ?? 0, atMs: Date.now(), refusal });
+        }
+      }
+    }
+  }
+
   // What tasks build on
 
   /** Protects what a task builds on. False while that is being looked for, and when it has to be made again first. */
@@ -315,6 +353,9 @@ export class Placing {
     );
   }
 }
+
+/** Most tasks that one round places, or holds back for a better machine: rounds come as often as anything happens. */
+const MOST_A_ROUND = 128;
 
 /** As for another machine: what it lacks comes over the same network. */
 const BYTES_PER_MS = 100_000;

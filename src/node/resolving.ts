@@ -92,8 +92,6 @@ export class Resolving {
         if (results.untrusted(hit).length === 0) return this.#hit(asked, work, hit.result);
         return this.#hitIfSound(asked, work, hit);
       }
-      const made = this.#made.get(work.key);
-      if (made !== undefined) return this.#hit(asked, work, made, "found");
     }
     this.#lookElsewhere(asked, work);
   }
@@ -101,6 +99,9 @@ export class Resolving {
   /** What another machine has made is a hit as well; its files stay there until they are needed. */
   #lookElsewhere(asked: Asked, work: TaskWork): void {
     this.#options.withMesh((mesh) => {
+      const made = work.shared ? this.#made.get(work.key) : undefined;
+      if (made !== undefined && mesh?.isWhole(made) === true) return this.#hit(asked, work, made, "found");
+      this.#made.delete(work.key);
       const finding = work.shared ? (mesh?.find(work) ?? null) : null;
       if (mesh === null || finding === null) return this.#missed(asked, work);
       this.#searched(asked, work, { mesh, finding, anew: false }).catch((error: unknown) =>

@@ -39,6 +39,7 @@ export interface MachineOptions {
   /** Runs tasks of others; true when absent. */
   readonly serves?: boolean;
   readonly contexts?: boolean;
+  readonly patienceMs?: number;
 }
 
 export interface Watched {
@@ -55,6 +56,7 @@ export class NodeMesh implements AsyncDisposable {
   readonly hub = new MeshHub();
   readonly folder = temporaryFolder();
   readonly machines: Machine[] = [];
+  readonly #cleanUp: (() => void)[] = [];
 
   constructor() {
     mkdirSync(this.folder.join("project"));
@@ -71,6 +73,7 @@ export class NodeMesh implements AsyncDisposable {
       name,
       lending: { ...LEND_ALL, cpuMilli: (options.cpus ?? 2) * 1_000, ...options.lending },
       mesh: async () => await Promise.resolve({ peers, content: (content ??= exchange()) }),
+      patienceMs: options.patienceMs ?? 50,
       ...(options.contexts === true ? {} : { backend: () => backend }),
     });
     const exchange = () => new MeshContent({ store: node.store, peers });
@@ -163,7 +166,12 @@ export class NodeMesh implements AsyncDisposable {
     return summaryOf(await this.start(machine, yaml, options).outcome);
   }
 
+  defer(act: () => void): void {
+    this.#cleanUp.push(act);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const act of this.#cleanUp) act();
     for (const { served } of this.machines) await served?.[Symbol.asyncDispose]();
     for (const { node } of this.machines) await node[Symbol.asyncDispose]();
     this.folder[Symbol.dispose]();

@@ -80,6 +80,7 @@ export class NodeFixture implements AsyncDisposable {
       baseKey: "host:test",
       cache: options.cache ?? true,
       jobs: options.jobs ?? null,
+      patienceMs: 1_000,
       allowed: { nodes: [], labels: [] },
       actor: "tester",
       mesh: null,

@@ -114,6 +114,8 @@ export class RunMesh implements AsyncDisposable {
 
   hear(from: PeerId, words: WorkWords): void {
     this.#sites.get(from)?.hear(words);
+    // what is free there may be for a task that waits
+    this.#options.onRoom();
   }
 
   /** What of a work's inputs this store lacks. */
@@ -128,6 +130,12 @@ export class RunMesh implements AsyncDisposable {
       layers.every((digest) => this.directory.isHere({ kind: "layer", digest })) &&
       blobs.every((digest) => this.directory.isHere({ kind: "blob", digest }))
     );
+  }
+
+  /** Whether all that a result needs is here, or at machines that can be reached. */
+  isWhole(result: TaskResult): boolean {
+    const { layers, blobs } = needsOf(result);
+    return [...layers, ...blobs].every((digest) => this.isHeld(digest)) || this.hasAllOf(result);
   }
 
   /** Brings content into this store. Throws `blob.missing`. */

@@ -190,19 +190,63 @@ describe("when machines go", () => {
     await watched.outcome;
   });
 
-  test("an output that was lost with its machine is made again", async () => {
+  test("an output that was lost with its machine is made again, elsewhere", async () => {
     await using mesh = new NodeMesh();
-    const here = await mesh.add("here", { cpus: 1, scripts: { make: writeA, slow: () => mesh.hub.kill(there.id) } });
-    const there = await mesh.add("there", { cpus: 4, scripts: { make: writeA } });
+    let layers = 0;
+    const here = await mesh.add("here", {
+      cpus: 1,
+      scripts: { slow: () => mesh.hub.kill(there.id), use: ({ execution }) => void (layers = execution.layers.length) },
+    });
+    const there = await mesh.add("there", { cpus: 2, scripts: { make: writeA } });
+    const spare = await mesh.add("a-spare", { cpus: 2, scripts: { make: writeA } });
+    spare.served?.drain(true);
+    spare.beat(true);
     const yaml = `${HOST}tasks:
-  - { key: make, run: make, agent: { cpus: 4 } }
+  - { key: make, run: make, agent: { cpus: 2 } }
   - { key: slow, run: slow, after: make, agent: { node: here } }
   - { key: use, run: use, use: make, after: slow, agent: { node: here } }`;
-    const first = mesh.start(here, yaml.replace("cpus: 4", "cpus: 1, node: there"));
-    const run = summaryOf(await first.outcome);
-    // no machine is left that the task may run on
-    expect(outcomesOf(run)["slow"]).toBe("succeeded");
-    expect(first.events.some(({ kind }) => kind === "output-lost")).toBe(true);
+    const watched = mesh.start(here, yaml);
+    await until(() => there.backend.started.length === 1);
+    spare.served?.drain(false);
+    spare.beat();
+    const run = summaryOf(await watched.outcome);
+    expect(outcomesOf(run)).toEqual({ make: "succeeded", slow: "succeeded", use: "succeeded" });
+    expect(placesOf(run)).toEqual({ make: "a-spare", slow: "here", use: "here" });
+    expect([there.backend.started, spare.backend.started, layers]).toEqual([["make"], ["make"], 1]);
+    expect(watched.events.filter(({ kind }) => kind === "output-lost")).toHaveLength(1);
+  });
+
+  test("a task that only a machine could run which has gone is refused after a while, with its name", async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here", { cpus: 1 });
+    const there = await mesh.add("there", { cpus: 2, scripts: { big: untilKilled } });
+    const watched = mesh.start(here, `${HOST}tasks:\n  - { key: big, run: big, agent: { cpus: 2 } }`);
+    await until(() => there.backend.running === 1);
+    mesh.hub.kill(there.id);
+    const run = summaryOf(await watched.outcome);
+    expect(outcomesOf(run)).toEqual({ big: "aborted" });
+    expect(
+      taskOf(run, "big")
+        .messages.map(({ text }) => text)
+        .join(),
+    ).toContain("there would fit and is down");
+  });
+
+  test("a task waits for the only machine that can run it, when that comes back in time", async () => {
+    await using mesh = new NodeMesh();
+    let times = 0;
+    const here = await mesh.add("here", { cpus: 1, patienceMs: 10_000 });
+    const there = await mesh.add("there", {
+      cpus: 2,
+      scripts: { big: async ({ killed }) => (times++ === 0 ? (await killed, KILLED) : {}) },
+    });
+    const watched = mesh.start(here, `${HOST}tasks:\n  - { key: big, run: big, agent: { cpus: 2 } }`);
+    await until(() => there.backend.running === 1);
+    mesh.hub.kill(there.id);
+    await until(() => watched.events.some(({ kind }) => kind === "task-lost"));
+    mesh.hub.heal(here.id, there.id);
+    expect(placesOf(summaryOf(await watched.outcome))).toEqual({ big: "there" });
+    expect(times).toBe(2);
   });
 });
 
@@ -222,6 +266,21 @@ describe("stopping", () => {
     expect(summaryOf(await watched.outcome).status.execution).toBe("aborted");
     expect(there.backend.running).toBe(0);
     await until(() => there.node.store.claims.list().length === 0);
+  });
+});
+
+describe("tasks of one run with the same key", () => {
+  test("run once, wherever: the next is answered although the layer stays there", async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here");
+    const there = await mesh.add("there", { scripts: { same: writeA } });
+    const yaml = `${HOST}tasks:
+  - { key: one, run: same }
+  - { key: two, run: same }
+  - { key: late, run: same, after: [one, two] }`;
+    const run = await mesh.run(here, yaml, { nodes: ["there"] });
+    expect(Object.values(outcomesOf(run)).toSorted()).toEqual(["cacheHit", "cacheHit", "succeeded"]);
+    expect([here.backend.started, there.backend.started]).toEqual([[], ["same"]]);
   });
 });
 

@@ -2,8 +2,13 @@ import { describe, expect, test } from "bun:test";
 import type { MeshError } from "../../../src/base/errors.ts";
 import { keyOf } from "../../../src/sched/cache-key.ts";
 import { makeAsk } from "../../../src/sched/ask.ts";
-import { KILLED } from "../../fake/backend.ts";
+import { type FakeScript, KILLED } from "../../fake/backend.ts";
 import { type Machine, NodeMesh, until } from "../../fake/node-mesh.ts";
+
+const untilKilled: FakeScript = async ({ killed }) => {
+  await killed;
+  return KILLED;
+};
 
 const RUN = "01m8a0mxqk0jxg4mj2";
 
@@ -68,7 +73,7 @@ describe("an offer", () => {
   test("is granted, begins at once, and is granted again under the same lease when it comes twice", async () => {
     await using mesh = new NodeMesh();
     const here = await mesh.add("here");
-    const there = await mesh.add("there", { scripts: { "do it": ({ killed }) => killed.then(() => KILLED) } });
+    const there = await mesh.add("there", { scripts: { "do it": untilKilled } });
     const first = await answerTo(here, there, offerFor(there));
     expect(first["kind"]).toBe("granted");
     expect(await answerTo(here, there, offerFor(there))).toEqual(first);
@@ -176,7 +181,7 @@ describe("a lease", () => {
     await using mesh = new NodeMesh();
     const here = await mesh.add("here");
     const thief = await mesh.add("thief");
-    const there = await mesh.add("there", { scripts: { "do it": ({ killed }) => killed.then(() => KILLED) } });
+    const there = await mesh.add("there", { scripts: { "do it": untilKilled } });
     const { lease } = await answerTo(here, there, offerFor(there));
     await until(() => there.backend.running === 1);
     thief.peers.tell(there.id, "work.cancel", { run: RUN, leases: [lease], graceful: false });

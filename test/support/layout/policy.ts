@@ -36,7 +36,7 @@ export const POLICY: Policy = {
     "src/spec/references.ts": "one visitor: what each kind of reference may name",
   },
   storyTests: {
-    "test/node/remote/contexts.test.ts": "files that cross between real contexts of two machines",
+    "test/node/remote/contexts.test.ts": "files that cross between real contexts on two machines",
     "test/mesh/io/mesh-lan.test.ts": "machines on a LAN of namespaces: found, killed, frozen, cut off, revoked",
     "test/mesh/io/content-faults.test.ts": "fetching from machines that lie, vanish, fill up and help one another",
     "test/mesh/io/content-transport.test.ts": "content over real connections",
