@@ -48,4 +48,3 @@ export class RunNode implements AsyncDisposable {
     return accessOf(this.#node, this.#mesh);
   }
 }
-
