@@ -53,6 +53,9 @@ export interface RunWires {
 
 export interface RunRequest extends RunOptions, RunWires {}
 
+/** How many of the latest runs are looked at for those to be taken up. */
+const MOST_TAKEN_UP = 100;
+
 /** A run that is about to be driven, or to be taken up. */
 interface RunPlan {
   readonly file: DefinitionFile;
@@ -83,6 +86,8 @@ export interface NodeOptions {
   readonly lending?: Lending;
   /** Opens the mesh when something first wants it; null from it when this machine is in none. */
   readonly mesh?: () => Promise<MeshAccess | null>;
+  /** Whether this process takes up its runs by itself when it starts again. */
+  readonly keepsRuns?: boolean;
   /** How long a ready task of a run waits for a machine that could run it to come back; half a minute when absent. */
   readonly patienceMs?: number;
   /** What runs tasks in place of the rootless context: for tests. */
@@ -103,6 +108,7 @@ export class MeshNode implements AsyncDisposable {
   readonly #home: string;
   readonly #lending: Lending;
   readonly #patienceMs: number;
+  readonly #keepsRuns: boolean;
   #totals: NodeTotals;
   readonly #ledger: CapacityLedger;
   readonly #openMesh: NodeOptions["mesh"] | null;
@@ -114,6 +120,7 @@ export class MeshNode implements AsyncDisposable {
 
   private constructor(options: NodeOptions, ownership: MachineOwnership) {
     const { home, name: given, mesh, backend, lending, patienceMs } = options;
+    this.#keepsRuns = options.keepsRuns === true;
     this.#patienceMs = patienceMs ?? LIMITS.nodeReturnMs;
     this.#home = home;
     this.#ownership = ownership;
@@ -243,6 +250,20 @@ export class MeshNode implements AsyncDisposable {
     return { kind: "finished", file, diagnostics, summary };
   }
 
+  /** Ids of runs that a node of this home was driving when it ended, oldest first. */
+  runsToTakeUp(): readonly string[] {
+    return this.store.runs
+      .list(MOST_TAKEN_UP)
+      .filter(({ id, state }) => state === "interrupted" && this.#isKept(id))
+      .map(({ id }) => id)
+      .toReversed();
+  }
+
+  #isKept(id: string): boolean {
+    const entries = this.store.runs.events(id).map(({ event }) => event as JournalEntry);
+    return entries.find((entry) => entry.kind === "basis")?.basis.isKept === true;
+  }
+
   async #drive(
     plan: RunPlan,
     wires: RunWires,
@@ -255,7 +276,7 @@ export class MeshNode implements AsyncDisposable {
       id: runId,
       title,
       options,
-      basis: () => ({ text: file.text, init, event }),
+      basis: () => ({ text: file.text, init, event, isKept: this.#keepsRuns }),
       isThere: plan.isThere === true,
     });
     const coordinator = new Coordinator({
