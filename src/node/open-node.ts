@@ -42,7 +42,13 @@ export async function openDaemon({ home, serve }: DaemonOptions): Promise<Daemon
   );
   const name = mesh.get(mesh.self)?.name;
   const node: MeshNode = stack.use(
-    MeshNode.open({ home, lending, mesh: () => Promise.resolve(access), ...(name === undefined ? {} : { name }) }),
+    MeshNode.open({
+      home,
+      lending,
+      mesh: () => Promise.resolve(access),
+      keepsRuns: serve !== null,
+      ...(name === undefined ? {} : { name }),
+    }),
   );
   const access = accessOf(node, mesh);
   node.store.room.limitBytes = readCacheLimit(home).bytes;
@@ -62,7 +68,7 @@ export async function openDaemon({ home, serve }: DaemonOptions): Promise<Daemon
         );
   if (serve === null) await gathered(mesh);
   const parts = stack.move();
-  return new Daemon({
+  const daemon = new Daemon({
     node,
     mesh,
     content: access.content,
@@ -74,6 +80,9 @@ export async function openDaemon({ home, serve }: DaemonOptions): Promise<Daemon
     },
     close: () => parts.disposeAsync(),
   });
+  // what the node before this one was driving goes on
+  if (serve !== null) for (const run of node.runsToTakeUp()) daemon.runs.takeUp(run);
+  return daemon;
 }
 
 function keepWish(home: string, { cpus, memory, gpus, labels }: ServeOptions): Lending {

@@ -138,7 +138,7 @@ tasks:
     run: cat made > "$MESH_VALUES/it"
 `;
     const { over } = await startRun(machines.at(0), definition.replace("labels: []", "node: host-2"));
-    await until("it is made", async () => (await machines.at(0).mesh("results")).includes("make"));
+    await until("it is made", async () => (await machines.at(0).try("results")).stdout.includes("make"));
     await Bun.sleep(1_000);
     await machines.lan.host(1).powerOff();
     const run = await over;
