@@ -2,7 +2,7 @@
 
 import { asMeshError, MeshError } from "../base/errors.ts";
 import type { RunEvent } from "../sched/run-event.ts";
-import type { MeshNode, RunRequest } from "./node.ts";
+import type { MeshNode, RunOutcome, RunRequest, RunWires } from "./node.ts";
 import type { ActiveRun } from "./node-service.ts";
 import type { RunObserver } from "./observer.ts";
 import { RunFeed } from "./run-feed.ts";
@@ -22,29 +22,42 @@ interface Active {
 const MOST_ENDED = 16;
 
 export class ActiveRuns {
-  readonly #node: Pick<MeshNode, "run">;
+  readonly #node: Pick<MeshNode, "run" | "resumeRun">;
   readonly #running = new Map<string, Active>();
   readonly #ended = new Map<string, RunFeed>();
   readonly #ends = new Set<Promise<unknown>>();
 
-  constructor(node: Pick<MeshNode, "run">) {
+  constructor(node: Pick<MeshNode, "run" | "resumeRun">) {
     this.#node = node;
   }
 
   /** Starts a run. The feed tells of it; it never throws. */
-  start(submission: RunSubmission, also: RunObserver = {}): { readonly feed: RunFeed; readonly stop: RunStop } {
+  start(submission: RunSubmission, also: RunObserver = {}): Started {
+    return this.#start((wires) => this.#node.run({ ...submission, ...wires }), also);
+  }
+
+  /** Goes on with a run whose driver has died, as one that nobody waits for. The feed tells of it from its beginning. */
+  takeUp(id: string): Started {
+    return this.#start((wires) => this.#node.resumeRun(id, wires));
+  }
+
+  #start(drive: (wires: RunWires) => Promise<RunOutcome>, also: RunObserver = {}): Started {
     const feed = new RunFeed();
     const cancel = new AbortController();
     const kill = new AbortController();
     let active: Active | null = null;
+    const heed = (event: RunEvent) => {
+      if (event.kind === "run-started")
+        this.#running.set(event.run.id, (active = { feed, started: event, cancel, kill, finished: 0 }));
+      if (active !== null && isEnd(event)) active.finished++;
+      feed.event(event);
+    };
     const observer: RunObserver = {
       event: (event) => {
-        if (event.kind === "run-started")
-          this.#running.set(event.run.id, (active = { feed, started: event, cancel, kill, finished: 0 }));
-        if (active !== null && isEnd(event)) active.finished++;
-        feed.event(event);
+        heed(event);
         also.event?.(event);
       },
+      replayed: heed,
       output: (task, stream, bytes) => {
         feed.output(task, stream, bytes);
         also.output?.(task, stream, bytes);
@@ -54,8 +67,7 @@ export class ActiveRuns {
         also.notice?.(level, text);
       },
     };
-    const end = this.#node
-      .run({ ...submission, observer, signal: cancel.signal, killSignal: kill.signal })
+    const end = drive({ observer, signal: cancel.signal, killSignal: kill.signal })
       .then((outcome) => feed.end(outcome))
       .catch((error: unknown) => feed.fail(asMeshError(error) ?? bug(error)))
       .finally(() => this.#over(feed));
@@ -118,6 +130,11 @@ export class ActiveRuns {
       this.#ended.delete(id);
     }
   }
+}
+
+export interface Started {
+  readonly feed: RunFeed;
+  readonly stop: RunStop;
 }
 
 export interface RunStop {

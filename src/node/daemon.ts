@@ -27,6 +27,7 @@ import type {
   SubmittedRun,
 } from "./node-service.ts";
 import type { RunObserver } from "./observer.ts";
+import { interruptedRuns } from "./run-record.ts";
 
 export interface DaemonParts {
   readonly node: MeshNode;
@@ -158,7 +159,7 @@ export class Daemon implements NodeService, ApiNode, AsyncDisposable {
   }
 
   async submit(submission: RunSubmission): Promise<SubmittedRun> {
-    const { feed } = this.runs.start(submission);
+    const { feed } = this.runs.start({ ...submission, isDetached: true });
     for await (const message of feed.read(new AbortController().signal)) {
       if (message.kind === "event" && message.event.kind === "run-started")
         return { kind: "submitted", id: message.event.run.id, title: message.event.run.title };
@@ -193,6 +194,11 @@ export class Daemon implements NodeService, ApiNode, AsyncDisposable {
     const found = await content.locate(wanted);
     const nameOf = (id: PeerId) => mesh.get(id)?.name ?? shortPeer(id);
     return new Map([...found].map(([digest, holders]) => [digest, holders.map(nameOf)]));
+  }
+
+  /** Goes on with the runs that this machine's node was driving when it died. */
+  takeRunsUp(): void {
+    for (const id of interruptedRuns(this.#parts.node.store.runs)) this.runs.takeUp(id);
   }
 
   stop(): void {

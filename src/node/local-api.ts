@@ -62,7 +62,7 @@ export function localApi(node: ApiNode): Hono {
     return lines(feed.read(new AbortController().signal), () => stop.cancel());
   });
   api.post("/v1/runs/detached", async (context) => {
-    const { feed } = node.runs.start(parseSubmission(await bodyOf(context.req.raw)));
+    const { feed } = node.runs.start({ ...parseSubmission(await bodyOf(context.req.raw)), isDetached: true });
     return lines(untilStarted(feed), () => undefined);
   });
   api.get("/v1/runs/:run/feed", (context) => {

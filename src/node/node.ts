@@ -19,7 +19,6 @@ import type { TaskNode } from "../sched/task-node.ts";
 import type { Definition } from "../spec/definition.ts";
 import type { Diagnostic } from "../spec/diagnostic.ts";
 import type { Value } from "../spec/expression/value.ts";
-import { parseDefinition } from "../spec/parse.ts";
 import { Store } from "../store/io/store.ts";
 import { type HostBase, PROCESS_BASE, baseKeysOf, readHostBase } from "./base-key.ts";
 import { keepToLimit } from "./cache-limit.ts";
@@ -36,7 +35,7 @@ import { ownEnvironment, ownProgram } from "./own-program.ts";
 import type { MeshAccess, MeshSide } from "./remote/mesh-side.ts";
 import { RunJournal } from "./run-journal.ts";
 import type { RunOptions } from "./run-options.ts";
-import type { JournalEntry } from "./run-record.ts";
+import { type JournalEntry, readBasis } from "./run-record.ts";
 import { cliEvent } from "./scope.ts";
 import { ScratchPool } from "./scratch.ts";
 import { taskIdentity, taskNodes } from "./task-nodes.ts";
@@ -51,7 +50,10 @@ export interface RunWires {
   readonly killSignal: AbortSignal;
 }
 
-export interface RunRequest extends RunOptions, RunWires {}
+export interface RunRequest extends RunOptions, RunWires {
+  /** Whether nobody waits for it: it is written down before it begins. */
+  readonly isDetached?: boolean;
+}
 
 /** A run that is about to be driven, or to be taken up. */
 interface RunPlan {
@@ -64,6 +66,7 @@ interface RunPlan {
   readonly event: Value;
   /** Whether its journal is there already. */
   readonly isThere?: boolean;
+  readonly isDetached?: boolean;
 }
 
 export type RunOutcome =
@@ -81,6 +84,8 @@ export interface NodeOptions {
   readonly name?: string;
   /** What of this machine may be used; all of it when absent. */
   readonly lending?: Lending;
+  /** Whether it goes on with its runs when it comes back from its death; false when absent. */
+  readonly takesRunsUp?: boolean;
   /** Opens the mesh when something first wants it; null from it when this machine is in none. */
   readonly mesh?: () => Promise<MeshAccess | null>;
   /** How long a ready task of a run waits for a machine that could run it to come back; half a minute when absent. */
@@ -101,6 +106,7 @@ export class MeshNode implements AsyncDisposable {
   readonly store: Store;
   readonly capacity: MachineCapacity;
   readonly #home: string;
+  readonly #takesRunsUp: boolean;
   readonly #lending: Lending;
   readonly #patienceMs: number;
   #totals: NodeTotals;
@@ -113,7 +119,8 @@ export class MeshNode implements AsyncDisposable {
   readonly #ownership: MachineOwnership;
 
   private constructor(options: NodeOptions, ownership: MachineOwnership) {
-    const { home, name: given, mesh, backend, lending, patienceMs } = options;
+    const { home, name: given, mesh, backend, lending, patienceMs, takesRunsUp = false } = options;
+    this.#takesRunsUp = takesRunsUp;
     this.#patienceMs = patienceMs ?? LIMITS.nodeReturnMs;
     this.#home = home;
     this.#ownership = ownership;
@@ -209,7 +216,8 @@ export class MeshNode implements AsyncDisposable {
       options: { failFast: request.failFast },
       tasks: nodes,
     } as const;
-    const plan = { file, definition, runId, title, options, init, event };
+    const { isDetached = false } = request;
+    const plan = { file, definition, runId, title, options, init, event, isDetached };
     const drive = (coordinator: Coordinator) => coordinator.run({ ...started, atMs: Date.now() });
     return { kind: "finished", file, diagnostics, summary: await this.#drive(plan, request, drive) };
   }
@@ -222,21 +230,14 @@ export class MeshNode implements AsyncDisposable {
     const stored = this.store.runs.get(id);
     const runId = parseRunId(id);
     if (stored === null || runId === null) throw new MeshError("run.not-found", `Cannot find the run ${id}`);
-    if (!this.store.runs.adopt(id))
-      throw new MeshError("usage.invalid", `Cannot go on with the run ${id}: it is ${stored.state}`);
+    const refusal = `Cannot go on with the run ${id}: it is ${stored.state}`;
+    if (stored.state !== "interrupted") throw new MeshError("usage.invalid", refusal);
     const entries = this.store.runs.events(id).map(({ event }) => event as JournalEntry);
-    const options = entries.find((entry) => entry.kind === "options")?.options;
-    const basis = entries.find((entry) => entry.kind === "basis")?.basis;
-    if (options === undefined || basis === undefined)
-      throw new MeshError(
-        "store.corrupt",
-        `Cannot go on with the run ${id}: its journal does not say what it is made of`,
-      );
-    const { path } = options;
-    const { definition, diagnostics } = parseDefinition(basis.text, { file: path });
-    if (definition === null)
-      throw new MeshError("store.corrupt", `Cannot go on with the run ${id}: its definition cannot be read any more`);
+    const { options, basis, definition, diagnostics } = readBasis(id, entries);
+    // a run that somebody drives looks as if it went on: only now is it sure to
+    if (!this.store.runs.adopt(id)) throw new MeshError("usage.invalid", refusal);
     const { text, init, event } = basis;
+    const { path } = options;
     const file = { path, absolutePath: path, directory: dirname(path), text, digest: digestOf(text) };
     const plan = { file, definition, runId, title: stored.title, options, init, event, isThere: true };
     const summary = await this.#drive(plan, wires, (coordinator) => coordinator.resume(entries));
@@ -255,8 +256,9 @@ export class MeshNode implements AsyncDisposable {
       id: runId,
       title,
       options,
-      basis: () => ({ text: file.text, init, event }),
+      basis: () => ({ text: file.text, init, event, isTakenUp: this.#takesRunsUp }),
       isThere: plan.isThere === true,
+      isWrittenAtOnce: plan.isDetached === true,
     });
     const coordinator = new Coordinator({
       machine: {

@@ -38,7 +38,13 @@ export async function openDaemon({ home, serve }: DaemonOptions): Promise<Daemon
   );
   const name = mesh.get(mesh.self)?.name;
   const node: MeshNode = stack.use(
-    MeshNode.open({ home, lending, mesh: () => Promise.resolve(access), ...(name === undefined ? {} : { name }) }),
+    MeshNode.open({
+      home,
+      lending,
+      mesh: () => Promise.resolve(access),
+      takesRunsUp: serve !== null,
+      ...(name === undefined ? {} : { name }),
+    }),
   );
   const access = accessOf(node, mesh);
   const work = serve === null ? null : stack.use(await node.serveWork({ draining: lending.draining }));

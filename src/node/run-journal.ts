@@ -36,6 +36,8 @@ export interface JournalOptions {
   readonly basis: () => RunBasis;
   /** Whether the run's journal is there already: it is taken up. */
   readonly isThere?: boolean;
+  /** Whether it is written before anybody hears that the run has begun: nobody else remembers it. */
+  readonly isWrittenAtOnce?: boolean;
 }
 
 export class RunJournal {
@@ -54,6 +56,7 @@ export class RunJournal {
   /** Exit codes of tasks that were answered from the cache: a hit replays that too. */
   readonly #replayed = new Map<string, number>();
   readonly #createdAtMs = Date.now();
+  readonly #isWrittenAtOnce: boolean;
   #created = false;
   #timer: Timer | null = null;
 
@@ -61,6 +64,7 @@ export class RunJournal {
     this.#store = store;
     this.#basis = run.basis;
     this.#created = run.isThere === true;
+    this.#isWrittenAtOnce = run.isWrittenAtOnce === true;
     this.#runId = run.id;
     this.#title = run.title;
     this.#options = run.options;
@@ -70,7 +74,7 @@ export class RunJournal {
   /** Takes an event that the machine has taken. Written soon if anything executes, else never. */
   append(event: RunEvent): void {
     this.#pending.push({ kind: "event", event });
-    if (event.kind === "task-placed" && !this.#created) this.open();
+    if ((event.kind === "task-placed" || this.#isWrittenAtOnce) && !this.#created) this.open();
     if (this.#created) this.#timer ??= setTimeout(() => this.#flushSoon(), FLUSH_MS);
   }
 

@@ -1,5 +1,6 @@
 // What is kept of a run: its journal while it goes, its summary once it is over; and how either is read back as one thing.
 
+import { MeshError } from "../base/errors.ts";
 import { checkedEvent, replay } from "../sched/journal.ts";
 import type { RunEvent } from "../sched/run-event.ts";
 import type { RunMachine } from "../sched/run-machine.ts";
@@ -7,6 +8,9 @@ import { type RunJson, type TaskOutputsJson, NO_OUTPUTS, runJson } from "../sche
 import { evaluateAfter } from "./after.ts";
 import type { RunOptions } from "./run-options.ts";
 import type { RunRecord as StoredRun, Runs } from "../store/io/runs.ts";
+import type { Definition } from "../spec/definition.ts";
+import type { Diagnostic } from "../spec/diagnostic.ts";
+import { parseDefinition } from "../spec/parse.ts";
 import type { Value } from "../spec/expression/value.ts";
 import type { EnvValue, LogRef, TaskResult } from "../store/result.ts";
 
@@ -32,6 +36,15 @@ export interface RunBasis {
   readonly init: Readonly<Record<string, Value>>;
   /** The contexts `event.*`. */
   readonly event: Value;
+  /** Whether the node that drives it goes on with it when it comes back from its death; else only somebody who asks does. */
+  readonly isTakenUp: boolean;
+}
+
+export interface RunBasisRead {
+  readonly options: RunOptions;
+  readonly basis: RunBasis;
+  readonly definition: Definition;
+  readonly diagnostics: readonly Diagnostic[];
 }
 
 export interface KeptOutput {
@@ -95,6 +108,25 @@ export function readRun(stored: StoredRun, runs: Runs): RunView | null {
   const run = runJson(machine, (task) => outputs.get(task.key) ?? NO_OUTPUTS);
   if (run === null || options === null) return null;
   return { run: stored.state === "interrupted" ? interrupted(run) : run, options, logs, state: stored.state, machine };
+}
+
+/** Ids of the runs that this machine's node was driving when it died, oldest first. Throws `store.*`. */
+export function interruptedRuns(runs: Runs): readonly string[] {
+  const isTakenUp = (entry: JournalEntry) => entry.kind === "basis" && entry.basis.isTakenUp;
+  return runs
+    .interrupted()
+    .flatMap(({ id }) => (runs.events(id).some(({ event }) => isTakenUp(event as JournalEntry)) ? [id] : []));
+}
+
+/** What a run is made of, from its journal. Throws `store.corrupt` when that does not say it. */
+export function readBasis(id: string, entries: readonly JournalEntry[]): RunBasisRead {
+  const options = entries.find((entry) => entry.kind === "options")?.options;
+  const basis = entries.find((entry) => entry.kind === "basis")?.basis;
+  const corrupt = (why: string) => new MeshError("store.corrupt", `Cannot go on with the run ${id}: ${why}`);
+  if (options === undefined || basis === undefined) throw corrupt("its journal does not say what it is made of");
+  const { definition, diagnostics } = parseDefinition(basis.text, { file: options.path });
+  if (definition === null) throw corrupt("its definition cannot be read any more");
+  return { options, basis, definition, diagnostics };
 }
 
 function isEmpty(record: Readonly<Record<string, string>>): boolean {

@@ -47,8 +47,11 @@ function fakeRun(coordinator: string) {
       summary: { ...header, ...times, status, tasks: [] },
     };
   };
-  return { run, end: () => end.resolve(), print: async (text: string) => (await printing.promise)(text) };
+  return { run, resumeRun: IDLE.resumeRun, end: () => end.resolve(), print: async (text: string) => (await printing.promise)(text) };
 }
+
+/** A node whose runs never end. */
+const IDLE = { run: () => new Promise<never>(() => {}), resumeRun: () => new Promise<never>(() => {}) };
 
 async function twoNodes() {
   const hub = new MeshHub();
@@ -64,7 +67,7 @@ async function twoNodes() {
     there,
     fake,
     runs,
-    mesh: new MeshRuns(here, new ActiveRuns({ run: () => new Promise(() => {}) })),
+    mesh: new MeshRuns(here, new ActiveRuns(IDLE)),
   };
 }
 
@@ -102,7 +105,7 @@ test("MeshRuns says that a run is nowhere, also when its machine is gone", async
 
 test("a machine that may not submit sees no runs", async () => {
   const { hub } = await twoNodes();
-  const worker = new MeshRuns(hub.add("worker", ["worker"]), new ActiveRuns({ run: () => new Promise(() => {}) }));
+  const worker = new MeshRuns(hub.add("worker", ["worker"]), new ActiveRuns(IDLE));
   expect(await worker.list()).toEqual([]);
 });
 

@@ -120,6 +120,14 @@ export class Runs {
     return this.#index.all<RunRow>("SELECT * FROM runs ORDER BY id DESC LIMIT ?", limit).map(recordOf);
   }
 
+  /** Runs that are not finished and whose process is gone, oldest first. */
+  interrupted(): readonly RunRecord[] {
+    return this.#index
+      .all<RunRow>("SELECT * FROM runs WHERE finished_at IS NULL ORDER BY id")
+      .map(recordOf)
+      .filter(({ state }) => state === "interrupted");
+  }
+
   /** Runs whose id starts with `prefix`, newest first. */
   startingWith(prefix: string, limit: number): readonly RunRecord[] {
     // "~" comes after every character of an id
