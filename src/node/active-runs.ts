@@ -1,6 +1,7 @@
 // The runs that this process coordinates: started, watched from their beginning, stopped. It never drives one: the node does.
 
 import { asMeshError, MeshError } from "../base/errors.ts";
+import { LIMITS } from "../base/limits.ts";
 import type { RunEvent } from "../sched/run-event.ts";
 import type { MeshNode, RunRequest } from "./node.ts";
 import type { ActiveRun } from "./node-service.ts";
@@ -18,21 +19,23 @@ interface Active {
   finished: number;
 }
 
-/** Runs that have ended stay watchable for those who are about to look. */
-const MOST_ENDED = 16;
 
 export class ActiveRuns {
   readonly #node: Pick<MeshNode, "run">;
   readonly #running = new Map<string, Active>();
   readonly #ended = new Map<string, RunFeed>();
   readonly #ends = new Set<Promise<unknown>>();
+  /** Of all runs that have not ended, those too that have not told their id yet. */
+  readonly #stops = new Set<RunStop>();
+  #isClosing = false;
 
   constructor(node: Pick<MeshNode, "run">) {
     this.#node = node;
   }
 
-  /** Starts a run. The feed tells of it; it never throws. */
-  start(submission: RunSubmission, also: RunObserver = {}): { readonly feed: RunFeed; readonly stop: RunStop } {
+  /** Starts a run. The feed tells of it. Throws `node.not-running` when the node is about to end. */
+  start(submission: RunSubmission): { readonly feed: RunFeed; readonly stop: RunStop } {
+    if (this.#isClosing) throw new MeshError("node.not-running", "Cannot start a run: the node is about to end");
     const feed = new RunFeed();
     const cancel = new AbortController();
     const kill = new AbortController();
@@ -43,25 +46,29 @@ export class ActiveRuns {
           this.#running.set(event.run.id, (active = { feed, started: event, cancel, kill, finished: 0 }));
         if (active !== null && isEnd(event)) active.finished++;
         feed.event(event);
-        also.event?.(event);
       },
-      output: (task, stream, bytes) => {
-        feed.output(task, stream, bytes);
-        also.output?.(task, stream, bytes);
-      },
-      notice: (level, text) => {
-        feed.notice(level, text);
-        also.notice?.(level, text);
+      output: (task, stream, bytes) => feed.output(task, stream, bytes),
+      notice: (level, text) => feed.notice(level, text),
+    };
+    const stop: RunStop = {
+      cancel: () => cancel.abort(),
+      kill: () => {
+        cancel.abort();
+        kill.abort();
       },
     };
+    this.#stops.add(stop);
     const end = this.#node
       .run({ ...submission, observer, signal: cancel.signal, killSignal: kill.signal })
       .then((outcome) => feed.end(outcome))
       .catch((error: unknown) => feed.fail(asMeshError(error) ?? bug(error)))
-      .finally(() => this.#over(feed));
+      .finally(() => {
+        this.#stops.delete(stop);
+        this.#over(feed);
+      });
     this.#ends.add(end);
     void end.finally(() => this.#ends.delete(end));
-    return { feed, stop: { cancel: () => cancel.abort(), kill: () => kill.abort() } };
+    return { feed, stop };
   }
 
   /** Newest first. */
@@ -88,13 +95,15 @@ export class ActiveRuns {
     return viewOf(run);
   }
 
-  /** Stops all runs and waits until they have. */
-  async close(): Promise<void> {
-    for (const run of this.#running.values()) {
-      run.cancel.abort();
-      run.kill.abort();
-    }
-    while (this.#ends.size > 0) await Promise.allSettled(this.#ends);
+  /** Stops all runs and waits until they have: within their grace period, or at once when that takes longer than `graceMs`. */
+  async close(graceMs: number): Promise<void> {
+    this.#isClosing = true;
+    for (const stop of this.#stops) stop.cancel();
+    const killing = setTimeout(() => {
+      for (const stop of this.#stops) stop.kill();
+    }, graceMs);
+    await Promise.allSettled(this.#ends);
+    clearTimeout(killing);
   }
 
   #find(prefix: string): Active | null {
@@ -113,9 +122,11 @@ export class ActiveRuns {
       this.#running.delete(id);
       this.#ended.set(id, feed);
     }
-    for (const id of this.#ended.keys()) {
-      if (this.#ended.size <= MOST_ENDED) break;
+    let kept = [...this.#ended.values()].reduce((sum, each) => sum + each.size, 0);
+    for (const [id, each] of this.#ended) {
+      if (this.#ended.size <= LIMITS.endedRuns && kept <= LIMITS.endedRunMessages) break;
       this.#ended.delete(id);
+      kept -= each.size;
     }
   }
 }
@@ -123,7 +134,7 @@ export class ActiveRuns {
 export interface RunStop {
   /** Within the grace period. */
   cancel(): void;
-  /** At once; after `cancel`. */
+  /** At once. */
   kill(): void;
 }
 

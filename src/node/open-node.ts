@@ -5,7 +5,7 @@ import { VERSION } from "../base/version.ts";
 import { openMesh } from "../mesh/io/mesh.ts";
 import { Daemon } from "./daemon.ts";
 import { findGpus } from "./gpus.ts";
-import { applyWish, type Lending, lentGpus, readLending, writeLending } from "./lending.ts";
+import { applyWish, lentGpus, readLending, writeLending } from "./lending.ts";
 import { accessOf, gathered } from "./mesh-access.ts";
 import { MeshNode } from "./node.ts";
 import type { ServeOptions } from "./node-service.ts";
@@ -25,7 +25,7 @@ export interface DaemonOptions {
 export async function openDaemon({ home, serve }: DaemonOptions): Promise<Daemon> {
   await using stack = new AsyncDisposableStack();
   const notices = new Set<string>();
-  const lending = serve === null ? readLending(home) : keepWish(home, serve);
+  const lending = serve === null ? readLending(home) : applyWish(readLending(home), serve);
   const mesh = stack.use(
     await openMesh({
       folder: meshFolder(home),
@@ -36,6 +36,8 @@ export async function openDaemon({ home, serve }: DaemonOptions): Promise<Daemon
       },
     }),
   );
+  // only the one that runs says what is lent from now on
+  if (serve !== null) writeLending(home, lending);
   const name = mesh.get(mesh.self)?.name;
   const node: MeshNode = stack.use(
     MeshNode.open({ home, lending, mesh: () => Promise.resolve(access), ...(name === undefined ? {} : { name }) }),
@@ -70,8 +72,3 @@ export async function openDaemon({ home, serve }: DaemonOptions): Promise<Daemon
   });
 }
 
-function keepWish(home: string, { cpus, memory, gpus, labels }: ServeOptions): Lending {
-  const lending = applyWish(readLending(home), { cpus, memory, gpus, labels });
-  writeLending(home, lending);
-  return lending;
-}

@@ -73,13 +73,17 @@ export class RosterGossip {
     }
   }
 
-  /** Gives entries to all who are connected and waits until they have them, or the time is over. */
-  async handOver(entries: readonly Uint8Array[], timeoutMs: number): Promise<void> {
+  /** Gives entries to all who are connected and waits until they have them, or the time is over. Returns how many have them. */
+  async handOver(entries: readonly Uint8Array[], timeoutMs: number): Promise<number> {
     const { network, connected } = this.#options;
     const told = connected().map(async (peer) => {
-      await network.call(peer, TAKE, { entries }, { timeoutMs }).catch(() => null); // It learns it from others.
+      // One that does not answer learns it from others.
+      return await network.call(peer, TAKE, { entries }, { timeoutMs }).then(
+        () => true,
+        () => false,
+      );
     });
-    await Promise.all(told);
+    return (await Promise.all(told)).filter(Boolean).length;
   }
 
   #push(added: readonly SignedEntry[], from: PeerId | null): void {
