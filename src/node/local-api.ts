@@ -162,6 +162,14 @@ function wantedOf(value: unknown): readonly ContentRef[] {
   return value.map((each: unknown): ContentRef => {
     const { kind, digest } = (each ?? {}) as { kind?: unknown; digest?: unknown };
     if (kind !== "blob" && kind !== "layer") throw new MeshError("usage.invalid", "Content is a blob or a layer");
-    return { kind, digest: parseDigest(text(digest, "digest")) satisfies Digest };
+    return { kind, digest: digestOf(text(digest, "digest")) };
   });
+}
+
+function digestOf(value: string): Digest {
+  try {
+    return parseDigest(value);
+  } catch (cause) {
+    throw new MeshError("usage.invalid", "The request's digest is none", { cause });
+  }
 }

@@ -162,7 +162,9 @@ export class Mesh implements Peers, AsyncDisposable {
       folder,
       network: this.#links,
       connected: () => [...this.#linked],
-      onGrown: () => this.#rosterChanged(),
+      onGrown: () => {
+        if (!this.#isClosed) this.#rosterChanged();
+      },
     });
   }
 
