@@ -44,12 +44,12 @@ async function statusOf(name: Name): Promise<NodeStatus> {
   return (JSON.parse(await ask(name, "service", "status", "--json")) as { running: NodeStatus }).running;
 }
 
-function start(name: Name, words: readonly string[], stdout: "inherit" | "pipe") {
+function start(name: Name, words: readonly string[], output: "inherit" | "pipe" | "ignore") {
   return Bun.spawn([binaryPath, ...words], {
     env: { ...process.env, MESH_HOME: join(folder, name) },
     stdin: "ignore",
-    stdout,
-    stderr: "inherit",
+    stdout: output,
+    stderr: output === "ignore" ? "ignore" : "inherit",
   });
 }
 
@@ -98,6 +98,7 @@ await ensureBinary();
 try {
   await main();
 } finally {
-  for (const name of Object.keys(LENT) as Name[]) await start(name, ["down"], "pipe").exited;
+  // the one that was ended is not there to be stopped
+  for (const name of Object.keys(LENT) as Name[]) await start(name, ["down"], "ignore").exited;
   rmSync(folder, { recursive: true, force: true });
 }

@@ -241,6 +241,11 @@ export const LIMITS = {
   nodeStopMs: 45_000,
   /** Output that may wait for one who watches a run; what is beyond is skipped for them, with a count. */
   feedOutputBytes: 4 * MIB,
+  /** Runs that have ended and can still be watched, and the messages that are kept of all of them. */
+  endedRuns: 16,
+  endedRunMessages: 100_000,
+  /** How long runs have to end when their node is stopped, before they are ended. */
+  nodeGraceMs: 10_000,
   /** Longest line of a run that is watched on another machine: its end, with all tasks and what they left. */
   feedLineChars: 64 * MIB,
   /** Largest request to the node's own socket, except for a blob that is put. */

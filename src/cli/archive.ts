@@ -108,7 +108,8 @@ export interface Archive {
   startingWith(prefix: string): readonly RunEntry[];
   /** The documented JSON of a run, with outputs. */
   run(entry: RunEntry): RunJson;
-  explain(entry: RunEntry, task: string): Explanation | null;
+  /** `machines`: those that it could go to. */
+  explain(entry: RunEntry, task: string, machines: readonly NodeCapacity[]): Explanation | null;
   /** What would do the run again; null when that was not kept. */
   wish(entry: RunEntry): RunOptions | null;
   /** Asks the process that drives the run to stop it. False when no process drives it. */

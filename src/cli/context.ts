@@ -28,6 +28,8 @@ export interface CommandContext {
   readonly service: () => Promise<NodeService>;
   /** This machine's place in a mesh. */
   readonly seat: () => Promise<MeshSeat>;
+  /** The words that start this program, the first an absolute path. */
+  readonly programWords: readonly string[];
   /** Starting and stopping this machine's node. */
   readonly keeper: () => Promise<NodeKeeper>;
   /** Blobs of this machine's store. */

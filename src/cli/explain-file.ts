@@ -1,16 +1,18 @@
 // What a run of a definition would do, told without running it: the order, the longest path, and which tasks can never fit
-// this machine. Amounts that are expressions are known only when the run comes to them.
+// a machine. Amounts that are expressions are known only when the run comes to them.
 
 import { printable, sentenceList } from "../base/text.ts";
 import { formatDuration, parseBytes, parseCpus } from "../base/units.ts";
 import { loadDefinition } from "../node/definition-file.ts";
 import { taskNodes } from "../node/task-nodes.ts";
 import { makeAsk } from "../sched/ask.ts";
-import { type NodeCapacity, type Reason, describeReason, fits } from "../sched/fit.ts";
+import { answersOf, type NodeAnswer } from "../sched/explain.ts";
+import { type NodeCapacity, describeReason } from "../sched/fit.ts";
 import { TaskGraph } from "../sched/graph.ts";
 import type { TaskNode } from "../sched/task-node.ts";
 import type { Task, Template } from "../spec/definition.ts";
 import { type CommandContext, printJson, printLines } from "./context.ts";
+import { machinesToAsk } from "./mesh-capacity.ts";
 import { refuseDefinition } from "./diagnostics.ts";
 import { tableLines } from "./text/columns.ts";
 import type { Style } from "./text/style.ts";
@@ -24,8 +26,10 @@ interface PlannedTask {
   readonly step: number;
   readonly expectedMs: number | null;
   readonly onLongestPath: boolean;
+  /** Whether one machine would take it, now or when it is idle. */
   readonly fits: boolean;
-  readonly reasons: readonly Reason[];
+  /** What each machine says, by name. */
+  readonly nodes: readonly NodeAnswer[];
 }
 
 export interface Plan {
@@ -48,7 +52,7 @@ export async function explainDefinition(context: CommandContext, path: string, j
     definition.tasks.map(({ key }) => key),
   );
   const nodes = taskNodes(definition, (key) => expected.get(key) ?? null);
-  const plan = makePlan(path, nodes, definition.tasks, archive.machine());
+  const plan = makePlan(path, nodes, definition.tasks, await machinesToAsk(context));
   if (json) printJson(context, plan);
   else printLines(context, planLines(plan, context.style));
   return plan.tasks.every((task) => task.fits) ? 0 : 3;
@@ -59,7 +63,7 @@ export function makePlan(
   definition: string,
   nodes: readonly TaskNode[],
   tasks: readonly Task[],
-  machine: NodeCapacity,
+  machines: readonly NodeCapacity[],
 ): Plan {
   const graph = new TaskGraph();
   graph.add(nodes);
@@ -69,7 +73,7 @@ export function makePlan(
   return {
     definition,
     tasks: nodes.map((node, index): PlannedTask => {
-      const fit = fits(askOf(tasks.find(({ key }) => key === node.key)), machine);
+      const answers = answersOf(askOf(tasks.find(({ key }) => key === node.key)), machines);
       return {
         key: node.key,
         type: node.type,
@@ -78,8 +82,8 @@ export function makePlan(
         step: steps[index] ?? 1,
         expectedMs: node.expectedMs,
         onLongestPath: path.includes(node.key),
-        fits: fit.fits || fit.ever,
-        reasons: fit.fits ? [] : fit.reasons,
+        fits: answers.some(({ ever }) => ever),
+        nodes: answers,
       };
     }),
     longestPath: path,
@@ -107,10 +111,10 @@ export function planLines(plan: Plan, style: Style): readonly string[] {
   const took = plan.longestPathMs === null ? "" : `, about ${formatDuration(plan.longestPathMs)}`;
   lines.push(`Longest path: ${plan.longestPath.map(printable).join(" > ")}${took}`);
   for (const task of plan.tasks) {
-    if (!task.fits)
-      lines.push(
-        `${style.red("✗")} ${printable(task.key)} fits no machine: ${task.reasons.map(describeReason).join("; ")}`,
-      );
+    if (task.fits) continue;
+    lines.push(`${style.red("✗")} ${printable(task.key)} fits no machine`);
+    for (const { node, reasons } of task.nodes)
+      lines.push(`    ${printable(node)}: ${reasons.map(describeReason).join("; ")}`);
   }
   return lines;
 }
@@ -156,11 +160,17 @@ function askOf(task: Task | undefined): ReturnType<typeof makeAsk> {
     cpuMilli: amount(agent.cpus, parseCpus),
     memoryBytes: amount(agent.memory, parseBytes),
     diskBytes: amount(agent.disk, parseBytes),
+    gpus: amount(agent.gpu, wholeNumber),
+    gpuMemoryBytes: amount(agent.gpuMemory, parseBytes),
     os: agent.os,
     arch: agent.arch,
     labels: agent.labels,
     node: agent.node,
   });
+}
+
+function wholeNumber(text: string): number | null {
+  return /^\d{1,6}$/.test(text) ? Number(text) : null;
 }
 
 function amount(text: Template | null, parse: (text: string) => number | null): number {

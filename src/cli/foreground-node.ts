@@ -1,5 +1,6 @@
 // This machine's node in the foreground: who comes and goes, as a live table, as lines, or as JSON lines, until Ctrl-C.
 
+import { ERROR_CODES } from "../base/errors.ts";
 import { printable } from "../base/text.ts";
 import type { PeerState, PeerView } from "../mesh/peer-view.ts";
 import type { NodeKeeper, NodeService, ServeOptions } from "../node/node-service.ts";
@@ -17,19 +18,20 @@ interface ForegroundOptions {
 }
 
 const REFRESH_MS = 500;
+const EXIT_INTERRUPTED = ERROR_CODES["run.interrupted"].exit;
 
 /** Runs the node until Ctrl-C or `mesh down`. Returns the exit code. */
 export async function runNode(
   context: CommandContext,
   { keeper, options, show, onServing }: ForegroundOptions,
 ): Promise<number> {
-  await using served = await keeper.serve(options);
-  const { service } = served;
   const asked = Promise.withResolvers<void>();
   context.onInterrupt((times) => {
-    if (times > 1) context.exitNow(130);
+    if (times > 1) context.exitNow(EXIT_INTERRUPTED);
     asked.resolve();
   });
+  await using served = await keeper.serve(options);
+  const { service } = served;
   void served.stopAsked.then(() => asked.resolve());
   const status = await service.status();
   const opening = [

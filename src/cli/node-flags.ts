@@ -17,7 +17,6 @@ export function serveOptions(args: Arguments): ServeOptions {
     gpus: args.text("gpus"),
     labels: args.text("labels"),
     port,
-    allowProcess: args.on("allow-process"),
   };
 }
 

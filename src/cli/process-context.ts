@@ -56,6 +56,9 @@ export function processContext({
     node: async () => await (await openMachine()).runner(),
     service: async () => await (await openMachine()).service(),
     seat: openMachine,
+    get programWords() {
+      return programWords();
+    },
     keeper: openMachine,
     async blobs() {
       const { StoreBlobs } = await import("./store-blobs.ts");

@@ -64,9 +64,9 @@ export class StoreArchive implements Archive, AsyncDisposable {
     return view.run;
   }
 
-  explain(entry: RunEntry, task: string): Explanation | null {
+  explain(entry: RunEntry, task: string, machines: readonly NodeCapacity[]): Explanation | null {
     const machine = this.#view(entry.id)?.machine ?? this.#replay(entry.id);
-    return machine === null ? null : explain(machine, task, [this.machine()]);
+    return machine === null ? null : explain(machine, task, machines);
   }
 
   wish(entry: RunEntry): RunOptions | null {

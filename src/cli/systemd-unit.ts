@@ -6,8 +6,8 @@ import type { CommandContext } from "./context.ts";
 
 export const UNIT = "mesh.service";
 
-/** The unit's text. `program` and `home` are absolute paths. */
-export function unitText(program: string, home: string): string {
+/** The unit's text. `program`: the words that start it, the first an absolute path; `home` is absolute. */
+export function unitText(program: readonly string[], home: string): string {
   return `# Written by \`mesh service install\`; \`mesh service uninstall\` removes it.
 [Unit]
 Description=mesh: this machine's node
@@ -17,7 +17,7 @@ StartLimitBurst=5
 
 [Service]
 Type=exec
-ExecStart=${quoted(program)} up --foreground
+ExecStart=${program.map((word) => quoted(word).replaceAll("$", "$$$$")).join(" ")} up --foreground
 Environment=${quoted(`MESH_HOME=${home}`)}
 Restart=on-failure
 RestartSec=2
@@ -32,9 +32,9 @@ WantedBy=default.target
 `;
 }
 
-/** A word of a unit file: quotes and percent signs mean something there. */
+/** A word of a unit file: quotes and percent signs mean something there. In a command line dollar signs do as well. */
 function quoted(text: string): string {
-  return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("%", "%%").replaceAll("$", "$$$$")}"`;
+  return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("%", "%%")}"`;
 }
 
 /** Where the unit of this user lies (systemd.unit(5)). */
@@ -44,13 +44,18 @@ export function unitPath(context: CommandContext): string {
 }
 
 /** Runs `systemctl --user`. Throws `io.failed` with what it said. */
-export function systemctl(...words: readonly string[]): void {
-  const program = Bun.which("systemctl");
+export function systemctl(context: CommandContext, ...words: readonly string[]): void {
+  const program = findProgram(context, "systemctl");
   if (program === null)
     throw new MeshError("io.failed", "Cannot find systemctl: this machine is not run by systemd", {
       hint: "`mesh up` starts the node without it.",
     });
-  const done = Bun.spawnSync([program, "--user", ...words], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  const done = Bun.spawnSync([program, "--user", ...words], {
+    env: context.env,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
   if (done.exitCode === 0) return;
   throw new MeshError("io.failed", `Cannot run systemctl --user ${words.join(" ")}: ${done.stderr.toString().trim()}`, {
     hint: "It needs a login session of your user with systemd: `mesh up` starts the node without it.",
@@ -58,15 +63,22 @@ export function systemctl(...words: readonly string[]): void {
 }
 
 /** Whether the unit runs. */
-export function isActive(): boolean {
-  const program = Bun.which("systemctl");
-  return program !== null && Bun.spawnSync([program, "--user", "is-active", UNIT], { stderr: "ignore" }).exitCode === 0;
+export function isActive(context: CommandContext): boolean {
+  const program = findProgram(context, "systemctl");
+  if (program === null) return false;
+  const options = { env: context.env, stderr: "ignore" } as const;
+  return Bun.spawnSync([program, "--user", "is-active", UNIT], options).exitCode === 0;
 }
 
 /** Whether units of this user go on when nobody is logged in. */
-export function lingers(): boolean {
-  const program = Bun.which("loginctl");
+export function lingers(context: CommandContext): boolean {
+  const program = findProgram(context, "loginctl");
   if (program === null) return false;
-  const shown = Bun.spawnSync([program, "show-user", "--property=Linger"], { stderr: "ignore" });
+  const options = { env: context.env, stderr: "ignore" } as const;
+  const shown = Bun.spawnSync([program, "show-user", "--property=Linger"], options);
   return shown.stdout.toString().includes("Linger=yes");
+}
+
+function findProgram(context: CommandContext, name: string): string | null {
+  return Bun.which(name, { PATH: context.env["PATH"] ?? "" });
 }

@@ -1,6 +1,7 @@
 // The runs that this process coordinates: started, watched from their beginning, stopped. It never drives one: the node does.
 
 import { asMeshError, MeshError } from "../base/errors.ts";
+import { LIMITS } from "../base/limits.ts";
 import type { RunEvent } from "../sched/run-event.ts";
 import type { MeshNode, RunOutcome, RunRequest, RunWires } from "./node.ts";
 import type { ActiveRun } from "./node-service.ts";
@@ -18,30 +19,31 @@ interface Active {
   finished: number;
 }
 
-/** Runs that have ended stay watchable for those who are about to look. */
-const MOST_ENDED = 16;
-
 export class ActiveRuns {
   readonly #node: Pick<MeshNode, "run" | "resumeRun">;
   readonly #running = new Map<string, Active>();
   readonly #ended = new Map<string, RunFeed>();
   readonly #ends = new Set<Promise<unknown>>();
+  /** Of all runs that have not ended, those too that have not told their id yet. */
+  readonly #stops = new Set<RunStop>();
+  #isClosing = false;
 
   constructor(node: Pick<MeshNode, "run" | "resumeRun">) {
     this.#node = node;
   }
 
-  /** Starts a run. The feed tells of it; it never throws. */
-  start(submission: RunSubmission, also: RunObserver = {}): Started {
-    return this.#begin((wires) => this.#node.run({ ...submission, ...wires }), also);
+  /** Starts a run. The feed tells of it. Throws `node.not-running` when the node is about to end. */
+  start(submission: RunSubmission): Started {
+    return this.#begin((wires) => this.#node.run({ ...submission, ...wires }));
   }
 
-  /** Goes on with a run whose driver is gone. The feed tells of it from its beginning; it never throws. */
+  /** Goes on with a run whose driver is gone. The feed tells of it from its beginning. Throws as `start` does. */
   takeUp(run: string): Started {
-    return this.#begin((wires) => this.#node.resumeRun(run, wires), {});
+    return this.#begin((wires) => this.#node.resumeRun(run, wires));
   }
 
-  #begin(begin: (wires: RunWires) => Promise<RunOutcome>, also: RunObserver): Started {
+  #begin(begin: (wires: RunWires) => Promise<RunOutcome>): Started {
+    if (this.#isClosing) throw new MeshError("node.not-running", "Cannot start a run: the node is about to end");
     const feed = new RunFeed();
     const cancel = new AbortController();
     const kill = new AbortController();
@@ -53,27 +55,29 @@ export class ActiveRuns {
       feed.event(event);
     };
     const observer: RunObserver = {
-      event: (event) => {
-        see(event);
-        also.event?.(event);
-      },
+      event: see,
       replayed: see,
-      output: (task, stream, bytes) => {
-        feed.output(task, stream, bytes);
-        also.output?.(task, stream, bytes);
-      },
-      notice: (level, text) => {
-        feed.notice(level, text);
-        also.notice?.(level, text);
+      output: (task, stream, bytes) => feed.output(task, stream, bytes),
+      notice: (level, text) => feed.notice(level, text),
+    };
+    const stop: RunStop = {
+      cancel: () => cancel.abort(),
+      kill: () => {
+        cancel.abort();
+        kill.abort();
       },
     };
+    this.#stops.add(stop);
     const end = begin({ observer, signal: cancel.signal, killSignal: kill.signal })
       .then((outcome) => feed.end(outcome))
       .catch((error: unknown) => feed.fail(asMeshError(error) ?? bug(error)))
-      .finally(() => this.#over(feed));
+      .finally(() => {
+        this.#stops.delete(stop);
+        this.#over(feed);
+      });
     this.#ends.add(end);
     void end.finally(() => this.#ends.delete(end));
-    return { feed, stop: { cancel: () => cancel.abort(), kill: () => kill.abort() } };
+    return { feed, stop };
   }
 
   /** Newest first. */
@@ -100,13 +104,15 @@ export class ActiveRuns {
     return viewOf(run);
   }
 
-  /** Stops all runs and waits until they have. */
-  async close(): Promise<void> {
-    for (const run of this.#running.values()) {
-      run.cancel.abort();
-      run.kill.abort();
-    }
-    while (this.#ends.size > 0) await Promise.allSettled(this.#ends);
+  /** Stops all runs and waits until they have: within their grace period, or at once when that takes longer than `graceMs`. */
+  async close(graceMs: number): Promise<void> {
+    this.#isClosing = true;
+    for (const stop of this.#stops) stop.cancel();
+    const killing = setTimeout(() => {
+      for (const stop of this.#stops) stop.kill();
+    }, graceMs);
+    await Promise.allSettled(this.#ends);
+    clearTimeout(killing);
   }
 
   #find(prefix: string): Active | null {
@@ -125,9 +131,11 @@ export class ActiveRuns {
       this.#running.delete(id);
       this.#ended.set(id, feed);
     }
-    for (const id of this.#ended.keys()) {
-      if (this.#ended.size <= MOST_ENDED) break;
+    let kept = [...this.#ended.values()].reduce((sum, each) => sum + each.size, 0);
+    for (const [id, each] of this.#ended) {
+      if (this.#ended.size <= LIMITS.endedRuns && kept <= LIMITS.endedRunMessages) break;
       this.#ended.delete(id);
+      kept -= each.size;
     }
   }
 }
@@ -140,7 +148,7 @@ export interface Started {
 export interface RunStop {
   /** Within the grace period. */
   cancel(): void;
-  /** At once; after `cancel`. */
+  /** At once. */
   kill(): void;
 }
 

@@ -2,7 +2,7 @@
 // the parts and answers for them; it decides nothing that they decide.
 
 import type { Digest } from "../base/digest.ts";
-import { MeshError } from "../base/errors.ts";
+import { errorFromJson, MeshError } from "../base/errors.ts";
 import { type PeerId, shortPeer } from "../base/ids.ts";
 import { LIMITS } from "../base/limits.ts";
 import { VERSION } from "../base/version.ts";
@@ -15,6 +15,7 @@ import type { Role } from "../mesh/roles.ts";
 import { ActiveRuns, type RunSubmission } from "./active-runs.ts";
 import type { ApiNode } from "./local-api.ts";
 import { findPeer, follow } from "./local-client.ts";
+import { onAbort } from "./on-abort.ts";
 import { MeshRuns, serveRuns } from "./mesh-runs.ts";
 import type { MeshNode, RunOutcome, RunRequest } from "./node.ts";
 import type {
@@ -97,7 +98,8 @@ export class Daemon implements NodeService, ApiNode, AsyncDisposable {
 
   async ping(named: string, count: number, signal: AbortSignal): Promise<PingReport> {
     const peers: Peers = this.#parts.mesh;
-    const { id, name, addresses } = findPeer(peers.list(), named);
+    const { id, name, addresses, state, reason } = findPeer(peers.list(), named);
+    if (state === "self") throw new MeshError("usage.invalid", `Cannot ping ${name}: it is this machine`);
     const rttMs: (number | null)[] = [];
     while (rttMs.length < count && !signal.aborted) {
       const started = performance.now();
@@ -107,7 +109,7 @@ export class Daemon implements NodeService, ApiNode, AsyncDisposable {
       );
       rttMs.push(answered ? performance.now() - started : null);
     }
-    return { name, rttMs, address: addresses[0] ?? null };
+    return { name, rttMs, address: addresses[0] ?? null, reason };
   }
 
   async invite({ roles, ttlMs }: { readonly roles: readonly Role[]; readonly ttlMs: number }): Promise<Invite> {
@@ -121,8 +123,9 @@ export class Daemon implements NodeService, ApiNode, AsyncDisposable {
     const ended = this.#invites.get(code);
     if (ended === undefined) throw new MeshError("usage.invalid", "No invitation of this node has that code");
     const gone = Promise.withResolvers<never>();
-    const leave = () => gone.reject(new MeshError("run.interrupted", "Nobody waits for the invitation any more"));
-    signal.addEventListener("abort", leave, { once: true });
+    using _ = onAbort(signal, () =>
+      gone.reject(new MeshError("run.interrupted", "Nobody waits for the invitation any more")),
+    );
     return await Promise.race([ended, gone.promise]);
   }
 
@@ -151,21 +154,25 @@ export class Daemon implements NodeService, ApiNode, AsyncDisposable {
 
   async run({ observer, signal, killSignal, ...submission }: RunRequest): Promise<RunOutcome> {
     const { feed, stop } = this.runs.start(submission);
-    signal.addEventListener("abort", () => stop.cancel());
-    killSignal.addEventListener("abort", () => stop.kill());
-    if (signal.aborted) stop.cancel();
-    return await follow(feed.read(new AbortController().signal), observer);
+    using _cancel = onAbort(signal, () => stop.cancel());
+    using _kill = onAbort(killSignal, () => stop.kill());
+    return await follow(feed.read(), observer);
   }
 
   async submit(submission: RunSubmission): Promise<SubmittedRun> {
     const { feed } = this.runs.start(submission);
-    for await (const message of feed.read(new AbortController().signal)) {
+    for await (const message of feed.read()) {
       if (message.kind === "event" && message.event.kind === "run-started")
         return { kind: "submitted", id: message.event.run.id, title: message.event.run.title };
       if (message.kind === "ended" && message.outcome.kind === "invalid") return message.outcome;
-      if (message.kind === "failed") break;
+      if (message.kind === "failed") throw errorFromJson(message.error, "node.failed");
     }
     throw new MeshError("node.failed", "The node did not start the run");
+  }
+
+  /** Goes on with what the node before this one was driving when it died. */
+  takeRunsUp(): void {
+    for (const run of this.#parts.node.runsToTakeUp()) this.runs.takeUp(run);
   }
 
   activeRuns(): Promise<readonly ActiveRun[]> {
@@ -199,8 +206,13 @@ export class Daemon implements NodeService, ApiNode, AsyncDisposable {
     this.#stopAsked.resolve();
   }
 
+  /** Ends its runs, so that those who watch them hear how; starts none any more. */
+  async endRuns(): Promise<void> {
+    await this.runs.close(LIMITS.nodeGraceMs);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.runs.close();
+    await this.endRuns();
     await this.#parts.close();
   }
 }

@@ -59,11 +59,11 @@ export function localApi(node: ApiNode): Hono {
   api.get("/v1/runs", async (context) => context.json(await node.activeRuns()));
   api.post("/v1/runs", async (context) => {
     const { feed, stop } = node.runs.start(parseSubmission(await bodyOf(context.req.raw)));
-    return lines(feed.read(new AbortController().signal), () => stop.cancel());
+    return lines(feed.read(), () => stop.cancel());
   });
   api.post("/v1/runs/detached", async (context) => {
     const { feed } = node.runs.start(parseSubmission(await bodyOf(context.req.raw)));
-    return lines(untilStarted(feed), () => undefined);
+    return lines(untilStarted(feed));
   });
   api.get("/v1/runs/:run/feed", (context) => {
     const gone = new AbortController();
@@ -97,14 +97,14 @@ const MOST_TTL_MS = 24 * 3_600_000;
 const MOST_WANTED = 10_000;
 
 async function* untilStarted(feed: RunFeed): AsyncGenerator<FeedMessage> {
-  for await (const message of feed.read(new AbortController().signal)) {
+  for await (const message of feed.read()) {
     yield message;
     if (message.kind === "event" && message.event.kind === "run-started") return;
   }
 }
 
 /** An answer that grows: a message a line, taken only as fast as the reader reads. `onGone` is called when the reader leaves early. */
-function lines(messages: AsyncIterable<FeedMessage>, onGone: () => void): Response {
+function lines(messages: AsyncIterable<FeedMessage>, onGone: () => void = () => undefined): Response {
   const iterator = messages[Symbol.asyncIterator]();
   const encoder = new TextEncoder();
   const body = new ReadableStream<Uint8Array>({
@@ -160,8 +160,16 @@ function wantedOf(value: unknown): readonly ContentRef[] {
   if (!Array.isArray(value) || value.length > MOST_WANTED)
     throw new MeshError("usage.invalid", "The request's wanted content is no list");
   return value.map((each: unknown): ContentRef => {
-    const { kind, digest } = each as { kind?: unknown; digest?: unknown };
+    const { kind, digest } = (each ?? {}) as { kind?: unknown; digest?: unknown };
     if (kind !== "blob" && kind !== "layer") throw new MeshError("usage.invalid", "Content is a blob or a layer");
-    return { kind, digest: parseDigest(text(digest, "digest")) satisfies Digest };
+    return { kind, digest: digestOf(text(digest, "digest")) };
   });
+}
+
+function digestOf(value: string): Digest {
+  try {
+    return parseDigest(value);
+  } catch (cause) {
+    throw new MeshError("usage.invalid", "The request's digest is none", { cause });
+  }
 }

@@ -20,6 +20,7 @@ import type {
 import type { RunSubmission } from "./active-runs.ts";
 import type { RunObserver } from "./observer.ts";
 import type { FeedMessage } from "./run-feed.ts";
+import { onAbort } from "./on-abort.ts";
 import { openSocketPath } from "./socket-path.ts";
 
 export class LocalClient implements NodeService, Disposable {
@@ -72,11 +73,12 @@ export class LocalClient implements NodeService, Disposable {
 
   async run({ observer, signal, killSignal, ...submission }: RunRequest): Promise<RunOutcome> {
     let id: string | null = null;
+    // the run may be over by then, or the node: what there is to know is in the feed
     const cancel = (force: boolean) => {
       if (id !== null) void this.cancelRun(id, force).catch(() => undefined);
     };
-    signal.addEventListener("abort", () => cancel(false));
-    killSignal.addEventListener("abort", () => cancel(true));
+    using _cancel = onAbort(signal, () => cancel(false));
+    using _kill = onAbort(killSignal, () => cancel(true));
     const seen: RunObserver = {
       ...observer,
       event: (event) => {

@@ -1,13 +1,15 @@
 // This machine between its commands: whether it is in a mesh, whether its node runs, how to start and stop that; and a node for
 // the time of one command where none runs. It decides nothing about runs.
 
-import { chmodSync, existsSync, openSync, closeSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, closeSync, existsSync, fstatSync, ftruncateSync, openSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, MeshError } from "../base/errors.ts";
+import { readText } from "../base/io/text-files.ts";
 import { LIMITS } from "../base/limits.ts";
 import type { Daemon } from "./daemon.ts";
 import type { LocalClient } from "./local-client.ts";
 import type {
+  Farewell,
   FoundMesh,
   JoinWish,
   Membership,
@@ -29,8 +31,14 @@ export interface LocalMachineOptions {
 /** How often a process that starts or ends is looked at. */
 const LOOK_MS = 20;
 
+/** How long answers may still be read when the node ends. */
+const LAST_WORDS_MS = 500;
+
 /** What of a log is shown when a node did not start. */
 const LOG_TAIL_CHARS = 2_000;
+
+/** A log that is larger when its node starts begins anew. */
+const LOG_BYTES = 1 << 20;
 
 export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
   readonly #home: string;
@@ -83,11 +91,11 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
     return await joinMesh(this.#home, wish, signal);
   }
 
-  async leave(options: { readonly newIdentity: boolean }): Promise<void> {
+  async leave(options: { readonly newIdentity: boolean }): Promise<Farewell> {
     if ((await this.#running()) !== null)
       throw new MeshError("node.already-running", "Cannot leave the mesh while this machine's node runs");
     const { leaveMesh } = await import("./membership.ts");
-    await leaveMesh(this.#home, options);
+    return await leaveMesh(this.#home, options);
   }
 
   // The keeper
@@ -107,6 +115,7 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
     const api = localApi(daemon);
     const server = Bun.serve({
       unix: socket.path,
+      maxRequestBodySize: LIMITS.apiRequestBytes,
       fetch(request, self) {
         // a run may be silent for hours
         self.timeout(request, 0);
@@ -114,6 +123,9 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
       },
     });
     stack.defer(async () => {
+      // those who watch hear how their runs ended
+      await daemon.endRuns();
+      await Promise.race([server.stop(), Bun.sleep(LAST_WORDS_MS)]);
       await server.stop(true);
       rmSync(socket.path, { force: true });
     });
@@ -128,8 +140,10 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
     await this.#refuseSecond();
     if ((await this.membership()) === null)
       throw new MeshError("mesh.not-a-member", "Cannot start the node: this machine is in no mesh");
-    mkdirSync(meshFolder(this.#home), { recursive: true, mode: 0o700 });
-    const log = openSync(this.logPath, "w", 0o600);
+    // what cannot be read is said here, not in a log
+    const { applyWish, readLending } = await import("./lending.ts");
+    applyWish(readLending(this.#home), options);
+    const { log, from } = openLog(this.logPath);
     const child = Bun.spawn([...this.#program, "up", "--foreground", ...flagsOf(options)], {
       cwd: "/",
       env: { ...process.env, MESH_HOME: this.#home },
@@ -143,11 +157,14 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
     const until = performance.now() + LIMITS.nodeStartMs;
     while (performance.now() < until && child.exitCode === null) {
       const client = await this.#running();
-      if (client !== null) return await client.status();
+      const status = await client?.status();
+      if (status?.pid === child.pid) return status;
       await Bun.sleep(LOOK_MS);
     }
-    if (child.exitCode === null) child.kill();
-    throw new MeshError("node.failed", `The node did not start: ${logTail(this.logPath)}`, {
+    // another one was faster
+    if (child.exitCode !== null) await this.#refuseSecond();
+    else child.kill();
+    throw new MeshError("node.failed", `The node did not start: ${logTail(this.logPath, from)}`, {
       hint: `Its log is ${this.logPath}. \`mesh up --foreground\` shows what it does.`,
     });
   }
@@ -190,7 +207,7 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
   }
 }
 
-function flagsOf({ cpus, memory, gpus, labels, port, allowProcess }: ServeOptions): readonly string[] {
+function flagsOf({ cpus, memory, gpus, labels, port }: ServeOptions): readonly string[] {
   const flag = (name: string, value: string | number | null) => (value === null ? [] : [`--${name}`, String(value)]);
   return [
     ...flag("cpus", cpus),
@@ -198,20 +215,29 @@ function flagsOf({ cpus, memory, gpus, labels, port, allowProcess }: ServeOption
     ...flag("gpus", gpus),
     ...flag("labels", labels),
     ...flag("port", port),
-    ...(allowProcess ? ["--allow-process"] : []),
   ];
 }
 
+/** A process that ended and that nobody has asked about (proc_pid_stat(5)) does not live. */
 function lives(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    return !/\) [ZX] /.test(readText(`/proc/${pid}/stat`));
   } catch (error) {
     return errnoOf(error) === "EPERM";
   }
 }
 
-function logTail(path: string): string {
-  const text = readFileSync(path, "utf8").trim();
+/** Opens the log for what comes. `from`: where that begins. Another node that starts at the same time loses nothing. */
+function openLog(path: string): { readonly log: number; readonly from: number } {
+  const log = openSync(path, "a", 0o600);
+  const { size } = fstatSync(log);
+  if (size <= LOG_BYTES) return { log, from: size };
+  ftruncateSync(log);
+  return { log, from: 0 };
+}
+
+function logTail(path: string, from: number): string {
+  const text = readFileSync(path).subarray(from).toString().trim();
   return text === "" ? "it said nothing" : text.slice(-LOG_TAIL_CHARS);
 }

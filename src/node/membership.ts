@@ -11,11 +11,13 @@ import { openMesh } from "../mesh/io/mesh.ts";
 import { lockMesh } from "../mesh/io/mesh-lock.ts";
 import { readMachineTraits } from "../mesh/io/read-traits.ts";
 import { forgetRoster, loadRoster } from "../mesh/io/roster-file.ts";
-import type { FoundMesh, JoinWish, Membership } from "./node-service.ts";
+import type { Farewell, FoundMesh, JoinWish, Membership } from "./node-service.ts";
 import { meshFolder } from "./socket-path.ts";
 
 /** How long a look at the local network takes: machines that are there answer within a few hundredths of a second. */
 const LOOK_MS = 1_500;
+
+const LOOK_AGAIN_MS = 20;
 
 /** How long those who are connected may take to hear a farewell. */
 const FAREWELL_MS = 1_500;
@@ -58,21 +60,28 @@ export async function findMeshes(signal: AbortSignal): Promise<readonly FoundMes
   }));
 }
 
-/** Forgets the mesh; those who can be reached are told. `newIdentity` forgets the key as well. */
-export async function leaveMesh(home: string, { newIdentity }: { readonly newIdentity: boolean }): Promise<void> {
+/** Forgets the mesh; those who can be reached are told. Forgets the key as well where it would still be a member's. */
+export async function leaveMesh(home: string, { newIdentity }: { readonly newIdentity: boolean }): Promise<Farewell> {
   const folder = meshFolder(home);
   if (newIdentity) {
     // a copy must not speak for the machine that it was copied from
     using _lock = lockMesh(folder);
     forgetRoster(folder);
     forgetIdentity(folder);
-    return;
+    return { heard: null, newIdentity };
   }
   if (readMembership(home) === null) fail("mesh.not-a-member", "Cannot leave: this machine is in no mesh");
   const mesh = await openMesh({ folder, version: VERSION, port: null });
+  const hasOthers = mesh.list().some(({ state }) => state !== "self" && state !== "revoked");
   const until = performance.now() + FAREWELL_MS;
-  while (performance.now() < until && !mesh.list().some(({ state }) => state === "up")) await Bun.sleep(20);
-  await mesh.leave();
+  while (hasOthers && performance.now() < until && !mesh.list().some(({ state }) => state === "up"))
+    await Bun.sleep(LOOK_AGAIN_MS);
+  const heard = (await mesh.leave()) > 0;
+  if (!hasOthers || heard) return { heard: hasOthers ? heard : null, newIdentity };
+  // to the others this key is still a member's
+  using _lock = lockMesh(folder);
+  forgetIdentity(folder);
+  return { heard, newIdentity: true };
 }
 
 function placeOf(folder: string) {

@@ -47,6 +47,8 @@ export interface PingReport {
   /** Round trips in milliseconds, in order; null for one without an answer. */
   readonly rttMs: readonly (number | null)[];
   readonly address: Address | null;
+  /** Why the machine is missing, for people; null when it is not. */
+  readonly reason: string | null;
 }
 
 /** A run that goes on somewhere in the mesh. */
@@ -119,6 +121,14 @@ export interface JoinWish {
   readonly name: string | null;
 }
 
+/** How a mesh was left. */
+export interface Farewell {
+  /** Whether another machine knows that this one has left; null where there is none to know it. */
+  readonly heard: boolean | null;
+  /** Whether this machine's key was forgotten as well. */
+  readonly newIdentity: boolean;
+}
+
 /** This machine's place in a mesh, or its lack of one, whether a node runs or not. */
 export interface MeshSeat {
   /** null for a machine that is in no mesh. Throws `mesh.identity-copied`, `store.corrupt`. */
@@ -129,8 +139,11 @@ export interface MeshSeat {
   find(signal: AbortSignal): Promise<readonly FoundMesh[]>;
   /** Joins with a one-time code. Throws `mesh.not-found`, `mesh.code-refused`, `mesh.already-a-member`, `peer.*`. */
   join(wish: JoinWish, signal: AbortSignal): Promise<Membership>;
-  /** Forgets the mesh; the others are told when they can be reached. `newIdentity` forgets the key as well. */
-  leave(options: { readonly newIdentity: boolean }): Promise<void>;
+  /**
+   * Forgets the mesh and tells the others. The key is forgotten as well with `newIdentity`, and where nobody heard the farewell: to
+   * the others it would still be a member's.
+   */
+  leave(options: { readonly newIdentity: boolean }): Promise<Farewell>;
 }
 
 /** What a node is started with; what is null stays as it was said before. */
@@ -140,14 +153,12 @@ export interface ServeOptions {
   readonly gpus: string | null;
   readonly labels: string | null;
   readonly port: number | null;
-  /** Whether tasks of others that ask for no isolation run here without any. */
-  readonly allowProcess: boolean;
 }
 
 /** A node that runs in this process. */
 export interface ServedNode extends AsyncDisposable {
   readonly service: NodeService;
-  /** Resolves when somebody asked it to stop, over its socket. */
+  /** Resolves when somebody asked it to stop, over its socket. Disposing it ends its runs first, within their grace period. */
   readonly stopAsked: Promise<void>;
 }
 

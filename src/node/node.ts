@@ -263,7 +263,11 @@ export class MeshNode implements AsyncDisposable {
     wires.signal.addEventListener("abort", cancel);
     wires.killSignal.addEventListener("abort", cancel);
     try {
-      await drive(coordinator);
+      const driven = drive(coordinator);
+      // the wish to stop may have come before there was a run to stop
+      if (wires.signal.aborted) cancel();
+      if (wires.killSignal.aborted) cancel();
+      await driven;
       const { run } = journal.finish(coordinator.machine);
       if (run.tasks.some(({ status }) => status.finished === "executed")) await keepToLimit(this.store);
       return run;

@@ -6,7 +6,7 @@ import { openMesh } from "../mesh/io/mesh.ts";
 import { Daemon } from "./daemon.ts";
 import { keepToLimit, readCacheLimit } from "./cache-limit.ts";
 import { findGpus } from "./gpus.ts";
-import { applyWish, type Lending, lentGpus, readLending, writeLending } from "./lending.ts";
+import { applyWish, lentGpus, readLending, writeLending } from "./lending.ts";
 import { accessOf, gathered } from "./mesh-access.ts";
 import { MeshNode } from "./node.ts";
 import type { ServeOptions } from "./node-service.ts";
@@ -29,7 +29,7 @@ export interface DaemonOptions {
 export async function openDaemon({ home, serve }: DaemonOptions): Promise<Daemon> {
   await using stack = new AsyncDisposableStack();
   const notices = new Set<string>();
-  const lending = serve === null ? readLending(home) : keepWish(home, serve);
+  const lending = serve === null ? readLending(home) : applyWish(readLending(home), serve);
   const mesh = stack.use(
     await openMesh({
       folder: meshFolder(home),
@@ -40,6 +40,8 @@ export async function openDaemon({ home, serve }: DaemonOptions): Promise<Daemon
       },
     }),
   );
+  // only the one that runs says what is lent from now on
+  if (serve !== null) writeLending(home, lending);
   const name = mesh.get(mesh.self)?.name;
   const node: MeshNode = stack.use(
     MeshNode.open({
@@ -68,7 +70,7 @@ export async function openDaemon({ home, serve }: DaemonOptions): Promise<Daemon
         );
   if (serve === null) await gathered(mesh);
   const parts = stack.move();
-  const daemon = new Daemon({
+  return new Daemon({
     node,
     mesh,
     content: access.content,
@@ -80,15 +82,6 @@ export async function openDaemon({ home, serve }: DaemonOptions): Promise<Daemon
     },
     close: () => parts.disposeAsync(),
   });
-  // what the node before this one was driving goes on
-  if (serve !== null) for (const run of node.runsToTakeUp()) daemon.runs.takeUp(run);
-  return daemon;
-}
-
-function keepWish(home: string, { cpus, memory, gpus, labels }: ServeOptions): Lending {
-  const lending = applyWish(readLending(home), { cpus, memory, gpus, labels });
-  writeLending(home, lending);
-  return lending;
 }
 
 /** A machine that only works for others ends no run of its own after which it would tidy up. */

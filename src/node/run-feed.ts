@@ -66,23 +66,22 @@ export class RunFeed implements RunObserver {
     this.#finish({ kind: "failed", error: error.toJSON() });
   }
 
-  /** All of it, then what comes, until the end. */
-  async *read(signal: AbortSignal): AsyncGenerator<FeedMessage, void, undefined> {
-    const reader = new FeedReader(this.#kept);
-    if (this.#end === null) this.#readers.add(reader);
-    const stop = () => reader.close();
-    signal.addEventListener("abort", stop, { once: true });
-    try {
-      for (;;) {
-        const message = await reader.next();
-        if (message === null) return;
-        yield message;
-        if (message.kind === "ended" || message.kind === "failed") return;
-      }
-    } finally {
-      signal.removeEventListener("abort", stop);
+  /** How many messages it keeps. */
+  get size(): number {
+    return this.#kept.length;
+  }
+
+  /** All of it, then what comes, until the end. What comes is kept for the reader from this call on; `return` lets go of it. */
+  read(signal?: AbortSignal): AsyncIterableIterator<FeedMessage, undefined> {
+    const reader = new FeedReader(this.#kept, () => {
       this.#readers.delete(reader);
-    }
+      signal?.removeEventListener("abort", stop);
+    });
+    const stop = () => reader.close();
+    if (this.#end === null) this.#readers.add(reader);
+    if (signal?.aborted === true) stop();
+    else signal?.addEventListener("abort", stop, { once: true });
+    return reader;
   }
 
   #keep(message: FeedMessage): void {
@@ -98,7 +97,8 @@ export class RunFeed implements RunObserver {
 }
 
 /** What one reader has still to read. */
-class FeedReader {
+class FeedReader implements AsyncIterableIterator<FeedMessage, undefined> {
+  readonly #onClosed: () => void;
   #waiting: FeedMessage[];
   #at = 0;
   #outputBytes = 0;
@@ -106,8 +106,13 @@ class FeedReader {
   #isClosed = false;
   #wake: (() => void) | null = null;
 
-  constructor(kept: readonly FeedMessage[]) {
+  constructor(kept: readonly FeedMessage[], onClosed: () => void) {
     this.#waiting = [...kept];
+    this.#onClosed = onClosed;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
   }
 
   offer(message: FeedMessage, outputBytes: number): void {
@@ -124,28 +129,42 @@ class FeedReader {
     this.#wake?.();
   }
 
+  /** What was not read is forgotten; a reader that waits is told the end. */
   close(): void {
+    if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#waiting = [];
+    this.#onClosed();
     this.#wake?.();
   }
 
-  /** null when the reader was closed. */
-  async next(): Promise<FeedMessage | null> {
+  return(): Promise<IteratorReturnResult<undefined>> {
+    this.close();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  /** One at a time. */
+  async next(): Promise<IteratorResult<FeedMessage, undefined>> {
     for (;;) {
-      if (this.#isClosed) return null;
+      if (this.#isClosed) return { done: true, value: undefined };
       const message = this.#waiting[this.#at];
       if (message !== undefined) {
-        this.#at++;
-        if (message.kind === "output") this.#outputBytes -= bytesOfBase64(message.base64);
-        if (this.#at === this.#waiting.length) {
-          this.#waiting = [];
-          this.#at = 0;
-        }
-        return message;
+        this.#take(message);
+        return { done: false, value: message };
       }
       await new Promise<void>((resolve) => (this.#wake = resolve));
       this.#wake = null;
     }
+  }
+
+  #take(message: FeedMessage): void {
+    this.#at++;
+    if (message.kind === "output") this.#outputBytes -= bytesOfBase64(message.base64);
+    if (this.#at === this.#waiting.length) {
+      this.#waiting = [];
+      this.#at = 0;
+    }
+    if (message.kind === "ended" || message.kind === "failed") this.close();
   }
 }
 

@@ -1,6 +1,6 @@
 // `mesh blob get DIGEST`: a blob, from this machine or from those that have it.
 
-import { parseDigest } from "../../base/digest.ts";
+import { parseDigest, shortDigest } from "../../base/digest.ts";
 import { MeshError } from "../../base/errors.ts";
 import { type Execute, printJson } from "../context.ts";
 
@@ -14,6 +14,14 @@ export const execute: Execute = async (context, args) => {
   const blobs = await context.blobs();
   let receivedBytes = 0;
   if (!blobs.has(digest)) {
+    if ((await (await context.seat()).membership()) === null)
+      throw new MeshError(
+        "blob.missing",
+        `Cannot find blob ${shortDigest(digest)} here, and this machine is in no mesh`,
+        {
+          hint: "`mesh blob ls` lists the blobs of this machine.",
+        },
+      );
     const service = await context.service();
     ({ receivedBytes } = await service.fetch([{ kind: "blob", digest }], stop.signal));
   }

@@ -1,8 +1,10 @@
 // `mesh blob ls [DIGEST]`: the blobs of this machine, or who has one.
 
+import { hostname } from "node:os";
+import type { Digest } from "../../base/digest.ts";
 import { printable } from "../../base/text.ts";
 import { formatBytes } from "../../base/units.ts";
-import { type Execute, printJson, printLines } from "../context.ts";
+import { type CommandContext, type Execute, printJson, printLines } from "../context.ts";
 import { tableLines } from "../text/columns.ts";
 import { agoWords } from "../text/words.ts";
 import { asDigest } from "./blob-get.ts";
@@ -30,12 +32,17 @@ export const execute: Execute = async (context, args) => {
     return 0;
   }
   const digest = asDigest(word);
-  const service = await context.service();
-  const holders = (await service.locate([{ kind: "blob", digest }])).get(digest) ?? [];
   const here = blobs.has(digest);
-  const { name } = await service.status();
-  const names = [...(here ? [name] : []), ...holders];
+  const membership = await (await context.seat()).membership();
+  const holders = membership === null ? [] : await holdersOf(context, digest);
+  const names = [...(here ? [membership?.name ?? hostname()] : []), ...holders];
   if (args.on("json")) printJson(context, { digest, here, nodes: names });
   else printLines(context, names.length === 0 ? ["No machine that is up has it."] : names.map(printable));
   return names.length === 0 ? 1 : 0;
 };
+
+/** Names of the other machines that have it. */
+async function holdersOf(context: CommandContext, digest: Digest): Promise<readonly string[]> {
+  const service = await context.service();
+  return (await service.locate([{ kind: "blob", digest }])).get(digest) ?? [];
+}

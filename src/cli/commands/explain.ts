@@ -4,6 +4,7 @@ import { printable } from "../../base/text.ts";
 import { type Explanation, explanationLines } from "../../sched/explain.ts";
 import { describeReason } from "../../sched/fit.ts";
 import type { TaskJson } from "../../sched/summary.ts";
+import { machinesToAsk } from "../mesh-capacity.ts";
 import { type CommandContext, type Execute, printJson, printLines } from "../context.ts";
 import type { Style } from "../text/style.ts";
 import { shortRun } from "../text/words.ts";
@@ -17,7 +18,7 @@ export const execute: Execute = async (context, args) => {
   const { entry, task: key } = runAndTask(archive, args.words);
   const run = archive.run(entry);
   const task = findTask(run, key);
-  const explanation = archive.explain(entry, key);
+  const explanation = archive.explain(entry, key, await machinesToAsk(context));
   if (args.on("json")) {
     printJson(context, { run: run.id, ...explanation, asked: task.asked, cacheKey: task.cacheKey });
     return 0;
@@ -35,7 +36,9 @@ interface Explained {
 /** Why a task is where it is, for people. A run answered from the cache alone keeps no journal, hence no explanation. */
 export function taskLines({ explanation, task, interrupted }: Explained, style: Style): readonly string[] {
   const lines =
-    explanation === null ? [`${printable(task.key)}: ${hitWords(task)}`] : [...explanationLines(explanation)];
+    explanation === null
+      ? [`${printable(task.key)}: ${hitWords(task)}`, ...task.messages.map(({ text }) => `  ${printable(text)}`)]
+      : [...explanationLines(explanation)];
   if (interrupted) lines.push(style.yellow("  as its journal last knew: the process that drove the run is gone"));
   const asked = askedWords(task);
   const fit = (explanation?.nodes ?? []).map(({ node, fits, reasons }) =>

@@ -24,6 +24,7 @@ export const execute: Execute = async (context, args) => {
       ...report.rttMs.map(
         (ms) => `${printable(report.name)}${where}: ${ms === null ? "no answer" : `${ms.toFixed(2)} ms`}`,
       ),
+      ...(report.reason === null ? [] : [`It is missing: ${printable(report.reason)}`]),
       `${answered.length} of ${report.rttMs.length} answered${summaryOf(answered)}`,
     ]);
   }

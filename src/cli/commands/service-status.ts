@@ -9,7 +9,7 @@ export const execute: Execute = async (context, args) => {
   const json = args.on("json");
   const keeper = await context.keeper();
   const running = await (await keeper.running())?.status();
-  const byService = isActive();
+  const byService = isActive(context);
   if (json) printJson(context, { running: running ?? null, service: byService, log: keeper.logPath });
   else if (running === undefined)
     printLines(context, ["No node runs here. `mesh up` or `mesh service install` starts it."]);

@@ -61,7 +61,6 @@ const JOIN: CommandSpec = {
     name: { kind: "text", value: "NAME", brief: "what this machine is called (its host name when not given)" },
     ...LENDING,
     port: { kind: "integer", value: "PORT", brief: "listen there (7433, or a free one when that is taken)" },
-    "allow-process": { kind: "switch", brief: "run tasks of others that ask for no isolation, without any" },
     detach: { kind: "switch", brief: "join, then run the node in the background" },
     plain: { kind: "switch", brief: "print lines also on a terminal, no live view" },
   },
@@ -175,7 +174,6 @@ const UP: CommandSpec = {
   flags: {
     ...LENDING,
     port: { kind: "integer", value: "PORT", brief: "listen there (7433, or a free one when that is taken)" },
-    "allow-process": { kind: "switch", brief: "run tasks of others that ask for no isolation, without any" },
     foreground: { kind: "switch", brief: "stay in the foreground and print what happens: for a service manager" },
   },
   examples: [{ command: "mesh up", meaning: "until `mesh down`, or the machine stops" }],

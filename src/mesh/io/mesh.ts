@@ -162,7 +162,9 @@ export class Mesh implements Peers, AsyncDisposable {
       folder,
       network: this.#links,
       connected: () => [...this.#linked],
-      onGrown: () => this.#rosterChanged(),
+      onGrown: () => {
+        if (!this.#isClosed) this.#rosterChanged();
+      },
     });
   }
 
@@ -266,14 +268,18 @@ export class Mesh implements Peers, AsyncDisposable {
     this.#gossip.merge([issueRevocation(this.roster, this.#parts.identity, peer, Date.now()).bytes], null);
   }
 
-  /** Leaves the mesh, tells those who are connected, and forgets it. The object is closed. Throws `mesh.not-a-member`. */
-  async leave(): Promise<void> {
+  /**
+   * Leaves the mesh, tells those who are connected, and forgets it. Returns how many of them know it. The object is closed. Throws
+   * `mesh.not-a-member`.
+   */
+  async leave(): Promise<number> {
     const { identity, folder } = this.#parts;
     const { bytes } = issueRevocation(this.roster, identity, this.self, Date.now());
-    await this.#gossip.handOver([bytes], FAREWELL_MS);
+    const heard = await this.#gossip.handOver([bytes], FAREWELL_MS);
     await this[Symbol.asyncDispose]();
     forgetRoster(folder);
     forgetAddresses(folder);
+    return heard;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

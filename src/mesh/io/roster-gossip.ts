@@ -25,6 +25,8 @@ const PUSH = "roster.push";
 /** A push that is answered. */
 const TAKE = "roster.take";
 const SYNC_MS = 5_000;
+/** How long the answer to a push has to get away. */
+const ANSWER_MS = 20;
 /** Rounds of an exchange with a machine whose roster is larger than a message. */
 const MOST_ROUNDS = 64;
 
@@ -41,23 +43,39 @@ export class RosterGossip {
     network.onWord(PUSH, (params, { peer }) => {
       this.merge(entriesIn(params), peer);
     });
-    network.onCall(TAKE, (params, { peer }) => this.merge(entriesIn(params), peer));
+    network.onCall(TAKE, (params, { peer }) => {
+      const added = this.#keep(entriesIn(params));
+      // the answer goes first: by what it said the machine may be out, and its connection closed
+      if (added.length > 0) setTimeout(() => this.#tell(added, peer), ANSWER_MS);
+      return added.length;
+    });
   }
 
   /** Takes entries from anywhere, saves and spreads what is new. Returns how many were. */
   merge(entries: unknown, from: PeerId | null): number {
-    const { added } = this.#options.roster.merge(entries, nativeSignatures);
-    if (added.length > 0) this.spread(added, from);
+    const added = this.#keep(entries);
+    if (added.length > 0) this.#tell(added, from);
     return added.length;
   }
 
   /** Saves and spreads entries that the roster has taken. */
   spread(added: readonly SignedEntry[], from: PeerId | null): void {
-    const { roster, folder, onGrown } = this.#options;
+    const { roster, folder } = this.#options;
     saveRoster(folder, roster);
+    this.#tell(added, from);
+  }
+
+  #keep(entries: unknown): readonly SignedEntry[] {
+    const { roster, folder } = this.#options;
+    const { added } = roster.merge(entries, nativeSignatures);
+    if (added.length > 0) saveRoster(folder, roster);
+    return added;
+  }
+
+  #tell(added: readonly SignedEntry[], from: PeerId | null): void {
     // First to the others: those that are out by these entries would be closed before they hear why.
     this.#push(added, from);
-    onGrown();
+    this.#options.onGrown();
   }
 
   /** Gets from a machine what is missing here, and gives it what it lacks. Throws as a call does. */
@@ -73,13 +91,17 @@ export class RosterGossip {
     }
   }
 
-  /** Gives entries to all who are connected and waits until they have them, or the time is over. */
-  async handOver(entries: readonly Uint8Array[], timeoutMs: number): Promise<void> {
+  /** Gives entries to all who are connected and waits until they have them, or the time is over. Returns how many have them. */
+  async handOver(entries: readonly Uint8Array[], timeoutMs: number): Promise<number> {
     const { network, connected } = this.#options;
     const told = connected().map(async (peer) => {
-      await network.call(peer, TAKE, { entries }, { timeoutMs }).catch(() => null); // It learns it from others.
+      // One that does not answer learns it from others.
+      return await network.call(peer, TAKE, { entries }, { timeoutMs }).then(
+        () => true,
+        () => false,
+      );
     });
-    await Promise.all(told);
+    return (await Promise.all(told)).filter(Boolean).length;
   }
 
   #push(added: readonly SignedEntry[], from: PeerId | null): void {

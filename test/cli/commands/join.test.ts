@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { fakeContext, runCommand } from "../fake/context.ts";
 import { FakeMesh, peer } from "../fake/mesh.ts";
 
-const NOTHING_SAID = { cpus: null, memory: null, gpus: null, labels: null, port: null, allowProcess: false };
+const NOTHING_SAID = { cpus: null, memory: null, gpus: null, labels: null, port: null };
 const FOUND = {
   mesh: "abababab",
   nodes: [{ name: "attic", address: { host: "10.0.0.9", port: 7433 } }],

@@ -55,6 +55,7 @@ export function fakeContext(options: FakeContextOptions = {}): FakeContext {
     node: () =>
       options.node ? Promise.resolve(options.node) : Promise.reject(new Error("the fake context has no node")),
     service: async () => await mesh().service(),
+    programWords: ["/usr/bin/mesh"],
     seat: () => Promise.resolve(mesh()),
     keeper: () => Promise.resolve(mesh()),
     blobs: () =>

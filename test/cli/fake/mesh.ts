@@ -7,6 +7,7 @@ import type { PeerId } from "../../../src/base/ids.ts";
 import type { PeerView } from "../../../src/mesh/peer-view.ts";
 import type {
   ActiveRun,
+  Farewell,
   FoundMesh,
   InviteEnd,
   JoinWish,
@@ -119,6 +120,7 @@ export class FakeMesh implements MeshSeat, NodeKeeper {
           name,
           rttMs: Array.from({ length: count }, (_, at) => (at === 1 ? null : at + 0.5)),
           address: null,
+          reason: null,
         });
       },
       invite: (wish) => {
@@ -177,10 +179,10 @@ export class FakeMesh implements MeshSeat, NodeKeeper {
     return Promise.resolve(MEMBERSHIP);
   }
 
-  leave(options: { readonly newIdentity: boolean }): Promise<void> {
+  leave(options: { readonly newIdentity: boolean }): Promise<Farewell> {
     this.asked.push(["leave", options]);
     this.#membership = null;
-    return Promise.resolve();
+    return Promise.resolve({ heard: null, ...options });
   }
 
   async running(): Promise<NodeService | null> {

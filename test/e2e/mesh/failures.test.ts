@@ -138,7 +138,14 @@ tasks:
     run: cat made > "$MESH_VALUES/it"
 `;
     const { over } = await startRun(machines.at(0), definition);
-    await until("it is made", async () => (await machines.at(0).mesh("results").catch(() => "")).includes("make"));
+    await until("it is made", async () =>
+      (
+        await machines
+          .at(0)
+          .mesh("results")
+          .catch(() => "")
+      ).includes("make"),
+    );
     await machines.lan.host(1).powerOff();
     const run = await over;
     expect(run.status.result).toBe("succeeded");

@@ -147,7 +147,7 @@ test("Mesh.leave() tells the others and forgets the mesh", async () => {
   await reach(a, b);
   const changes: PeerChange["kind"][] = [];
   using _ = a.watch(({ kind }) => changes.push(kind));
-  await b.leave();
+  expect(await b.leave()).toBe(1);
   await until(a, b.self, "revoked");
   expect(changes).toContain("roster");
   const again = await machines.open("b").catch((error: unknown) => error);
