@@ -73,9 +73,8 @@ export async function leaveMesh(home: string, { newIdentity }: { readonly newIde
   if (readMembership(home) === null) fail("mesh.not-a-member", "Cannot leave: this machine is in no mesh");
   const mesh = await openMesh({ folder, version: VERSION, port: null });
   const hasOthers = mesh.list().some(({ state }) => state !== "self" && state !== "revoked");
-  const until = performance.now() + FAREWELL_MS;
-  while (hasOthers && performance.now() < until && !mesh.list().some(({ state }) => state === "up"))
-    await Bun.sleep(LOOK_AGAIN_MS);
+  const until = performance.now() + (hasOthers ? FAREWELL_MS : 0);
+  while (performance.now() < until && !mesh.list().some(({ state }) => state === "up")) await Bun.sleep(LOOK_AGAIN_MS);
   const heard = (await mesh.leave()) > 0;
   if (!hasOthers || heard) return { heard: hasOthers ? heard : null, newIdentity };
   // to the others this key is still a member's
