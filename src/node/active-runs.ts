@@ -19,7 +19,6 @@ interface Active {
   finished: number;
 }
 
-
 export class ActiveRuns {
   readonly #node: Pick<MeshNode, "run">;
   readonly #running = new Map<string, Active>();

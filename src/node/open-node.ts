@@ -71,4 +71,3 @@ export async function openDaemon({ home, serve }: DaemonOptions): Promise<Daemon
     close: () => parts.disposeAsync(),
   });
 }
-

@@ -78,7 +78,10 @@ describe("LocalClient and localApi()", () => {
   test("a failure crosses with its code, message and hint", async () => {
     using folder = temporaryFolder();
     const failure = new MeshError("peer.not-found", "Cannot find machine x", { hint: "Look." });
-    using _node = serve(folder.path, { revoke: () => Promise.reject(failure), drain: () => Promise.reject(new TypeError("a bug")) });
+    using _node = serve(folder.path, {
+      revoke: () => Promise.reject(failure),
+      drain: () => Promise.reject(new TypeError("a bug")),
+    });
     using client = await clientOf(folder.path);
     expect((await errorOf(client.revoke("a/b ?"))).toJSON()).toEqual(failure.toJSON());
     expect((await errorOf(client.drain(null, true))).code).toBe("node.failed");
@@ -121,7 +124,11 @@ describe("LocalClient and localApi()", () => {
   test("a signal between submitting and beginning stops the run", async () => {
     using folder = temporaryFolder();
     const fake = new FakeRuns({ begins: false });
-    using node = serve(folder.path, { cancelRun: (run, force) => Promise.resolve(node.runs.cancel(run, force)!) }, fake);
+    using node = serve(
+      folder.path,
+      { cancelRun: (run, force) => Promise.resolve(node.runs.cancel(run, force)!) },
+      fake,
+    );
     using client = await clientOf(folder.path);
     const cancel = new AbortController();
     const over = client.run({ ...SUBMISSION, observer: {}, signal: cancel.signal, killSignal: NEVER });

@@ -13,7 +13,10 @@ async function identityIn(home: string) {
 
 test("meshAbilities() says what this machine is in a mesh", async () => {
   using folder = temporaryFolder();
-  expect(await identityIn(folder.path)).toMatchObject({ holds: true, detail: "in none; `mesh join` joins or makes one" });
+  expect(await identityIn(folder.path)).toMatchObject({
+    holds: true,
+    detail: "in none; `mesh join` joins or makes one",
+  });
   makeMesh(folder.path, "desk");
   expect(await identityIn(folder.path)).toMatchObject({ holds: true, detail: "desk: admin, submitter, worker" });
 });

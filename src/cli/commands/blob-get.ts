@@ -15,9 +15,13 @@ export const execute: Execute = async (context, args) => {
   let receivedBytes = 0;
   if (!blobs.has(digest)) {
     if ((await (await context.seat()).membership()) === null)
-      throw new MeshError("blob.missing", `Cannot find blob ${shortDigest(digest)} here, and this machine is in no mesh`, {
-        hint: "`mesh blob ls` lists the blobs of this machine.",
-      });
+      throw new MeshError(
+        "blob.missing",
+        `Cannot find blob ${shortDigest(digest)} here, and this machine is in no mesh`,
+        {
+          hint: "`mesh blob ls` lists the blobs of this machine.",
+        },
+      );
     const service = await context.service();
     ({ receivedBytes } = await service.fetch([{ kind: "blob", digest }], stop.signal));
   }

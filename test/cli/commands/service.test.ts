@@ -45,7 +45,10 @@ describe("mesh service", () => {
     using folder = temporaryFolder();
     const { env, unit } = systemd(folder, "enable");
     const { error } = await runCommand(fakeContext({ env, mesh: new FakeMesh() }), "service", "install");
-    expect(error).toMatchObject({ code: "io.failed", message: "Cannot run systemctl --user enable --now mesh.service: no bus" });
+    expect(error).toMatchObject({
+      code: "io.failed",
+      message: "Cannot run systemctl --user enable --now mesh.service: no bus",
+    });
     expect(existsSync(unit)).toBe(false);
   });
 

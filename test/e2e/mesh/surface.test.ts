@@ -19,7 +19,7 @@ describeIf(["binary", "lan", "bash"], "a node", () => {
     await one.mesh("init");
     expect(await one.try("up", "--cpus", "no")).toMatchObject({ exitCode: 2 });
     const ups = await Promise.all([one.try("up"), one.try("up")]);
-    expect(ups.map(({ exitCode }) => exitCode).toSorted()).toEqual([0, 2]);
+    expect(new Set(ups.map(({ exitCode }) => exitCode))).toEqual(new Set([0, 2]));
     expect(ups.map(({ stderr }) => stderr).join("")).toContain("node runs already, as process ");
     const mode = (path: string) => statSync(`${one.home}/mesh/${path}`).mode & 0o777;
     expect(["", "node.sock", "node.log", "lending.json"].map(mode)).toEqual([0o700, 0o600, 0o600, 0o600]);
