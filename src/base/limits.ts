@@ -165,7 +165,7 @@ export const LIMITS = {
   swarmPeers: 64,
   /** Pieces under way at once from one machine, from one while others receive the same, and from all, for one transfer. */
   piecesPerPeer: 6,
-  piecesPerReceiver: 3,
+  piecesPerReceiver: 2,
   pieces: 24,
   /** Transfers of one fetch that run at once. */
   transfers: 4,

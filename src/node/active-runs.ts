@@ -3,7 +3,7 @@
 import { asMeshError, MeshError } from "../base/errors.ts";
 import { LIMITS } from "../base/limits.ts";
 import type { RunEvent } from "../sched/run-event.ts";
-import type { MeshNode, RunRequest } from "./node.ts";
+import type { MeshNode, RunOutcome, RunRequest, RunWires } from "./node.ts";
 import type { ActiveRun } from "./node-service.ts";
 import type { RunObserver } from "./observer.ts";
 import { RunFeed } from "./run-feed.ts";
@@ -20,7 +20,7 @@ interface Active {
 }
 
 export class ActiveRuns {
-  readonly #node: Pick<MeshNode, "run">;
+  readonly #node: Pick<MeshNode, "run" | "resumeRun">;
   readonly #running = new Map<string, Active>();
   readonly #ended = new Map<string, RunFeed>();
   readonly #ends = new Set<Promise<unknown>>();
@@ -28,24 +28,35 @@ export class ActiveRuns {
   readonly #stops = new Set<RunStop>();
   #isClosing = false;
 
-  constructor(node: Pick<MeshNode, "run">) {
+  constructor(node: Pick<MeshNode, "run" | "resumeRun">) {
     this.#node = node;
   }
 
   /** Starts a run. The feed tells of it. Throws `node.not-running` when the node is about to end. */
-  start(submission: RunSubmission): { readonly feed: RunFeed; readonly stop: RunStop } {
+  start(submission: RunSubmission): Started {
+    return this.#begin((wires) => this.#node.run({ ...submission, ...wires }));
+  }
+
+  /** Goes on with a run whose driver is gone. The feed tells of it from its beginning. Throws as `start` does. */
+  takeUp(run: string): Started {
+    return this.#begin((wires) => this.#node.resumeRun(run, wires));
+  }
+
+  #begin(begin: (wires: RunWires) => Promise<RunOutcome>): Started {
     if (this.#isClosing) throw new MeshError("node.not-running", "Cannot start a run: the node is about to end");
     const feed = new RunFeed();
     const cancel = new AbortController();
     const kill = new AbortController();
     let active: Active | null = null;
+    const see = (event: RunEvent) => {
+      if (event.kind === "run-started")
+        this.#running.set(event.run.id, (active = { feed, started: event, cancel, kill, finished: 0 }));
+      if (active !== null && isEnd(event)) active.finished++;
+      feed.event(event);
+    };
     const observer: RunObserver = {
-      event: (event) => {
-        if (event.kind === "run-started")
-          this.#running.set(event.run.id, (active = { feed, started: event, cancel, kill, finished: 0 }));
-        if (active !== null && isEnd(event)) active.finished++;
-        feed.event(event);
-      },
+      event: see,
+      replayed: see,
       output: (task, stream, bytes) => feed.output(task, stream, bytes),
       notice: (level, text) => feed.notice(level, text),
     };
@@ -57,8 +68,7 @@ export class ActiveRuns {
       },
     };
     this.#stops.add(stop);
-    const end = this.#node
-      .run({ ...submission, observer, signal: cancel.signal, killSignal: kill.signal })
+    const end = begin({ observer, signal: cancel.signal, killSignal: kill.signal })
       .then((outcome) => feed.end(outcome))
       .catch((error: unknown) => feed.fail(asMeshError(error) ?? bug(error)))
       .finally(() => {
@@ -128,6 +138,11 @@ export class ActiveRuns {
       kept -= each.size;
     }
   }
+}
+
+export interface Started {
+  readonly feed: RunFeed;
+  readonly stop: RunStop;
 }
 
 export interface RunStop {

@@ -170,6 +170,11 @@ export class Daemon implements NodeService, ApiNode, AsyncDisposable {
     throw new MeshError("node.failed", "The node did not start the run");
   }
 
+  /** Goes on with what the node before this one was driving when it died. */
+  takeRunsUp(): void {
+    for (const run of this.#parts.node.runsToTakeUp()) this.runs.takeUp(run);
+  }
+
   activeRuns(): Promise<readonly ActiveRun[]> {
     return this.#meshRuns.list();
   }

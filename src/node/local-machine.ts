@@ -130,6 +130,8 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
       rmSync(socket.path, { force: true });
     });
     chmodSync(socket.path, 0o600);
+    // not before it is sure to serve: what ends early would cancel them
+    daemon.takeRunsUp();
     const parts = stack.move();
     return { service: daemon, stopAsked: daemon.stopAsked, [Symbol.asyncDispose]: () => parts.disposeAsync() };
   }

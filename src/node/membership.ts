@@ -7,7 +7,7 @@ import { VERSION } from "../base/version.ts";
 import { MeshFinder } from "../mesh/io/find-meshes.ts";
 import { forgetIdentity, loadIdentity } from "../mesh/io/identity-file.ts";
 import { initMesh, joinMesh, type Joined } from "../mesh/io/join-mesh.ts";
-import { type Mesh, openMesh } from "../mesh/io/mesh.ts";
+import { openMesh } from "../mesh/io/mesh.ts";
 import { lockMesh } from "../mesh/io/mesh-lock.ts";
 import { readMachineTraits } from "../mesh/io/read-traits.ts";
 import { forgetRoster, loadRoster } from "../mesh/io/roster-file.ts";
@@ -73,7 +73,8 @@ export async function leaveMesh(home: string, { newIdentity }: { readonly newIde
   if (readMembership(home) === null) fail("mesh.not-a-member", "Cannot leave: this machine is in no mesh");
   const mesh = await openMesh({ folder, version: VERSION, port: null });
   const hasOthers = mesh.list().some(({ state }) => state !== "self" && state !== "revoked");
-  if (hasOthers) await someoneUp(mesh);
+  const until = performance.now() + (hasOthers ? FAREWELL_MS : 0);
+  while (performance.now() < until && !mesh.list().some(({ state }) => state === "up")) await Bun.sleep(LOOK_AGAIN_MS);
   const heard = (await mesh.leave()) > 0;
   if (!hasOthers || heard) return { heard: hasOthers ? heard : null, newIdentity };
   // to the others this key is still a member's
@@ -88,9 +89,4 @@ function placeOf(folder: string) {
 
 function membershipOf({ self, name, mesh, roles }: Joined): Membership {
   return { id: self, name, mesh, roles };
-}
-
-async function someoneUp(mesh: Mesh): Promise<void> {
-  const until = performance.now() + FAREWELL_MS;
-  while (performance.now() < until && !mesh.list().some(({ state }) => state === "up")) await Bun.sleep(LOOK_AGAIN_MS);
 }

@@ -1,11 +1,10 @@
 // One machine of the mesh as its commands see it: its store, its capacity, its backend, and runs. With nothing joined it
 // is a mesh of one.
 
-import { basename, dirname } from "node:path";
-import { digestOf } from "../base/digest.ts";
+import { basename } from "node:path";
 import { MeshError } from "../base/errors.ts";
 import { LIMITS } from "../base/limits.ts";
-import { type RunId, makeRunId, parseRunId } from "../base/ids.ts";
+import { makeRunId } from "../base/ids.ts";
 import { systemRandom } from "../base/io/system.ts";
 import type { Backend } from "../exec/backend.ts";
 import { ContextBackend } from "../exec/io/context-backend.ts";
@@ -18,8 +17,6 @@ import type { RunJson } from "../sched/summary.ts";
 import type { TaskNode } from "../sched/task-node.ts";
 import type { Definition } from "../spec/definition.ts";
 import type { Diagnostic } from "../spec/diagnostic.ts";
-import type { Value } from "../spec/expression/value.ts";
-import { parseDefinition } from "../spec/parse.ts";
 import { Store } from "../store/io/store.ts";
 import { type HostBase, PROCESS_BASE, baseKeysOf, readHostBase } from "./base-key.ts";
 import { keepToLimit } from "./cache-limit.ts";
@@ -29,6 +26,7 @@ import { type DefinitionFile, loadDefinition } from "./definition-file.ts";
 import { MachineOwnership } from "./foreign-files.ts";
 import { findRepository, readHead } from "./git.ts";
 import { type GpuDevice, asksForGpus, findGpus } from "./gpus.ts";
+import { type RunPlan, keptRuns, takeUp } from "./kept-runs.ts";
 import { LEND_ALL, type Lending, lentGpus, lentTotals } from "./lending.ts";
 import type { RunObserver } from "./observer.ts";
 import { initValues } from "./init.ts";
@@ -36,7 +34,6 @@ import { ownEnvironment, ownProgram } from "./own-program.ts";
 import type { MeshAccess, MeshSide } from "./remote/mesh-side.ts";
 import { RunJournal } from "./run-journal.ts";
 import type { RunOptions } from "./run-options.ts";
-import type { JournalEntry } from "./run-record.ts";
 import { cliEvent } from "./scope.ts";
 import { ScratchPool } from "./scratch.ts";
 import { taskIdentity, taskNodes } from "./task-nodes.ts";
@@ -52,19 +49,6 @@ export interface RunWires {
 }
 
 export interface RunRequest extends RunOptions, RunWires {}
-
-/** A run that is about to be driven, or to be taken up. */
-interface RunPlan {
-  readonly file: DefinitionFile;
-  readonly definition: Definition;
-  readonly runId: RunId;
-  readonly title: string;
-  readonly options: RunOptions;
-  readonly init: Readonly<Record<string, Value>>;
-  readonly event: Value;
-  /** Whether its journal is there already. */
-  readonly isThere?: boolean;
-}
 
 export type RunOutcome =
   | { readonly kind: "invalid"; readonly file: DefinitionFile; readonly diagnostics: readonly Diagnostic[] }
@@ -83,6 +67,8 @@ export interface NodeOptions {
   readonly lending?: Lending;
   /** Opens the mesh when something first wants it; null from it when this machine is in none. */
   readonly mesh?: () => Promise<MeshAccess | null>;
+  /** Whether this process takes up its runs by itself when it starts again. */
+  readonly keepsRuns?: boolean;
   /** How long a ready task of a run waits for a machine that could run it to come back; half a minute when absent. */
   readonly patienceMs?: number;
   /** What runs tasks in place of the rootless context: for tests. */
@@ -103,6 +89,7 @@ export class MeshNode implements AsyncDisposable {
   readonly #home: string;
   readonly #lending: Lending;
   readonly #patienceMs: number;
+  readonly #keepsRuns: boolean;
   #totals: NodeTotals;
   readonly #ledger: CapacityLedger;
   readonly #openMesh: NodeOptions["mesh"] | null;
@@ -114,6 +101,7 @@ export class MeshNode implements AsyncDisposable {
 
   private constructor(options: NodeOptions, ownership: MachineOwnership) {
     const { home, name: given, mesh, backend, lending, patienceMs } = options;
+    this.#keepsRuns = options.keepsRuns === true;
     this.#patienceMs = patienceMs ?? LIMITS.nodeReturnMs;
     this.#home = home;
     this.#ownership = ownership;
@@ -219,28 +207,15 @@ export class MeshNode implements AsyncDisposable {
    * meanwhile is taken over. Throws `run.not-found`; `usage.invalid` when it is over, or somebody drives it.
    */
   async resumeRun(id: string, wires: RunWires): Promise<RunOutcome> {
-    const stored = this.store.runs.get(id);
-    const runId = parseRunId(id);
-    if (stored === null || runId === null) throw new MeshError("run.not-found", `Cannot find the run ${id}`);
-    if (!this.store.runs.adopt(id))
-      throw new MeshError("usage.invalid", `Cannot go on with the run ${id}: it is ${stored.state}`);
-    const entries = this.store.runs.events(id).map(({ event }) => event as JournalEntry);
-    const options = entries.find((entry) => entry.kind === "options")?.options;
-    const basis = entries.find((entry) => entry.kind === "basis")?.basis;
-    if (options === undefined || basis === undefined)
-      throw new MeshError(
-        "store.corrupt",
-        `Cannot go on with the run ${id}: its journal does not say what it is made of`,
-      );
-    const { path } = options;
-    const { definition, diagnostics } = parseDefinition(basis.text, { file: path });
-    if (definition === null)
-      throw new MeshError("store.corrupt", `Cannot go on with the run ${id}: its definition cannot be read any more`);
-    const { text, init, event } = basis;
-    const file = { path, absolutePath: path, directory: dirname(path), text, digest: digestOf(text) };
-    const plan = { file, definition, runId, title: stored.title, options, init, event, isThere: true };
+    const { plan, entries, diagnostics } = takeUp(id, this.store.runs);
+    const { file } = plan;
     const summary = await this.#drive(plan, wires, (coordinator) => coordinator.resume(entries));
     return { kind: "finished", file, diagnostics, summary };
+  }
+
+  /** Ids of runs that a node of this home was driving when it ended, oldest first. */
+  runsToTakeUp(): readonly string[] {
+    return keptRuns(this.store.runs);
   }
 
   async #drive(
@@ -255,7 +230,7 @@ export class MeshNode implements AsyncDisposable {
       id: runId,
       title,
       options,
-      basis: () => ({ text: file.text, init, event }),
+      basis: () => ({ text: file.text, init, event, isKept: this.#keepsRuns }),
       isThere: plan.isThere === true,
     });
     const coordinator = new Coordinator({

@@ -4,6 +4,7 @@
 import { VERSION } from "../base/version.ts";
 import { openMesh } from "../mesh/io/mesh.ts";
 import { Daemon } from "./daemon.ts";
+import { keepToLimit, readCacheLimit } from "./cache-limit.ts";
 import { findGpus } from "./gpus.ts";
 import { applyWish, lentGpus, readLending, writeLending } from "./lending.ts";
 import { accessOf, gathered } from "./mesh-access.ts";
@@ -11,6 +12,9 @@ import { MeshNode } from "./node.ts";
 import type { ServeOptions } from "./node-service.ts";
 import { SnapshotPublisher } from "./snapshot-publisher.ts";
 import { meshFolder } from "./socket-path.ts";
+
+/** How often a node that serves others looks whether its store has grown over its limit. */
+const LIMIT_EVERY_MS = 5 * 60_000;
 
 /** Most notices that a node keeps for those who ask how it is. */
 const MOST_NOTICES = 8;
@@ -40,9 +44,17 @@ export async function openDaemon({ home, serve }: DaemonOptions): Promise<Daemon
   if (serve !== null) writeLending(home, lending);
   const name = mesh.get(mesh.self)?.name;
   const node: MeshNode = stack.use(
-    MeshNode.open({ home, lending, mesh: () => Promise.resolve(access), ...(name === undefined ? {} : { name }) }),
+    MeshNode.open({
+      home,
+      lending,
+      mesh: () => Promise.resolve(access),
+      keepsRuns: serve !== null,
+      ...(name === undefined ? {} : { name }),
+    }),
   );
   const access = accessOf(node, mesh);
+  node.store.room.limitBytes = readCacheLimit(home).bytes;
+  if (serve !== null) stack.use(keepingToLimit(node));
   const work = serve === null ? null : stack.use(await node.serveWork({ draining: lending.draining }));
   const publisher =
     serve === null
@@ -70,4 +82,14 @@ export async function openDaemon({ home, serve }: DaemonOptions): Promise<Daemon
     },
     close: () => parts.disposeAsync(),
   });
+}
+
+/** A machine that only works for others ends no run of its own after which it would tidy up. */
+function keepingToLimit(node: MeshNode): Disposable {
+  const timer = setInterval(() => {
+    node.store.room.limitBytes = readCacheLimit(node.store.paths.home).bytes;
+    // what is in use, or cannot be removed at the moment, goes the next time
+    keepToLimit(node.store).catch(() => undefined);
+  }, LIMIT_EVERY_MS);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
 }

@@ -291,7 +291,8 @@ export class Placing {
       const [first] = lane.inOrder();
       const error = first === undefined ? null : this.neverFits(workOf(first.key));
       if (error === null && this.#stranded.size === 0) continue;
-      for (const { key } of [...lane.inOrder()]) {
+      // refusing takes tasks out of the lane
+      for (const { key } of Array.from(lane.inOrder())) {
         const sinceMs = this.#stranded.get(key);
         if (error === null) this.#stranded.delete(key);
         else if (sinceMs === undefined) {

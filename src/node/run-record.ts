@@ -27,6 +27,8 @@ export type JournalEntry =
   | ({ readonly kind: "output" } & KeptOutput);
 
 export interface RunBasis {
+  /** Whether the node drives it, which takes it up by itself when it starts again; a command's run ends with the command. */
+  readonly isKept: boolean;
   /** The definition, as it was when the run began. */
   readonly text: string;
   readonly init: Readonly<Record<string, Value>>;

@@ -64,7 +64,7 @@ export class NodeFixture implements AsyncDisposable {
       id: runId,
       title: "test",
       options: optionsOf(options),
-      basis: () => ({ text: yaml, init: {}, event: {} }),
+      basis: () => ({ text: yaml, init: {}, event: {}, isKept: false }),
     });
     const scratch = new ScratchPool(store);
     this.#pools.push(scratch);

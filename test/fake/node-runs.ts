@@ -21,6 +21,8 @@ export class FakeRuns {
     this.#options = options;
   }
 
+  readonly resumeRun = (): Promise<never> => Promise.reject(new Error("the fake takes no run up"));
+
   readonly run = async (request: RunRequest): Promise<RunOutcome> => {
     const { begins = true, stubborn = false } = this.#options;
     const id = `0000000000000000a${this.runs.length}`;

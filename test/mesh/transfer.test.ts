@@ -49,7 +49,8 @@ describe("TransferMachine", () => {
     expect(fetches(transfer.step({ kind: "peer", peer: A, has: null }, 0))).toEqual(["a2"]);
     expect(fetches(transfer.step({ kind: "promised", peer: B, piece: 3 }, 0))).toEqual([]);
     expect(fetches(transfer.step({ kind: "done", peer: A, piece: 2 }, 0))).toEqual([]);
-    expect(fetches(transfer.step({ kind: "got", peer: B, piece: 3 }, 0))).toEqual(["b3"]);
+    expect(fetches(transfer.step({ kind: "got", peer: B, piece: 3 }, 0))).toEqual([]);
+    expect(fetches(transfer.step({ kind: "done", peer: B, piece: 0 }, 0))).toEqual(["b3"]);
   });
 
   test("step() asks the holder of the whole for a promised piece when nothing else is under way", () => {

@@ -65,7 +65,8 @@ describe("ActiveRuns", () => {
   });
 
   test("a failure of the machinery is the end of the feed, not a crash", async () => {
-    const runs = new ActiveRuns({ run: () => Promise.reject(new TypeError("a bug")) });
+    const broken = () => Promise.reject(new TypeError("a bug"));
+    const runs = new ActiveRuns({ run: broken, resumeRun: broken });
     expect(await endOf(runs.start(SUBMISSION).feed)).toMatchObject({ kind: "failed", error: { code: "node.failed" } });
   });
 

@@ -6,6 +6,7 @@ import type { RunOutcome, RunRequest } from "../../src/node/node.ts";
 import type { FeedMessage } from "../../src/node/run-feed.ts";
 import { MeshHub } from "../fake/mesh-hub.ts";
 
+const idle = { run: () => new Promise<never>(() => {}), resumeRun: () => new Promise<never>(() => {}) };
 const ID = "0000000001aaaaaaaa";
 const SUBMISSION = {
   path: "/x/tasks.yml",
@@ -54,7 +55,7 @@ async function twoNodes() {
   const hub = new MeshHub();
   const [here, there] = [hub.add("here"), hub.add("there")];
   const fake = fakeRun("there");
-  const runs = new ActiveRuns(fake);
+  const runs = new ActiveRuns({ ...idle, ...fake });
   serveRuns(there, runs);
   const { feed } = runs.start(SUBMISSION);
   await feed.started;
@@ -64,7 +65,7 @@ async function twoNodes() {
     there,
     fake,
     runs,
-    mesh: new MeshRuns(here, new ActiveRuns({ run: () => new Promise(() => {}) })),
+    mesh: new MeshRuns(here, new ActiveRuns(idle)),
   };
 }
 
@@ -102,7 +103,7 @@ test("MeshRuns says that a run is nowhere, also when its machine is gone", async
 
 test("a machine that may not submit sees no runs", async () => {
   const { hub } = await twoNodes();
-  const worker = new MeshRuns(hub.add("worker", ["worker"]), new ActiveRuns({ run: () => new Promise(() => {}) }));
+  const worker = new MeshRuns(hub.add("worker", ["worker"]), new ActiveRuns(idle));
   expect(await worker.list()).toEqual([]);
 });
 

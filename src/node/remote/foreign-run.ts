@@ -67,7 +67,8 @@ export class ForeignRun {
         if (attempt !== undefined) attempt.isOver = true;
         options.onEnded(event.lease, { kind: "finished", outcome: event.outcome, parcel: attempt?.parcel ?? null });
       },
-      upcoming: () => 0,
+      // whoever has sent so many is likely to send as many more; a context that nobody takes costs next to nothing
+      upcoming: () => this.#executor.size,
       onFault: options.onFault,
     });
   }

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync, chmodSync } from "node:fs";
-import { unitText } from "../../../src/cli/systemd-unit.ts";
-import { temporaryFolder, type TemporaryFolder } from "../../support/temporary.ts";
-import { fakeContext, runCommand } from "../fake/context.ts";
-import { FakeMesh } from "../fake/mesh.ts";
+import { unitText } from "../../src/cli/systemd-unit.ts";
+import { temporaryFolder, type TemporaryFolder } from "../support/temporary.ts";
+import { fakeContext, runCommand } from "./fake/context.ts";
+import { FakeMesh } from "./fake/mesh.ts";
 
 /** A systemctl that notes what it was asked, and fails at the words in `fails`. */
 function systemd(folder: TemporaryFolder, fails = "none") {

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
-import { digestOf } from "../../../src/base/digest.ts";
-import { StoreBlobs } from "../../../src/cli/store-blobs.ts";
-import { Store } from "../../../src/store/io/store.ts";
-import { temporaryFolder } from "../../support/temporary.ts";
-import { fakeContext, runCommand } from "../fake/context.ts";
-import { FakeMesh } from "../fake/mesh.ts";
+import { digestOf } from "../../src/base/digest.ts";
+import { StoreBlobs } from "../../src/cli/store-blobs.ts";
+import { Store } from "../../src/store/io/store.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+import { fakeContext, runCommand } from "./fake/context.ts";
+import { FakeMesh } from "./fake/mesh.ts";
 
 const BYTES = "some bytes";
 const DIGEST = digestOf(BYTES);

@@ -1,0 +1,81 @@
+// Runs whose driver is gone: which of them a node takes up by itself, and what a run is made of as its journal tells it.
+
+import { dirname } from "node:path";
+import { digestOf } from "../base/digest.ts";
+import { MeshError } from "../base/errors.ts";
+import { type RunId, parseRunId } from "../base/ids.ts";
+import type { Definition } from "../spec/definition.ts";
+import type { Diagnostic } from "../spec/diagnostic.ts";
+import type { Value } from "../spec/expression/value.ts";
+import { parseDefinition } from "../spec/parse.ts";
+import type { Runs } from "../store/io/runs.ts";
+import type { DefinitionFile } from "./definition-file.ts";
+import type { RunOptions } from "./run-options.ts";
+import type { JournalEntry } from "./run-record.ts";
+
+/** How many of the latest runs are looked at for those to be taken up. */
+const MOST_TAKEN_UP = 100;
+
+/** A run that is about to be driven, or to be taken up. */
+export interface RunPlan {
+  readonly file: DefinitionFile;
+  readonly definition: Definition;
+  readonly runId: RunId;
+  readonly title: string;
+  readonly options: RunOptions;
+  readonly init: Readonly<Record<string, Value>>;
+  readonly event: Value;
+  /** Whether its journal is there already. */
+  readonly isThere?: boolean;
+}
+
+export interface TakenUp {
+  readonly plan: RunPlan;
+  readonly entries: readonly JournalEntry[];
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** Ids of runs that a node was driving when it ended, oldest first. */
+export function keptRuns(runs: Runs): readonly string[] {
+  const interrupted = runs.list(MOST_TAKEN_UP).filter(({ state }) => state === "interrupted");
+  return interrupted
+    .map(({ id }) => id)
+    .filter((id) => basisOf(entriesOf(id, runs))?.isKept === true)
+    .toReversed();
+}
+
+/**
+ * Makes this process the driver of a run whose driver is gone, and tells what the run is made of. Throws `run.not-found`;
+ * `usage.invalid` when it is over, or somebody drives it; `store.corrupt` when its journal does not say enough.
+ */
+export function takeUp(id: string, runs: Runs): TakenUp {
+  const stored = runs.get(id);
+  const runId = parseRunId(id);
+  if (stored === null || runId === null) throw new MeshError("run.not-found", `Cannot find the run ${id}`);
+  if (!runs.adopt(id)) throw new MeshError("usage.invalid", `Cannot go on with the run ${id}: it is ${stored.state}`);
+  const entries = entriesOf(id, runs);
+  const options = entries.find((entry) => entry.kind === "options")?.options;
+  const basis = basisOf(entries);
+  const { definition, diagnostics } =
+    options === undefined || basis === null
+      ? { definition: null, diagnostics: [] }
+      : parseDefinition(basis.text, { file: options.path });
+  if (options === undefined || basis === null || definition === null)
+    throw new MeshError(
+      "store.corrupt",
+      `Cannot go on with the run ${id}: its journal does not say what it is made of`,
+    );
+  const { path } = options;
+  const { text, init, event } = basis;
+  const file = { path, absolutePath: path, directory: dirname(path), text, digest: digestOf(text) };
+  const plan = { file, definition, runId, title: stored.title, options, init, event, isThere: true };
+  return { plan, entries, diagnostics };
+}
+
+function entriesOf(id: string, runs: Runs): readonly JournalEntry[] {
+  return runs.events(id).map(({ event }) => event as JournalEntry);
+}
+
+function basisOf(entries: readonly JournalEntry[]) {
+  return entries.find((entry) => entry.kind === "basis")?.basis ?? null;
+}
