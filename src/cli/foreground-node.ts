@@ -18,6 +18,7 @@ interface ForegroundOptions {
 }
 
 const REFRESH_MS = 500;
+const STOP_HINT = "Ctrl-C lets its tasks end and stops the node; `mesh up` runs it in the background.";
 const EXIT_INTERRUPTED = ERROR_CODES["run.interrupted"].exit;
 
 /** Runs the node until Ctrl-C or `mesh down`. Returns the exit code. */
@@ -63,7 +64,11 @@ function makeView(context: CommandContext, show: ForegroundOptions["show"]): Nod
   if (show === "live") {
     const screen = new Screen({ write: (text) => context.stdout.write(text), size: context.terminalSize });
     return {
-      show: (peers) => screen.update([], nodeTable(peers, { style: context.style, wide: false })),
+      show: (peers) =>
+        screen.update(
+          [],
+          ["", ...nodeTable(peers, { style: context.style, wide: false }), "", context.style.dim(STOP_HINT)],
+        ),
       close: () => screen.close([]),
     };
   }

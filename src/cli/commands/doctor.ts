@@ -60,7 +60,14 @@ async function findAbilities(context: CommandContext): Promise<readonly Ability[
     detail,
     remedy: remedy ?? "",
   }));
-  return [...probed, await storeAbility(home), gitAbility()];
+  return [...probed, await storeAbility(home), gitAbility(), ...(await abilitiesOfMesh(context, home))];
+}
+
+async function abilitiesOfMesh(context: CommandContext, home: string): Promise<readonly Ability[]> {
+  const { meshAbilities } = await import("../../node/mesh-abilities.ts");
+  const node = await (await context.keeper()).running();
+  const abilities = await meshAbilities(home, (await node?.status()) ?? null);
+  return abilities.map((ability) => ({ ...ability, required: false }));
 }
 
 async function storeAbility(home: string): Promise<Ability> {

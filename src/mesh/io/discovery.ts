@@ -73,6 +73,11 @@ export class Discovery implements AsyncDisposable {
     return discovery;
   }
 
+  /** Where it works or should: "eth0 IPv4". */
+  get interfaces(): readonly string[] {
+    return [...this.#responders.keys()].toSorted();
+  }
+
   /** What keeps multicast from working, for people: "eth0 IPv4: EACCES". Empty when nothing is known to. */
   get faults(): readonly string[] {
     if (this.#responders.size === 0) return ["no network interface is up"];

@@ -46,6 +46,11 @@ export class MeshFinder implements AsyncDisposable {
       .toSorted((a, b) => (a.tag < b.tag ? -1 : 1));
   }
 
+  /** Where it looks: "eth0 IPv4". */
+  get interfaces(): readonly string[] {
+    return this.#discovery?.interfaces ?? [];
+  }
+
   /** What keeps meshes from being found, for people. */
   get faults(): readonly string[] {
     return this.#discovery?.faults ?? [];

@@ -90,6 +90,8 @@ interface FakeMeshOptions {
   readonly runs?: readonly ActiveRun[];
   readonly inviteEnd?: InviteEnd;
   readonly service?: Partial<NodeService>;
+  /** Whether a node in the foreground goes on until Ctrl-C; somebody stops it at once otherwise. */
+  readonly stays?: boolean;
 }
 
 export class FakeMesh implements MeshSeat, NodeKeeper {
@@ -189,12 +191,11 @@ export class FakeMesh implements MeshSeat, NodeKeeper {
     return this.#isRunning ? await this.service() : null;
   }
 
-  /** A node that somebody stops at once. */
   async serve(options: ServeOptions): Promise<ServedNode> {
     this.asked.push(["serve", options]);
     return {
       service: await this.service(),
-      stopAsked: Promise.resolve(),
+      stopAsked: this.#options.stays === true ? new Promise(() => {}) : Promise.resolve(),
       [Symbol.asyncDispose]: () => {
         this.asked.push(["served"]);
         return Promise.resolve();
