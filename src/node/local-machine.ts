@@ -107,11 +107,9 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
     const api = localApi(daemon);
     const server = Bun.serve({
       unix: socket.path,
-      fetch(request, self) {
-        // a run may be silent for hours
-        self.timeout(request, 0);
-        return api.fetch(request);
-      },
+      // a run may be silent for hours; what is set for one request alone is forgotten once its answer streams
+      idleTimeout: 0,
+      fetch: (request) => api.fetch(request),
     });
     stack.defer(async () => {
       await server.stop(true);

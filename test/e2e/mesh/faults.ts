@@ -1,5 +1,7 @@
 // What the tests of failures share: runs that are read event by event, nodes that are killed, and what may be left of either.
 
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { RunJson } from "../harness.ts";
 import type { Machine } from "./machines.ts";
 
@@ -46,7 +48,11 @@ export async function startRun(machine: Machine, definition: string): Promise<St
       for (const line of lines) heed(JSON.parse((last = line)) as Line);
     }
     const exitCode = await child.exited;
-    if (last === "") throw new Error(`mesh run ended with ${exitCode}: ${await new Response(child.stderr).text()}`);
+    if (!last.includes('"tasks":')) {
+      const said = await new Response(child.stderr).text();
+      const log = readFileSync(join(machine.home, "mesh/node.log"), "utf8").slice(-2_000);
+      throw new Error(`mesh run ended with ${exitCode} after ${JSON.stringify(last)}: ${said}\nIts node: ${log}`);
+    }
     return {
       run: JSON.parse(last) as RunJson,
       twice: [...ends].filter(([, count]) => count > 1).map(([task]) => task),
