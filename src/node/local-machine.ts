@@ -107,8 +107,8 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
     const api = localApi(daemon);
     const server = Bun.serve({
       unix: socket.path,
-      // a run may be silent for hours; what is set for one request alone is forgotten once its answer streams
-      idleTimeout: 0,
+      // a run may be silent for hours; Bun's types know of this for ports alone
+      ...({ idleTimeout: 0 } as object),
       fetch: (request) => api.fetch(request),
     });
     stack.defer(async () => {
