@@ -116,11 +116,9 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
     const server = Bun.serve({
       unix: socket.path,
       maxRequestBodySize: LIMITS.apiRequestBytes,
-      fetch(request, self) {
-        // a run may be silent for hours
-        self.timeout(request, 0);
-        return api.fetch(request);
-      },
+      // a run may be silent for hours; Bun's types know of this for ports alone
+      ...({ idleTimeout: 0 } as object),
+      fetch: (request) => api.fetch(request),
     });
     stack.defer(async () => {
       // those who watch hear how their runs ended
