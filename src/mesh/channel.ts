@@ -81,6 +81,11 @@ export class Channel {
     return this.#asked.size + this.#called.size + this.#served.size;
   }
 
+  /** Streams that the peer reads from here. */
+  get serving(): number {
+    return this.#served.size;
+  }
+
   /** When a byte last came. */
   get heardAtMs(): number {
     return this.#heardAtMs;

@@ -38,6 +38,8 @@ export interface TransferPlan {
   readonly isDone: (piece: number) => boolean;
   /** Where this receiver begins: another place for each, so that receivers have something for each other. */
   readonly startAt: number;
+  /** Whether others are known to receive the same, though not yet what they have. */
+  readonly isShared?: boolean;
 }
 
 interface Source {
@@ -68,6 +70,7 @@ export class TransferMachine {
   readonly #rarity: Int32Array;
   readonly #fetching: Int32Array;
   readonly #sources = new Map<PeerId, Source>();
+  readonly #isShared: boolean;
   #cursor: number;
   #left: number;
   #underWay = 0;
@@ -75,6 +78,7 @@ export class TransferMachine {
 
   constructor(plan: TransferPlan) {
     this.#bytes = plan.pieces;
+    this.#isShared = plan.isShared ?? false;
     this.#done = Uint8Array.from(plan.pieces, (_, piece) => (plan.isDone(piece) ? 1 : 0));
     this.#left = this.#done.reduce((left, done) => left - done, plan.pieces.length);
     this.#rarity = new Int32Array(plan.pieces.length);
@@ -225,6 +229,7 @@ export class TransferMachine {
 
   /** Whether other receivers are known: then the lines of those who have all are scarce, and are used for what nobody else has. */
   #isSwarm(): boolean {
+    if (this.#isShared) return true;
     for (const { has } of this.#sources.values()) if (has !== null) return true;
     return false;
   }

@@ -10,6 +10,7 @@ import type {
   CallHandler,
   CallOptions,
   HandlerOptions,
+  Lane,
   PeerChange,
   Peers,
   StreamHandler,
@@ -112,7 +113,7 @@ export class HubPeers implements Peers {
     return await callHere(ends, { method, params, timeoutMs: options.timeoutMs, signal });
   }
 
-  tell(peer: PeerId, method: string, params: unknown): boolean {
+  tell(peer: PeerId, method: string, params: unknown, _lane?: Lane): boolean {
     if (!this.#hub.isLinked(this.self, peer) || this.#hub.node(peer) === null || this.#isReplaced) return false;
     const { ends, link } = this.#reach(peer);
     // A word under way is lost with the link, and a bad one closes it.

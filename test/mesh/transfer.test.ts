@@ -8,11 +8,12 @@ import { simulateFanOut } from "./transfer-world.ts";
 const peer = (name: string): PeerId => peerIdOf(new Bun.CryptoHasher("sha256").update(name).digest());
 const [A, B, C] = [peer("a"), peer("b"), peer("c")].toSorted() as [PeerId, PeerId, PeerId];
 
-function machine(pieces: number, done: readonly number[] = [], startAt = 0): TransferMachine {
+function machine(pieces: number, done: readonly number[] = [], startAt = 0, isShared = false): TransferMachine {
   return new TransferMachine({
     pieces: Array.from({ length: pieces }, () => 1_000),
     isDone: (piece) => done.includes(piece),
     startAt,
+    isShared,
   });
 }
 
@@ -51,6 +52,13 @@ describe("TransferMachine", () => {
     expect(fetches(transfer.step({ kind: "done", peer: A, piece: 2 }, 0))).toEqual([]);
     expect(fetches(transfer.step({ kind: "got", peer: B, piece: 3 }, 0))).toEqual([]);
     expect(fetches(transfer.step({ kind: "done", peer: B, piece: 0 }, 0))).toEqual(["b3"]);
+  });
+
+  test("step() asks the holder of the whole for one piece at a time from the first, when others receive the same", () => {
+    const transfer = machine(9, [], 3, true);
+    expect(fetches(transfer.step({ kind: "peer", peer: A, has: null }, 0))).toEqual(["a3"]);
+    expect(fetches(transfer.step({ kind: "peer", peer: B, has: [7] }, 0))).toEqual(["b7"]);
+    expect(fetches(transfer.step({ kind: "done", peer: A, piece: 3 }, 10))).toEqual(["a4"]);
   });
 
   test("step() asks the holder of the whole for a promised piece when nothing else is under way", () => {

@@ -111,6 +111,11 @@ export class Connection {
     return this.#channel.busy;
   }
 
+  /** Streams that the other end reads from here. */
+  get serving(): number {
+    return this.#channel.serving;
+  }
+
   /** When a byte last came, by the clock of `performance.now`. */
   get heardAtMs(): number {
     return this.#channel.heardAtMs;

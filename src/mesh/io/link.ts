@@ -4,6 +4,7 @@
 import { MeshError } from "../../base/errors.ts";
 import type { PeerId } from "../../base/ids.ts";
 import { LIMITS } from "../../base/limits.ts";
+import { chooseBulk } from "../bulk-choice.ts";
 import type { Address } from "../peer-view.ts";
 import type { Lane } from "../peers.ts";
 import type { Connection } from "./connection.ts";
@@ -61,12 +62,9 @@ export class Link {
     return this.#control?.isOpen === true ? this.#control : null;
   }
 
-  /** The bulk connection with the least under way. */
+  /** The bulk connection that the next request takes. */
   get openBulk(): Connection | null {
-    let best: Connection | null = null;
-    for (const connection of this.#bulk)
-      if (connection.isOpen && (best === null || connection.busy < best.busy)) best = connection;
-    return best;
+    return chooseBulk(this.#bulk, this.#options.self < this.peer ? "first" : "last");
   }
 
   /** Bulk connections, those included that are on their way from here. */

@@ -79,7 +79,12 @@ export class Transfer {
     this.#banned = options.banned;
     this.#progressMs = parts.nowMs();
     const startAt = Math.floor(((options.rank * GOLDEN) % 1) * job.pieces.length);
-    this.#machine = new TransferMachine({ pieces: job.pieces, isDone: (piece) => job.isDone(piece), startAt });
+    this.#machine = new TransferMachine({
+      pieces: job.pieces,
+      isDone: (piece) => job.isDone(piece),
+      startAt,
+      isShared: options.rank > 0,
+    });
   }
 
   /** Resolves when every piece is here. Throws `blob.missing` when nobody has what is missing, the signal's reason, and local failures. */
@@ -122,9 +127,10 @@ export class Transfer {
     else this.#tell({ kind: word.kind, peer, piece: word.piece });
   }
 
+  /** On the lane for control: behind bulk data a word would come seconds late, and nobody would ask for what is here. */
   #say(word: Word, except?: PeerId): void {
     for (const peer of this.#parts.swarms.of(this.#key))
-      if (peer !== except) this.#parts.peers.tell(peer, CONTENT.word, word, "bulk");
+      if (peer !== except) this.#parts.peers.tell(peer, CONTENT.word, word);
   }
 
   async #join(peer: PeerId): Promise<void> {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { mkdirSync, readdirSync } from "node:fs";
 import { type Digest, digestOf } from "../../../src/base/digest.ts";
 import { LIMITS } from "../../../src/base/limits.ts";
@@ -341,6 +341,7 @@ describe("many machines", () => {
     await using mesh = new ContentMesh();
     const [source, middle, last] = [mesh.add("source"), mesh.add("middle"), mesh.add("last")];
     mesh.hub.cut(source.id, last.id);
+    const words = spyOn(middle.peers, "tell");
     const digest = source.store.blobs.put(LARGE);
     const gate = Promise.withResolvers<void>();
     const gated = Promise.withResolvers<void>();
@@ -363,6 +364,9 @@ describe("many machines", () => {
     gate.resolve();
     await Promise.all([first, second]);
     expect(last.store.blobs.verify(digest)).toBe(true);
+    // What arrived is told on a lane where no bulk data is in the way.
+    expect(words).toHaveBeenCalled();
+    for (const [, , , lane] of words.mock.calls) expect(lane ?? "control").toBe("control");
   });
 
   test("fetch() of a layer by several machines at once gives each the layer", async () => {
