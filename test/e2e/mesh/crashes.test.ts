@@ -69,7 +69,10 @@ testIf(
     }
     expect(submitted.length).toBeGreaterThan(RUNS);
     for (const machine of machines.all)
-      await until(`nothing is left on ${machine.name} (seed ${seed})`, async () => (await leftOn(machine)).length === 0);
+      await until(
+        `nothing is left on ${machine.name} (seed ${seed})`,
+        async () => (await leftOn(machine)).length === 0,
+      );
   },
   180_000,
 );

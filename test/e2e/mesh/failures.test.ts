@@ -8,7 +8,10 @@ import { type Machines, makeMesh, until } from "./machines.ts";
 
 setDefaultTimeout(60_000);
 
-const FLAGS = [["--cpus", "1"], ["--cpus", "1", "--labels", "maker"]] as const;
+const FLAGS = [
+  ["--cpus", "1"],
+  ["--cpus", "1", "--labels", "maker"],
+] as const;
 
 /** Fourteen tasks of a third of a second over three machines, joined by a last one. `mark` gives them keys of their own. */
 function pipeline(mark: string): string {
