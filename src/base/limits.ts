@@ -229,6 +229,8 @@ export const LIMITS = {
   claimWaiters: 64,
   /** Shapes of asks for which a coordinator keeps all machines in order. */
   fleetViews: 64,
+  /** Most tasks that one round of placing holds back for machines that are busy. */
+  heldTasks: 512,
   /** Changes of machines that are kept for views which have not read them. */
   fleetChanges: 8_192,
 

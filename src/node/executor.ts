@@ -6,6 +6,7 @@ import { type Digest, hexOf } from "../base/digest.ts";
 import { MeshError } from "../base/errors.ts";
 import type { RunId } from "../base/ids.ts";
 import type { Backend, Scratch } from "../exec/backend.ts";
+import type { Ask } from "../sched/ask.ts";
 import type { CapacityLedger } from "../sched/ledger.ts";
 import type { AttemptRef, FailureReason, RunEvent, TaskOutcome } from "../sched/run-event.ts";
 import { storeFailure } from "../store/io/failures.ts";
@@ -15,7 +16,7 @@ import type { TaskResult } from "../store/result.ts";
 import { type Attempted, attempt } from "./attempt.ts";
 import type { GpuDevice } from "./gpus.ts";
 import { ResultBuffer } from "./result-buffer.ts";
-import type { Room } from "./site.ts";
+import type { Room, Taken } from "./site.ts";
 import type { ScratchPool } from "./scratch.ts";
 import type { TaskWork } from "./work.ts";
 import { faultText } from "./fault-text.ts";
@@ -67,6 +68,7 @@ const NEVER_SERVED = 0;
 
 interface Running {
   readonly ref: AttemptRef;
+  readonly ask: Ask;
   /** Gives the room in this process's ledger back. */
   readonly leave: () => void;
   readonly claim: number;
@@ -107,6 +109,11 @@ export class Executor {
     return this.#running.size;
   }
 
+  /** What they hold. */
+  *taken(): Generator<Taken> {
+    for (const { ref, ask } of this.#running.values()) yield { key: ref.key, ask };
+  }
+
   /** Takes room for an attempt: this process's share of the machine, and the key among all processes. */
   take(key: string, attemptNumber: number, work: TaskWork): LocalRoom {
     const { machine } = this.#options;
@@ -145,6 +152,7 @@ export class Executor {
     }
     this.#running.set(ref.lease, {
       ref,
+      ask: work.ask,
       leave,
       claim: claim.id,
       gpus: machine.gpus.filter(({ index }) => claim.gpus.some((lease) => lease.index === index)),

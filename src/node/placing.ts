@@ -4,8 +4,8 @@
 import type { Digest } from "../base/digest.ts";
 import type { MeshError } from "../base/errors.ts";
 import type { ContentRef } from "../mesh/content.ts";
-import { type Assignment, type Input, place } from "../sched/place.ts";
-import type { PlaceNode } from "../sched/place-node.ts";
+import { type Assignment, type Input, placeOn } from "../sched/place.ts";
+import type { Fleet } from "../sched/fleet.ts";
 import type { NodeCapacity } from "../sched/fit.ts";
 import type { CapacityLedger } from "../sched/ledger.ts";
 import type { AttemptRef, RunEvent } from "../sched/run-event.ts";
@@ -15,6 +15,7 @@ import type { Executor } from "./executor.ts";
 import { faultText } from "./fault-text.ts";
 import type { Foundations } from "./foundations.ts";
 import { type Missing, neverFits } from "./never-fits.ts";
+import { RunFleet } from "./run-fleet.ts";
 import type { RunMesh } from "./remote/run-mesh.ts";
 import type { RemoteSite, Room, Wanted } from "./site.ts";
 import type { Timers } from "./timers.ts";
@@ -50,6 +51,9 @@ export interface PlacingOptions {
 /** How often what waits for room that another process has tries again. */
 const POLL_MS = 50;
 
+/** The shortest time between two looks at a machine that is overdue. */
+const LOOK_AGAIN_MS = 10;
+
 /** How long a task may be passed over by smaller ones before room is kept free for it. */
 const RESERVE_AFTER_MS = 30_000;
 
@@ -66,11 +70,15 @@ export class Placing {
   readonly #returns = new Map<string, number>();
   /** Ready tasks that no machine which is there could ever run, and since when. */
   readonly #stranded = new Map<string, number>();
+  readonly #fleet: RunFleet;
+  /** When the next look at those who wait for busy machines is due. */
+  #dueMs = Number.POSITIVE_INFINITY;
   #isPolling = false;
   #localIsFull = false;
 
   constructor(options: PlacingOptions) {
     this.#options = options;
+    this.#fleet = new RunFleet({ ...options, bytesPerMs: BYTES_PER_MS });
   }
 
   /** From now on the tasks may go to other machines too. */
@@ -102,16 +110,16 @@ export class Placing {
     const busy = executor.size + sites.reduce((sum, site) => sum + site.size, 0) + this.#offered.size;
     const most = (jobs ?? Number.POSITIVE_INFINITY) - busy;
     if (machine.ready.size === 0 || most <= 0) return;
-    const nodes = this.#nodes(sites);
-    const assignments = place({
+    const nowMs = Date.now();
+    const { assignments, againAtMs } = placeOn(this.#fleetAt(nowMs, sites), {
       lanes: machine.ready.lanes(),
-      nodes,
       inputOf: this.#inputs(sites),
       offered: this.#offered,
       most: Math.min(most, MOST_A_ROUND),
-      nowMs: Date.now(),
+      nowMs,
       reserveAfterMs: RESERVE_AFTER_MS,
     });
+    if (againAtMs !== null) this.#lookAgain(againAtMs);
     this.#carryOut(assignments, sites);
     if (assignments.length >= MOST_A_ROUND) this.#options.again();
     if (this.#mesh !== null) this.#refuseStranded();
@@ -145,17 +153,26 @@ export class Placing {
     return makers.size > 0;
   }
 
-  #nodes(sites: readonly RemoteSite[]): readonly PlaceNode[] {
-    const { ledger } = this.#options;
-    const capacity = ledger.capacity();
-    const nodes: PlaceNode[] = [];
-    if (!this.#localIsFull && this.#isWantedHere(capacity))
-      nodes.push({ capacity, speedPercent: 100, bytesPerMs: BYTES_PER_MS, running: [] });
-    for (const site of sites) {
-      const seen = site.seen();
-      if (seen !== null && this.#isAllowed(seen.capacity)) nodes.push(seen);
-    }
-    return nodes;
+  #fleetAt(nowMs: number, sites: readonly RemoteSite[]): Fleet {
+    const here = this.#options.ledger.capacity();
+    const allowed = sites.filter((site) => {
+      const capacity = site.capacity();
+      return capacity !== null && this.#isAllowed(capacity);
+    });
+    return this.#fleet.at(nowMs, !this.#localIsFull && this.#isWantedHere(here) ? here : null, allowed);
+  }
+
+  /** Somebody waits for a machine that is expected to have room then, and may have waited long enough. */
+  #lookAgain(atMs: number): void {
+    const { timers, again } = this.#options;
+    const dueMs = Math.max(atMs, Date.now() + LOOK_AGAIN_MS);
+    if (dueMs >= this.#dueMs) return;
+    this.#dueMs = dueMs;
+    timers.later(dueMs - Date.now(), () => {
+      // one that was set for later is still to come, and does no harm
+      if (this.#dueMs === dueMs) this.#dueMs = Number.POSITIVE_INFINITY;
+      again();
+    });
   }
 
   /** This machine is left out when the run may not use it, but for what moves its user's files. */
@@ -355,7 +372,7 @@ export class Placing {
   }
 }
 
-/** Most tasks that one round places, or holds back for a better machine: rounds come as often as anything happens. */
+/** Most tasks that one round places: rounds come as often as anything happens. */
 const MOST_A_ROUND = 128;
 
 /** As for another machine: what it lacks comes over the same network. */

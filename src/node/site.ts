@@ -1,6 +1,7 @@
 // A place where attempts of a run can be executed: this machine or another one of the mesh. Types only.
 
 import type { PeerId } from "../base/ids.ts";
+import type { Ask } from "../sched/ask.ts";
 import type { NodeCapacity } from "../sched/fit.ts";
 import type { PlaceNode } from "../sched/place-node.ts";
 import type { MeshError } from "../base/errors.ts";
@@ -27,13 +28,21 @@ export interface Wanted {
   readonly work: TaskWork;
 }
 
+/** What an attempt takes of a machine. */
+export interface Taken {
+  readonly key: string;
+  readonly ask: Ask;
+}
+
 /** Another machine as a run uses it. */
 export interface RemoteSite {
   readonly peer: PeerId;
   /** Its name. */
   readonly node: string;
   /** What is free there as far as is known; null when it takes nothing at the moment. */
-  seen(): PlaceNode | null;
+  seen(): Omit<PlaceNode, "running"> | null;
+  /** What the run takes there, or is asking for, and what is not in what is free. */
+  taken(): Iterable<Taken>;
   /** All that it could ever give; null when it never said so, or takes no tasks. */
   capacity(): NodeCapacity | null;
   /** Why it takes nothing for longer: "is down: ..."; null when it does. */

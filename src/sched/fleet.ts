@@ -3,14 +3,16 @@
 
 import { type Ask, askShape } from "./ask.ts";
 import { LIMITS } from "../base/limits.ts";
+import type { Amounts } from "./fit.ts";
 import type { PlaceNode } from "./place-node.ts";
 import { Room } from "./room.ts";
 import { type Seated, SlotHeap } from "./slot-heap.ts";
 
 export class Fleet {
   readonly #rooms = new Map<string, Room>();
-  /** By slot; null where a machine has gone. */
-  readonly #slots: (Room | null)[] = [];
+  #slots = 0;
+  /** Slots of machines that have gone: a machine that comes and goes for days uses no more of them. */
+  readonly #freeSlots: number[] = [];
   readonly #views = new Map<string, FleetView>();
   /** Rooms that changed, in order; each view knows how far it has read. */
   readonly #changes: Room[] = [];
@@ -27,19 +29,19 @@ export class Fleet {
     return this.#rooms.size;
   }
 
-  /** Takes in a machine, or what is new about it. */
+  /** Takes in a machine, or what is new about it; between rounds, nothing new costs nothing. */
   set(node: PlaceNode): void {
     const { name } = node.capacity;
     const known = this.#rooms.get(name);
     if (known !== undefined) {
+      if (sameMoment(known.node, node) && !this.#touched.has(known)) return;
       const isAsBefore = sameMachine(known.node, node);
       known.node = node;
       known.reset();
       if (!isAsBefore) this.#forgetBest();
       return this.#changed(known);
     }
-    const room = new Room(this.#slots.length, node);
-    this.#slots.push(room);
+    const room = new Room(this.#freeSlots.pop() ?? this.#slots++, node);
     this.#rooms.set(name, room);
     this.#isRanked = false;
     this.#forgetBest();
@@ -51,10 +53,10 @@ export class Fleet {
     const room = this.#rooms.get(name);
     if (room === undefined) return;
     this.#rooms.delete(name);
-    this.#slots[room.slot] = null;
     this.#touched.delete(room);
     this.#forgetBest();
     for (const view of this.#views.values()) view.drop(room);
+    this.#freeSlots.push(room.slot);
   }
 
   get(name: string): Room | null {
@@ -136,6 +138,9 @@ export class Fleet {
   }
 }
 
+/** No room has this version. */
+const NEVER = -1;
+
 /** What one machine costs tasks of a shape. */
 export interface Offer extends Seated {
   readonly room: Room;
@@ -184,6 +189,8 @@ export class FleetView {
     const offer = this.#offers.get(room.slot);
     if (offer !== undefined) this.#heap.remove(offer);
     this.#offers.delete(room.slot);
+    this.#laterBySlot.delete(room.slot);
+    this.#seen[room.slot] = NEVER;
   }
 
   /** What machines there are, and how fast, has changed. */
@@ -277,6 +284,25 @@ function sameMachine(a: PlaceNode, b: PlaceNode): boolean {
     sameItems(before.labels, after.labels) &&
     sameItems(before.baseKeys, after.baseKeys)
   );
+}
+
+/** Whether nothing about a machine differs. */
+function sameMoment(a: PlaceNode, b: PlaceNode): boolean {
+  const [before, after] = [a.capacity, b.capacity];
+  return (
+    sameAmounts(before.free, after.free) &&
+    (before.gpus === after.gpus || (before.gpus.length === 0 && after.gpus.length === 0)) &&
+    a.running.length === b.running.length &&
+    a.running.every(({ amounts, endsAtMs }, at) => {
+      const other = b.running[at];
+      return other !== undefined && endsAtMs === other.endsAtMs && sameAmounts(amounts, other.amounts);
+    }) &&
+    sameMachine(a, b)
+  );
+}
+
+function sameAmounts(a: Amounts, b: Amounts): boolean {
+  return a.cpuMilli === b.cpuMilli && a.memoryBytes === b.memoryBytes && a.diskBytes === b.diskBytes;
 }
 
 function sameItems(a: readonly string[], b: readonly string[]): boolean {

@@ -3,6 +3,7 @@
 // to the machine where it costs least; unless a faster one that is busy would end it sooner: then it waits for that one
 // (docs/decisions/0013-earliest-finish.md).
 
+import { LIMITS } from "../base/limits.ts";
 import type { Ask } from "./ask.ts";
 import { Fleet, type FleetView, type Offer } from "./fleet.ts";
 import { Heap } from "./heap.ts";
@@ -25,7 +26,7 @@ export interface Round {
   readonly inputOf: (key: string) => Input | null;
   /** Tasks that are being offered already. */
   readonly offered: ReadonlySet<string>;
-  /** Most assignments of this round, and most tasks that are held back in it. */
+  /** Most assignments of this round. Tasks that are held back have a bound of their own: others pass them. */
   readonly most: number;
   /** Unix time. */
   readonly nowMs: number;
@@ -123,7 +124,7 @@ class Planner {
   run(): void {
     const { lanes, most } = this.#round;
     for (const lane of lanes) this.#advance(new Front(lane, this.#fleet.view(lane.ask)));
-    while (this.assignments.length < most && this.held.length < most) {
+    while (this.assignments.length < most) {
       const front = this.#fronts.pop();
       if (front === undefined) break;
       if (this.#decide(front)) this.#advance(front);
@@ -138,7 +139,8 @@ class Planner {
       if (this.#round.nowMs - ready.readyAtMs > this.#round.reserveAfterMs) this.#keep(ask);
       return false;
     }
-    const sooner = this.#sooner(view, ready, input, best.room);
+    // with many held back, the next ones take what is free: nothing stands idle for want of a decision
+    const sooner = this.held.length < LIMITS.heldTasks ? this.#sooner(view, ready, input, best.room) : null;
     if (sooner !== null) this.#hold(ask, ready, input, sooner);
     else this.#assign(ask, ready, input, best.room);
     return true;

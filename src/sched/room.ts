@@ -30,7 +30,7 @@ export class Room {
   /** What the round adds to what `node.running` says. */
   #later: Change[] = [];
   /** All changes by time; null until somebody asks. */
-  #changes: readonly Change[] | null = null;
+  #changes: Change[] | null = null;
   #hasPromises = false;
 
   constructor(slot: number, node: PlaceNode) {
@@ -134,8 +134,14 @@ export class Room {
 
   #note(ask: Ask, atMs: number, sign: 1 | -1): void {
     const { cpuMilli, memoryBytes, diskBytes } = ask;
-    this.#later.push({ atMs, cpuMilli: sign * cpuMilli, memoryBytes: sign * memoryBytes, diskBytes: sign * diskBytes });
-    this.#changes = null;
+    const change = {
+      atMs,
+      cpuMilli: sign * cpuMilli,
+      memoryBytes: sign * memoryBytes,
+      diskBytes: sign * diskBytes,
+    };
+    this.#later.push(change);
+    if (this.#changes !== null) insert(this.#changes, change);
   }
 
   /** From when on an ask has room whatever is promised later: minus infinity for now, infinity for never. */
@@ -158,11 +164,26 @@ export class Room {
   #timeline(): readonly Change[] {
     if (this.#changes === null) {
       const ends = this.node.running.map(({ amounts, endsAtMs }): Change => ({ ...amounts, atMs: endsAtMs }));
-      // What is free again at a moment comes before what is promised from that moment on.
-      this.#changes = [...ends, ...this.#later].sort((a, b) => a.atMs - b.atMs || b.cpuMilli - a.cpuMilli);
+      this.#changes = [...ends, ...this.#later].sort(compareChanges);
     }
     return this.#changes;
   }
+}
+
+/** What is free again at a moment comes before what is promised from that moment on. */
+function compareChanges(a: Change, b: Change): number {
+  return a.atMs - b.atMs || b.cpuMilli - a.cpuMilli;
+}
+
+/** Puts a change where it belongs among those in order: a round notes many, and reads them after each. */
+function insert(changes: Change[], change: Change): void {
+  let [from, to] = [0, changes.length];
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if (compareChanges(changes[middle] as Change, change) <= 0) from = middle + 1;
+    else to = middle;
+  }
+  changes.splice(from, 0, change);
 }
 
 function shareOf(part: number, whole: number): number {

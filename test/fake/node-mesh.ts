@@ -39,6 +39,8 @@ export interface MachineOptions {
   /** Runs tasks of others; true when absent. */
   readonly serves?: boolean;
   readonly contexts?: boolean;
+  /** What it says of its speed; 100 when absent. */
+  readonly speedPercent?: number;
   readonly patienceMs?: number;
 }
 
@@ -78,7 +80,8 @@ export class NodeMesh implements AsyncDisposable {
     });
     const exchange = () => new MeshContent({ store: node.store, peers });
     content = exchange();
-    const beat = (draining = false) => peers.publish(snapshotOf(node, draining));
+    const { speedPercent = 100 } = options;
+    const beat = (draining = false) => peers.publish({ ...snapshotOf(node, draining), speedPercent });
     const machine: Machine = { name, home: name, id: peers.self, peers, node, content, backend, served: null, beat };
     if (options.serves !== false) machine.served = await node.serveWork({ draining: false });
     beat();

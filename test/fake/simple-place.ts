@@ -24,7 +24,7 @@ export function placeSimply(nodes: readonly PlaceNode[], round: Round): Placing 
   const held: Held[] = [];
   const done = new Set<Ask>();
   for (const { ready, ask } of tasks) {
-    if (assignments.length >= round.most || held.length >= round.most) break;
+    if (assignments.length >= round.most) break;
     if (done.has(ask)) continue;
     const input = round.inputOf(ready.key);
     const work = workMs(ready);

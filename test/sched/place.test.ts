@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { LIMITS } from "../../src/base/limits.ts";
 import { type Ask, makeAsk } from "../../src/sched/ask.ts";
 import type { NodeCapacity } from "../../src/sched/fit.ts";
 import { Fleet } from "../../src/sched/fleet.ts";
@@ -125,6 +126,21 @@ test("place() promises a busy machine once: the next task takes the slow one whe
   const placing = placeOn(new Fleet([node("slow", 2_000, {}, 50), busy("fast", 200, 600)]), round(tasks, []));
   expect(placing.held.map(({ key, freeAtMs }) => `${key}@${freeAtMs}`)).toEqual(["a@600", "b@1100"]);
   expect(placing.assignments.map(({ key }) => key)).toEqual(["c", "d"]);
+});
+
+test("place() assigns as many as it may, however many are held back, and holds back no more than a bound", () => {
+  const many = LIMITS.heldTasks + 10;
+  const tasks = Array.from({ length: many }, (_, at) => [ready(`t${at}`, at, many - at), ONE] as const);
+  const amounts = { cpuMilli: 1_000_000, memoryBytes: 0, diskBytes: 0 };
+  const nothing = { cpuMilli: 0, memoryBytes: 1_000, diskBytes: 0 };
+  const fast = { ...node("fast", 1_000_000, { free: nothing }, 1_000), running: [{ amounts, endsAtMs: 10 }] };
+  const placing = placeOn(new Fleet([node("slow", 4_000), fast]), round(tasks, [], { most: 3 }));
+  expect(placing.held).toHaveLength(LIMITS.heldTasks);
+  expect(placing.assignments.map(({ key, node: name }) => `${key}@${name}`)).toEqual([
+    `t${LIMITS.heldTasks}@slow`,
+    `t${LIMITS.heldTasks + 1}@slow`,
+    `t${LIMITS.heldTasks + 2}@slow`,
+  ]);
 });
 
 test("likelyEndMs() takes a task that is overdue to be half way, so that nobody waits for it for ever", () => {

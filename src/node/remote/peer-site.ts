@@ -15,7 +15,7 @@ import type { AttemptRef } from "../../sched/run-event.ts";
 import type { Store } from "../../store/io/store.ts";
 import { type TaskResult, needsOf } from "../../store/result.ts";
 import type { ContentDirectory } from "../content-directory.ts";
-import type { RemoteSite, Room, SiteReports, Wanted } from "../site.ts";
+import type { RemoteSite, Room, SiteReports, Taken, Wanted } from "../site.ts";
 import type { TaskWork } from "../work.ts";
 import { taken } from "./wire-check.ts";
 import { comesHome, unpackResult } from "./wire-result.ts";
@@ -109,7 +109,14 @@ export class PeerSite implements RemoteSite {
     return view.snapshot?.draining === true ? "takes no more tasks (`mesh drain --off` ends that)" : null;
   }
 
-  seen(): PlaceNode | null {
+  *taken(): Generator<Taken> {
+    for (const [key, ask] of this.#pending) yield { key, ask };
+    // what has ended there holds no room while its files come
+    for (const { ref, work, collecting } of this.#held.values())
+      if (collecting === null) yield { key: ref.key, ask: work.ask };
+  }
+
+  seen(): Omit<PlaceNode, "running"> | null {
     const view = this.#view;
     const capacity = this.capacity();
     if (view?.state !== "up" || view.snapshot === null || capacity === null || view.snapshot.draining) return null;
@@ -125,7 +132,6 @@ export class PeerSite implements RemoteSite {
       capacity: { ...capacity, free: { cpuMilli, memoryBytes, diskBytes }, gpus },
       speedPercent: Math.max(1, view.snapshot.speedPercent),
       bytesPerMs: BYTES_PER_MS,
-      running: [],
     };
   }
 

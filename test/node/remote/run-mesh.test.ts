@@ -65,6 +65,40 @@ describe("a run over several machines", () => {
     }
   });
 
+  const slowOrFast = `${HOST}tasks:
+  - { key: first, run: first, agent: { node: fast } }
+  - { key: gate, run: gate, agent: { node: here } }
+  - { key: second, run: second, after: gate }`;
+
+  /** Two machines; on the fast one the first task runs until `release`, and only then the second one is ready. */
+  const busyFast = async (mesh: NodeMesh, second: FakeScript = () => {}) => {
+    const [begun, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const here = await mesh.add("here", { cpus: 1, scripts: { gate: () => begun.promise, second } });
+    const first: FakeScript = async () => {
+      begun.resolve();
+      await released.promise;
+    };
+    const fast = await mesh.add("fast", { cpus: 1, speedPercent: 1_000, scripts: { first } });
+    return { here, fast, release: released.resolve };
+  };
+
+  test("a task waits for a faster machine where the run's own task is about to end", async () => {
+    await using mesh = new NodeMesh();
+    const { here, release } = await busyFast(mesh);
+    const watched = mesh.start(here, slowOrFast);
+    await until(() => watched.events.some((event) => event.kind === "task-finished"), "the end of the gate");
+    release();
+    expect(placesOf(summaryOf(await watched.outcome))).toEqual({ first: "fast", gate: "here", second: "fast" });
+  });
+
+  test("it waits no longer than what was to be gained, though nothing happens meanwhile", async () => {
+    await using mesh = new NodeMesh();
+    const release = Promise.withResolvers<void>();
+    const { here, ...fast } = await busyFast(mesh, () => release.resolve());
+    void release.promise.then(fast.release);
+    expect(placesOf(await mesh.run(here, slowOrFast))).toEqual({ first: "fast", gate: "here", second: "here" });
+  });
+
   test("a result made anywhere is a hit everywhere, and its files stay until somebody needs them", async () => {
     await using mesh = new NodeMesh();
     const a = await mesh.add("a", { scripts: { make: writeA } });
