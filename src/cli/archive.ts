@@ -4,7 +4,7 @@
 import type { RunId } from "../base/ids.ts";
 import type { RunOptions } from "../node/run-options.ts";
 import type { RunStatus } from "../sched/run-event.ts";
-import type { Explanation } from "../sched/explain.ts";
+import type { Candidate, Explanation } from "../sched/explain.ts";
 import type { NodeCapacity } from "../sched/fit.ts";
 import type { RunCounts, RunJson } from "../sched/summary.ts";
 import type { KeyDifference } from "../sched/why.ts";
@@ -109,7 +109,7 @@ export interface Archive {
   /** The documented JSON of a run, with outputs. */
   run(entry: RunEntry): RunJson;
   /** `machines`: those that it could go to. */
-  explain(entry: RunEntry, task: string, machines: readonly NodeCapacity[]): Explanation | null;
+  explain(entry: RunEntry, task: string, machines: readonly Candidate[]): Explanation | null;
   /** What would do the run again; null when that was not kept. */
   wish(entry: RunEntry): RunOptions | null;
   /** Asks the process that drives the run to stop it. False when no process drives it. */

@@ -6,8 +6,7 @@ import { formatDuration, parseBytes, parseCpus } from "../base/units.ts";
 import { loadDefinition } from "../node/definition-file.ts";
 import { taskNodes } from "../node/task-nodes.ts";
 import { makeAsk } from "../sched/ask.ts";
-import { answersOf, type NodeAnswer } from "../sched/explain.ts";
-import { type NodeCapacity, describeReason } from "../sched/fit.ts";
+import { answersOf, type Candidate, describeAnswer, fitsSomewhere, type NodeAnswer } from "../sched/explain.ts";
 import { TaskGraph } from "../sched/graph.ts";
 import type { TaskNode } from "../sched/task-node.ts";
 import type { Task, Template } from "../spec/definition.ts";
@@ -26,7 +25,7 @@ interface PlannedTask {
   readonly step: number;
   readonly expectedMs: number | null;
   readonly onLongestPath: boolean;
-  /** Whether one machine would take it, now or when it is idle. */
+  /** Whether one machine that is there would take it, now or when it is idle. */
   readonly fits: boolean;
   /** What each machine says, by name. */
   readonly nodes: readonly NodeAnswer[];
@@ -63,7 +62,7 @@ export function makePlan(
   definition: string,
   nodes: readonly TaskNode[],
   tasks: readonly Task[],
-  machines: readonly NodeCapacity[],
+  machines: readonly Candidate[],
 ): Plan {
   const graph = new TaskGraph();
   graph.add(nodes);
@@ -82,7 +81,7 @@ export function makePlan(
         step: steps[index] ?? 1,
         expectedMs: node.expectedMs,
         onLongestPath: path.includes(node.key),
-        fits: answers.some(({ ever }) => ever),
+        fits: fitsSomewhere(answers),
         nodes: answers,
       };
     }),
@@ -113,8 +112,7 @@ export function planLines(plan: Plan, style: Style): readonly string[] {
   for (const task of plan.tasks) {
     if (task.fits) continue;
     lines.push(`${style.red("✗")} ${printable(task.key)} fits no machine`);
-    for (const { node, reasons } of task.nodes)
-      lines.push(`    ${printable(node)}: ${reasons.map(describeReason).join("; ")}`);
+    for (const answer of task.nodes) lines.push(`    ${printable(answer.node)}: ${printable(describeAnswer(answer))}`);
   }
   return lines;
 }

@@ -1,24 +1,26 @@
-// The machines that a task could go to, as commands that explain look at them: those of the mesh that are up, or this one alone.
+// The machines that a task could go to, as commands that explain look at them: all of the mesh, also those that are missing.
 
-import { MeshError } from "../base/errors.ts";
-import type { NodeCapacity } from "../sched/fit.ts";
+import { absenceOf } from "../mesh/absence.ts";
+import type { PeerView } from "../mesh/peer-view.ts";
+import type { Candidate } from "../sched/explain.ts";
 import type { CommandContext } from "./context.ts";
 
-/** By name; never empty. A mesh that cannot be asked at the moment leaves this machine, as it is when idle. */
-export async function machinesToAsk(context: CommandContext): Promise<readonly NodeCapacity[]> {
-  const here = (await context.archive()).machine();
-  if ((await (await context.seat()).membership()) === null) return [here];
-  try {
-    const peers = await (await context.service()).peers();
-    const machines = peers.flatMap(({ state, name, roles, snapshot }) => {
-      if (state === "self") return [snapshot?.capacity ?? { ...here, name }];
-      const takesTasks = state === "up" && roles.includes("worker") && snapshot?.draining === false;
-      return takesTasks ? [snapshot.capacity] : [];
-    });
-    return machines.length === 0 ? [here] : machines;
-  } catch (error) {
-    // another command of this home is the member at the moment
-    if (error instanceof MeshError && error.code === "node.already-running") return [here];
-    throw error;
+/** Never empty. Where no node runs, the mesh cannot be asked: this machine alone, as it is when idle. */
+export async function machinesToAsk(context: CommandContext): Promise<readonly Candidate[]> {
+  const service = await (await context.keeper()).running();
+  if (service === null) {
+    const capacity = (await context.archive()).machine();
+    return [{ node: capacity.name, capacity, absence: null }];
   }
+  const peers = await service.peers();
+  return peers.filter(({ state }) => state !== "revoked").map(candidateOf);
+}
+
+function candidateOf(view: PeerView): Candidate {
+  const { name, state, roles, snapshot } = view;
+  const capacity = snapshot === null ? null : { ...snapshot.capacity, name };
+  if (state !== "self" && !roles.includes("worker"))
+    return { node: name, capacity, absence: "takes no tasks of others: it only submits" };
+  const absence = absenceOf(view);
+  return { node: name, capacity, absence: capacity === null ? (absence ?? "has not said yet what it has") : absence };
 }

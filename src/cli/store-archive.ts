@@ -13,7 +13,7 @@ import type { RunOptions } from "../node/run-options.ts";
 import { type JournalEntry, type RunView, readRun } from "../node/run-record.ts";
 import { taskIdentity } from "../node/task-nodes.ts";
 import { evaluateAfter } from "../node/after.ts";
-import { type Explanation, explain } from "../sched/explain.ts";
+import { type Candidate, type Explanation, explain } from "../sched/explain.ts";
 import type { NodeCapacity } from "../sched/fit.ts";
 import { RunMachine } from "../sched/run-machine.ts";
 import { type RunJson, type TaskJson, countTasks } from "../sched/summary.ts";
@@ -64,7 +64,7 @@ export class StoreArchive implements Archive, AsyncDisposable {
     return view.run;
   }
 
-  explain(entry: RunEntry, task: string, machines: readonly NodeCapacity[]): Explanation | null {
+  explain(entry: RunEntry, task: string, machines: readonly Candidate[]): Explanation | null {
     const machine = this.#view(entry.id)?.machine ?? this.#replay(entry.id);
     return machine === null ? null : explain(machine, task, machines);
   }

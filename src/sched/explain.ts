@@ -44,16 +44,26 @@ export type Because =
     }
   | { readonly kind: "aborted"; readonly how: string; readonly message: string | null };
 
+/** A machine that a task could go to, or could if it were there. */
+export interface Candidate {
+  readonly node: string;
+  /** What it has; null when it never said. */
+  readonly capacity: NodeCapacity | null;
+  /** Why it takes nothing, whatever it has: "is down: no route to 10.0.0.7:7433"; null when it does. */
+  readonly absence: string | null;
+}
+
 export interface NodeAnswer {
   readonly node: string;
   readonly fits: boolean;
-  /** Whether it would fit when idle. */
+  /** Whether it would fit when idle, and there. */
   readonly ever: boolean;
+  readonly absence: string | null;
   readonly reasons: readonly Reason[];
 }
 
 /** Explains one task of a run; null when the run has no such task. */
-export function explain(machine: RunMachine, key: string, nodes: readonly NodeCapacity[]): Explanation | null {
+export function explain(machine: RunMachine, key: string, nodes: readonly Candidate[]): Explanation | null {
   const task = machine.task(key);
   if (task === null) return null;
   const answers = task.ask === null ? [] : answersOf(task.ask, nodes);
@@ -61,23 +71,43 @@ export function explain(machine: RunMachine, key: string, nodes: readonly NodeCa
 }
 
 /** What machines say to an ask, by name. */
-export function answersOf(ask: Ask, nodes: readonly NodeCapacity[]): readonly NodeAnswer[] {
-  const answers = nodes.map((node): NodeAnswer => {
-    const fit = fits(ask, node);
-    return fit.fits ? { node: node.name, fits: true, ever: true, reasons: [] } : { node: node.name, ...fit };
+export function answersOf(ask: Ask, nodes: readonly Candidate[]): readonly NodeAnswer[] {
+  const answers = nodes.map(({ node, capacity, absence }): NodeAnswer => {
+    if (capacity === null) return { node, fits: false, ever: false, absence, reasons: [] };
+    const fit = fits(ask, capacity);
+    if (fit.fits) return { node, fits: absence === null, ever: true, absence, reasons: [] };
+    // what others hold there does not matter while it is not there
+    const reasons = absence === null ? fit.reasons : fit.reasons.filter(({ scope }) => scope === "total");
+    return { node, fits: false, ever: fit.ever, absence, reasons };
   });
   return answers.sort((a, b) => (a.node < b.node ? -1 : a.node > b.node ? 1 : 0));
+}
+
+/** Whether some machine that is there would take it, now or when it is idle. */
+export function fitsSomewhere(answers: readonly NodeAnswer[]): boolean {
+  return answers.some(({ ever, absence }) => ever && absence === null);
+}
+
+/** What a machine says, for people: "fits now", "lacks the label ssd", "would fit, but is down: silent for 4.2 s". */
+export function describeAnswer({ fits: fitsNow, ever, absence, reasons }: NodeAnswer): string {
+  if (fitsNow) return "fits now";
+  const words = sentenceList(reasons.map(describeReason));
+  if (absence === null) return words;
+  if (ever) return `would fit, but ${absence}`;
+  return words === "" ? absence : `${absence}; ${words}`;
 }
 
 /** An explanation for people: the state first, then a line per machine that refuses. */
 export function explanationLines(explanation: Explanation): readonly string[] {
   const lines = [`${explanation.key}: ${becauseWords(explanation.because)}`];
-  if (explanation.because.kind !== "queued") return lines;
-  for (const answer of explanation.nodes) {
-    const reasons = sentenceList(answer.reasons.map(describeReason));
-    lines.push(answer.fits ? `  ${answer.node}: fits now` : `  ${answer.node}: ${reasons}`);
-  }
+  if (!namesMachines(explanation)) return lines;
+  for (const answer of explanation.nodes) lines.push(`  ${answer.node}: ${describeAnswer(answer)}`);
   return lines;
+}
+
+/** Whether its lines say what each machine says: where a task waits for one, or was refused by all. */
+export function namesMachines({ because: { kind } }: Explanation): boolean {
+  return kind === "queued" || kind === "aborted";
 }
 
 /** A skip reason for people: "build, which it uses, failed". */
@@ -110,7 +140,7 @@ function because(machine: RunMachine, task: TaskView, answers: readonly NodeAnsw
       return { kind: "same-key-elsewhere", run: task.deferredTo ?? "" };
     case "ready": {
       const fitsNow = answers.some((answer) => answer.fits);
-      return { kind: "queued", ready: machine.ready.size, fitsNow, fitsEver: answers.some((answer) => answer.ever) };
+      return { kind: "queued", ready: machine.ready.size, fitsNow, fitsEver: fitsSomewhere(answers) };
     }
     case "placed":
     case "running":

@@ -1,6 +1,13 @@
 import { expect, test } from "bun:test";
 import { makeAsk } from "../../src/sched/ask.ts";
-import { explain, explanationLines } from "../../src/sched/explain.ts";
+import {
+  answersOf,
+  type Candidate,
+  describeAnswer,
+  explain,
+  explanationLines,
+  fitsSomewhere,
+} from "../../src/sched/explain.ts";
 import type { NodeCapacity } from "../../src/sched/fit.ts";
 import { after, FAILED, Story, task } from "../fake/sched-story.ts";
 
@@ -16,8 +23,12 @@ const HERE: NodeCapacity = {
   gpus: [],
 };
 
+function present(capacity: NodeCapacity): Candidate {
+  return { node: capacity.name, capacity, absence: null };
+}
+
 function linesOf(story: Story, key: string, nodes: readonly NodeCapacity[] = [HERE]): readonly string[] {
-  const explanation = explain(story.machine, key, nodes);
+  const explanation = explain(story.machine, key, nodes.map(present));
   return explanation === null ? [] : explanationLines(explanation);
 }
 
@@ -50,6 +61,28 @@ test("explain() says where a ready task could run, and why not now", () => {
     "b: no machine fits",
     "  here: asks for darwin, runs linux and asks for 9 CPU, has 2 in all",
   ]);
+});
+
+test("answersOf() says of a machine that is not there whether it would fit, whatever runs on it", () => {
+  const away = { node: "away", capacity: { ...HERE, free: { ...total, cpuMilli: 0 } }, absence: "is down: silent" };
+  const never = { node: "never", capacity: null, absence: "is down" };
+  const wordsFor = (cpuMilli: number) => {
+    const answers = answersOf(makeAsk({ cpuMilli }), [never, away, present(HERE)]);
+    return [fitsSomewhere(answers), ...answers.map((answer) => `${answer.node}: ${describeAnswer(answer)}`)];
+  };
+  expect(wordsFor(1_000)).toEqual([
+    true,
+    "away: would fit, but is down: silent",
+    "here: asks for 1 CPU, has 0.5 free",
+    "never: is down",
+  ]);
+  expect(wordsFor(3_000)).toEqual([
+    false,
+    "away: is down: silent; asks for 3 CPU, has 2 in all",
+    "here: asks for 3 CPU, has 2 in all",
+    "never: is down",
+  ]);
+  expect(fitsSomewhere(answersOf(makeAsk({ cpuMilli: 1_000 }), [away, never]))).toBe(false);
 });
 
 test("explain() follows skips to their first cause", () => {

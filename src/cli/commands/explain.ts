@@ -1,8 +1,7 @@
 // `mesh explain`: why a task of a run is where it is, or what a run of a definition would do.
 
 import { printable } from "../../base/text.ts";
-import { type Explanation, explanationLines } from "../../sched/explain.ts";
-import { describeReason } from "../../sched/fit.ts";
+import { describeAnswer, type Explanation, explanationLines, namesMachines } from "../../sched/explain.ts";
 import type { TaskJson } from "../../sched/summary.ts";
 import { machinesToAsk } from "../mesh-capacity.ts";
 import { type CommandContext, type Execute, printJson, printLines } from "../context.ts";
@@ -38,12 +37,11 @@ export function taskLines({ explanation, task, interrupted }: Explained, style: 
   const lines =
     explanation === null
       ? [`${printable(task.key)}: ${hitWords(task)}`, ...task.messages.map(({ text }) => `  ${printable(text)}`)]
-      : [...explanationLines(explanation)];
+      : explanationLines(explanation).map(printable);
   if (interrupted) lines.push(style.yellow("  as its journal last knew: the process that drove the run is gone"));
   const asked = askedWords(task);
-  const fit = (explanation?.nodes ?? []).map(({ node, fits, reasons }) =>
-    fits ? `${printable(node)} fits` : `${printable(node)}: ${reasons.map(describeReason).join("; ")}`,
-  );
+  const nodes = explanation === null || namesMachines(explanation) ? [] : explanation.nodes;
+  const fit = nodes.map((answer) => `${printable(answer.node)}: ${printable(describeAnswer(answer))}`);
   if (asked !== "") lines.push(style.dim(`  asked for ${[asked, ...fit].join("; ")}`));
   if (task.cacheKey !== null) lines.push(style.dim(`  cache key ${task.cacheKey}; \`mesh why\` compares it`));
   return lines;

@@ -6,6 +6,7 @@ import { asMeshError, MeshError } from "../../base/errors.ts";
 import type { PeerId, RunId } from "../../base/ids.ts";
 import { LIMITS } from "../../base/limits.ts";
 import type { ContentExchange, ContentRef } from "../../mesh/content.ts";
+import { absenceOf } from "../../mesh/absence.ts";
 import type { PeerView } from "../../mesh/peer-view.ts";
 import type { Peers } from "../../mesh/peers.ts";
 import type { Ask } from "../../sched/ask.ts";
@@ -104,9 +105,7 @@ export class PeerSite implements RemoteSite {
 
   absence(): string | null {
     const view = this.#view;
-    if (view?.state !== "up")
-      return `is ${view?.state ?? "no member any more"}${view?.reason ? `: ${view.reason}` : ""}`;
-    return view.snapshot?.draining === true ? "takes no more tasks (`mesh drain --off` ends that)" : null;
+    return view === null ? "is no member any more" : absenceOf(view);
   }
 
   *taken(): Generator<Taken> {

@@ -12,7 +12,7 @@ import type {
   WhyJson,
 } from "../../../src/cli/archive.ts";
 import type { RunOptions } from "../../../src/node/run-options.ts";
-import type { Explanation } from "../../../src/sched/explain.ts";
+import type { Candidate, Explanation } from "../../../src/sched/explain.ts";
 import type { NodeCapacity } from "../../../src/sched/fit.ts";
 import { type RunJson, countTasks } from "../../../src/sched/summary.ts";
 import type { Artifact } from "../../../src/store/result.ts";
@@ -51,8 +51,13 @@ export class FakeArchive implements Archive {
     return run;
   }
 
-  explain(): Explanation | null {
-    return null;
+  /** The machines that the last explanation was asked over. */
+  candidates: readonly Candidate[] = [];
+  explanation: Explanation | null = null;
+
+  explain(_: RunEntry, __: string, machines: readonly Candidate[]): Explanation | null {
+    this.candidates = machines;
+    return this.explanation;
   }
 
   wish(): RunOptions | null {

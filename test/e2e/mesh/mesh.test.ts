@@ -138,6 +138,11 @@ tasks:
     await mesh.at(0).mesh("drain", "host-2");
     const { run } = await mesh.at(0).run(manyTasks(6, "sleep 0.1; hostname; : drained"));
     expect(run.tasks.map(({ node }) => node)).not.toContain("host-2");
+    mesh.at(0).write("ssd.yml", 'tasks: [{ key: ssd, agent: { labels: [ssd] }, run: "true" }]');
+    const { exitCode, stdout } = await mesh.at(0).try("explain", "ssd.yml");
+    expect(exitCode).toBe(3);
+    expect(stdout).toContain("host-1: lacks the label ssd\n    host-2: would fit, but takes no more tasks");
+    expect(stdout).toContain("host-3: lacks the label ssd");
     await mesh.at(0).mesh("drain", "host-2", "--off");
   });
 
