@@ -168,10 +168,10 @@ tasks:
     agent: { node: host-1 }
     run: cat made > "$MESH_VALUES/it"
 `;
-    const { over, finishedAt } = await startRun(machines.at(0), definition);
-    const maker = await finishedAt("make");
+    const watched = await startRun(machines.at(0), definition);
+    const maker = await watched.finishedAt("make");
     await machines.lan.host(maker === "host-2" ? 1 : 2).powerOff();
-    const { run } = await over;
+    const { run } = await watched.over;
     expect(run.status.result).toBe("succeeded");
     expect(run.tasks.at(-1)?.outputs.values["it"]).toBe("made");
     expect(run.tasks[0]?.node).toBe(maker === "host-2" ? "host-3" : "host-2");
