@@ -317,13 +317,16 @@ export class Links implements Pick<Peers, "self" | "call" | "tell" | "stream" | 
     const known = this.#links.get(peer);
     if (known !== undefined) return known;
     const { events } = this.#options;
-    const link = new Link({
+    const link: Link = new Link({
       self: this.self,
       peer,
       linked: (info) => events.linked(peer, info),
       lost: (reason) => events.lost(peer, reason),
       refused: (error) => events.refused(peer, error),
-      forgotten: () => this.#links.delete(peer),
+      // said again when a late dial of it ends: another one may stand in its place by then
+      forgotten: () => {
+        if (this.#links.get(peer) === link) this.#links.delete(peer);
+      },
     });
     this.#links.set(peer, link);
     return link;

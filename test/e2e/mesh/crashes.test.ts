@@ -64,8 +64,9 @@ testIf(
     await until(`all runs end (seed ${seed})`, async () => (going = await open(going)).length === 0, END_MS);
     const ends = await Promise.all(submitted.map(async ({ machine, run }) => await resultsOf(machine, run)));
     for (const end of ends) {
-      const told = [`seed ${seed}`, end?.status, end?.tasks.at(-1)?.outputs.values["count"]];
-      expect(told).toEqual([`seed ${seed}`, { execution: "finished", result: "succeeded" }, "5"]);
+      const messages = end?.tasks.flatMap((task) => task.messages.map(({ text }) => `${task.key}: ${text}`));
+      const told = [`seed ${seed}`, messages, end?.status, end?.tasks.at(-1)?.outputs.values["count"]];
+      expect(told).toEqual([`seed ${seed}`, [], { execution: "finished", result: "succeeded" }, "5"]);
     }
     expect(submitted.length).toBeGreaterThan(RUNS);
     for (const machine of machines.all)
