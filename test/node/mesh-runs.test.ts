@@ -47,7 +47,12 @@ function fakeRun(coordinator: string) {
       summary: { ...header, ...times, status, tasks: [] },
     };
   };
-  return { run, resumeRun: IDLE.resumeRun, end: () => end.resolve(), print: async (text: string) => (await printing.promise)(text) };
+  return {
+    run,
+    resumeRun: IDLE.resumeRun,
+    end: () => end.resolve(),
+    print: async (text: string) => (await printing.promise)(text),
+  };
 }
 
 /** A node whose runs never end. */

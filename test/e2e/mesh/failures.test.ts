@@ -8,7 +8,10 @@ import { type Machines, makeMesh, until } from "./machines.ts";
 
 setDefaultTimeout(60_000);
 
-const FLAGS = [["--cpus", "1"], ["--cpus", "1", "--labels", "maker"]] as const;
+const FLAGS = [
+  ["--cpus", "1"],
+  ["--cpus", "1", "--labels", "maker"],
+] as const;
 
 /** Fourteen tasks of a third of a second over three machines, joined by a last one. `mark` gives them keys of their own. */
 function pipeline(mark: string): string {
@@ -165,10 +168,10 @@ tasks:
     agent: { node: host-1 }
     run: cat made > "$MESH_VALUES/it"
 `;
-    const { over, finishedAt } = await startRun(machines.at(0), definition);
-    const maker = await finishedAt("make");
+    const started = await startRun(machines.at(0), definition);
+    const maker = await started.finishedAt("make");
     await machines.lan.host(maker === "host-2" ? 1 : 2).powerOff();
-    const { run } = await over;
+    const { run } = await started.over;
     expect(run.status.result).toBe("succeeded");
     expect(run.tasks.at(-1)?.outputs.values["it"]).toBe("made");
     expect(run.tasks[0]?.node).toBe(maker === "host-2" ? "host-3" : "host-2");

@@ -12,8 +12,7 @@ setDefaultTimeout(60_000);
 describeIf(["binary", "lan", "bash"], "a mesh and those outside of it", () => {
   let machines: Machines;
 
-  const codeOf = async (index: number) =>
-    (await machines.at(index).json<{ code: string }>("invite", "--no-wait")).code;
+  const codeOf = async (index: number) => (await machines.at(index).json<{ code: string }>("invite", "--no-wait")).code;
   const namesAt = async (index: number) => {
     const { nodes } = await machines.at(index).json<{ nodes: { name: string; state: string }[] }>("nodes");
     return nodes.filter(({ state }) => state === "up" || state === "self").map(({ name }) => name);
