@@ -367,6 +367,9 @@ export class PeerSite implements RemoteSite {
 
   #settle({ ref, work }: Held, { outcome }: WorkEnd & { readonly kind: "finished" }, result: TaskResult | null): void {
     const { reports, directory } = this.#options;
+    // what a machine cannot give to a task, another one may; losses are bounded
+    if (outcome.reason === "context-failed")
+      return this.#lostIn(ref, outcome.message ?? "its context could not be made");
     // the machine may have been lost meanwhile, and the task with it
     if (this.#held.delete(ref.lease) && reports.holds(ref) && result !== null) {
       const { layers, blobs } = needsOf(result);
@@ -376,6 +379,13 @@ export class PeerSite implements RemoteSite {
     reports.onEvent({ kind: "task-finished", ...ref, atMs: Date.now(), outcome });
     this.#ended.push(ref.lease);
     if (this.#ended.length === 1) reports.onceWritten(() => this.acknowledge(this.#ended.splice(0)));
+  }
+
+  /** The machine could not begin the task. */
+  #lostIn(ref: AttemptRef, why: string): void {
+    if (!this.#held.delete(ref.lease)) return;
+    this.acknowledge([ref.lease]);
+    this.#options.reports.onEvent({ kind: "task-lost", ...ref, reason: `${this.node}: ${why}`, atMs: Date.now() });
   }
 
   /** What the machine sent cannot be used: as good as lost. */

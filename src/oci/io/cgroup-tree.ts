@@ -2,23 +2,44 @@
 
 import { readdirSync, rmdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { errnoOf } from "../../base/errors.ts";
 import { readText } from "../../base/io/text-files.ts";
 import { parseOwnerName } from "../runtime/cgroup-paths.ts";
 import { signalQuietly, startTicks } from "./processes.ts";
 
 /**
  * Removes directories whose mesh process is gone, with whatever still runs inside. Whether one of another PID namespace is gone
- * can't be seen: its directory goes when it is old and nothing is inside.
+ * is seen from the first namespace alone; elsewhere its directory goes when it is old and nothing is inside.
  */
 export function sweepGroups(directory: string): void {
   const here = pidNamespace();
+  let living: ReadonlySet<number> | null | undefined;
   for (const name of listDirectory(directory)) {
     const owner = parseOwnerName(name);
     if (owner === null) continue;
     const path = join(directory, name);
-    if (owner.pidNamespace !== here) removeAbandoned(path);
-    else if (startTicks(owner.pid) !== owner.startTicks) removeTree(path);
+    if (owner.pidNamespace !== here) {
+      if (living === undefined) living = here === FIRST_PID_NAMESPACE ? livingNamespaces() : null;
+      if (living?.has(owner.pidNamespace) === false) removeTree(path);
+      else removeAbandoned(path);
+    } else if (startTicks(owner.pid) !== owner.startTicks) removeTree(path);
   }
+}
+
+/** PROC_PID_INIT_INO of the kernel: all other PID namespaces are below this one. */
+const FIRST_PID_NAMESPACE = 0xeffffffc;
+
+/** PID namespaces that have a process; null when some cannot be seen. */
+function livingNamespaces(): ReadonlySet<number> | null {
+  const living = new Set<number>();
+  for (const pid of listDirectory("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      living.add(statSync(`/proc/${pid}/ns/pid`).ino);
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT" && errnoOf(error) !== "ESRCH") return null;
+    }
+  }
+  return living;
 }
 
 /** A process of another namespace that has used no cgroup for so long is taken to be gone. */
