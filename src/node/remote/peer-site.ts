@@ -381,7 +381,7 @@ export class PeerSite implements RemoteSite {
     if (this.#ended.length === 1) reports.onceWritten(() => this.acknowledge(this.#ended.splice(0)));
   }
 
-  /** The machine could not begin the task. */
+  /** An end that is none: the attempt is as good as lost. */
   #lostIn(ref: AttemptRef, why: string): void {
     if (!this.#held.delete(ref.lease)) return;
     this.acknowledge([ref.lease]);
@@ -393,9 +393,6 @@ export class PeerSite implements RemoteSite {
     const { reports } = this.#options;
     const known = asMeshError(error);
     if (known === null && !(error instanceof Error && error.name === "AbortError")) return reports.onFault(error);
-    if (!this.#held.delete(ref.lease)) return;
-    this.acknowledge([ref.lease]);
-    const reason = `What ${this.node} left cannot be used: ${known?.message ?? "it was stopped"}`;
-    reports.onEvent({ kind: "task-lost", ...ref, reason, atMs: Date.now() });
+    this.#lostIn(ref, `what it left cannot be used: ${known?.message ?? "it was stopped"}`);
   }
 }

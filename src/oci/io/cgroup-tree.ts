@@ -29,10 +29,11 @@ export function sweepGroups(directory: string): void {
 /** PROC_PID_INIT_INO of the kernel: all other PID namespaces are below this one. */
 const FIRST_PID_NAMESPACE = 0xeffffffc;
 
-/** PID namespaces that have a process; null when some cannot be seen. */
+/** PID namespaces that have a process, asked from the first one; null when some cannot be seen. */
 function livingNamespaces(): ReadonlySet<number> | null {
-  const living = new Set<number>();
-  for (const pid of listDirectory("/proc").filter((name) => /^\d+$/.test(name))) {
+  // process 1 may be nobody's to look at, and is of this namespace
+  const living = new Set([FIRST_PID_NAMESPACE]);
+  for (const pid of listDirectory("/proc").filter((name) => /^\d+$/.test(name) && name !== "1")) {
     try {
       living.add(statSync(`/proc/${pid}/ns/pid`).ino);
     } catch (error) {
