@@ -39,6 +39,8 @@ const REUSABLE_BYTES = 4 * 1024 * 1024;
 /** Directories kept for reuse. */
 const POOL_SIZE = 64;
 
+let shared: { readonly pool: CgroupPool; users: number } | null = null;
+
 /** All cgroups of one mesh process. */
 export class CgroupPool {
   readonly mechanisms: LimitMechanisms;
@@ -69,6 +71,24 @@ export class CgroupPool {
       startTicks: startTicks("self") ?? 0,
     });
     return new CgroupPool(openUnified(place, name) ?? openLegacy(place, name));
+  }
+
+  /**
+   * The one pool of this process: two would share names, and the first to close would remove the other's directories with what
+   * runs inside. Every user gives it back once, by `giveBack`; with the last one it is closed.
+   */
+  static shared(): CgroupPool {
+    shared ??= { pool: CgroupPool.open(), users: 0 };
+    shared.users++;
+    return shared.pool;
+  }
+
+  /** Gives back what `shared` gave; another pool is closed. */
+  static giveBack(pool: CgroupPool): void {
+    if (pool !== shared?.pool) return pool.close();
+    if (--shared.users > 0) return;
+    shared = null;
+    pool.close();
   }
 
   /** A pool that limits nothing. */

@@ -109,7 +109,7 @@ export class ContextRuntime implements AsyncDisposable {
     await this.#idMaps.close();
     await this.#hostMounts.close();
     this.#images.close();
-    this.#cgroups?.close();
+    if (this.#cgroups !== null) CgroupPool.giveBack(this.#cgroups);
     this.#cgroups = null;
   }
 
@@ -124,7 +124,7 @@ export class ContextRuntime implements AsyncDisposable {
   }
 
   #pool(): CgroupPool {
-    return (this.#cgroups ??= this.#limits === "best" ? CgroupPool.open() : CgroupPool.none());
+    return (this.#cgroups ??= this.#limits === "best" ? CgroupPool.shared() : CgroupPool.none());
   }
 
   #acquire(setup: ContextSetup): CgroupLease {

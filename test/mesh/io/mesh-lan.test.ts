@@ -19,8 +19,15 @@ async function startAvahi(host: LanHost, folder: string): Promise<NamespaceProce
   mkdirSync(folder, { recursive: true });
   const config = `${folder}/avahi.conf`;
   writeFileSync(config, "[server]\nenable-dbus=no\nuse-ipv4=yes\nuse-ipv6=yes\n[publish]\n");
+  // It wants its folder to belong to the user `avahi`, whom a user namespace of one id cannot hold: there `avahi` is another name for root.
+  writeFileSync(`${folder}/passwd`, "root:x:0:0::/:/bin/sh\navahi:x:0:0::/:/bin/sh\n");
+  writeFileSync(`${folder}/group`, "root:x:0:\navahi:x:0:\n");
   // Its socket and PID file have fixed places: each host gets its own.
-  const script = `mount -t tmpfs none /run && mkdir -p /run/avahi-daemon && exec avahi-daemon --no-chroot --no-drop-root --no-rlimits -f ${config}`;
+  const script = [
+    "mount -t tmpfs none /run && mkdir -p /run/avahi-daemon",
+    `mount --bind ${folder}/passwd /etc/passwd && mount --bind ${folder}/group /etc/group`,
+    `exec avahi-daemon --no-chroot --no-drop-root --no-rlimits -f ${config}`,
+  ].join(" && ");
   const daemon = await host.spawn(["unshare", "--mount", "sh", "-c", script]);
   const reader = daemon.stderr.getReader();
   const decoder = new TextDecoder();

@@ -54,6 +54,17 @@ for (const mechanism of ["best", "fallback"] as const) {
       expect([isAlive(context.pid), descendants(context.pid)]).toEqual([false, []]);
     });
 
+    test("a runtime that closes leaves the contexts of another one in this process alone", async () => {
+      const closing = new TestContexts({ limits: mechanism });
+      await closing.run("true", limits({ memoryBytes: 64 * MIB }));
+      const { context } = await contexts.startUntilLine("echo go; exec sleep 1000", limits({ memoryBytes: 64 * MIB }));
+      await closing[Symbol.asyncDispose]();
+      const { exit } = await contexts.run("exit 3", limits({ memoryBytes: 64 * MIB }));
+      expect([exit.exitCode, isAlive(context.pid)]).toEqual([3, true]);
+      context.kill();
+      await context.exited;
+    });
+
     test("processes beyond the limit are refused, or end the context", async () => {
       const forks = "for (1..60) { $p = fork; last if !defined $p; if ($p == 0) { sleep 5; exit } $n++ }";
       const { exit, stdout } = await contexts.run(
