@@ -20,6 +20,8 @@ export interface Member {
 export type MembershipEvent =
   /** Time has passed: at the latest when `wakeAtMs` said. */
   | { readonly kind: "tick" }
+  /** What this machine says of itself changed in a way that others should know before the next heartbeat is due. */
+  | { readonly kind: "urgent" }
   /** The roster as it is from now on, this machine included. */
   | { readonly kind: "roster"; readonly members: readonly Member[]; readonly digest: string }
   | { readonly kind: "found"; readonly peer: PeerId; readonly addresses: readonly Address[]; readonly by: FoundBy }

@@ -148,6 +148,9 @@ export class Membership {
     switch (event.kind) {
       case "tick":
         return;
+      case "urgent":
+        for (const { link } of this.#peers.values()) if (link !== null) link.nextBeatAtMs = nowMs;
+        return;
       case "roster":
         return this.#takeRoster(event.members, event.digest, nowMs);
       case "found":

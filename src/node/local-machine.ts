@@ -159,9 +159,13 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
       if (status?.pid === child.pid) return status;
       await Bun.sleep(LOOK_MS);
     }
-    // another one was faster
-    if (child.exitCode !== null) await this.#refuseSecond();
-    else child.kill();
+    if (child.exitCode === null) child.kill();
+    else {
+      // another one was faster; its socket may not be there yet
+      const { lastHolder } = await import("../mesh/io/mesh-lock.ts");
+      const holder = lastHolder(meshFolder(this.#home));
+      if (holder !== null && holder !== child.pid && lives(holder)) throw alreadyRunning(holder);
+    }
     throw new MeshError("node.failed", `The node did not start: ${logTail(this.logPath, from)}`, {
       hint: `Its log is ${this.logPath}. \`mesh up --foreground\` shows what it does.`,
     });
@@ -194,8 +198,7 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
   async #refuseSecond(): Promise<void> {
     const running = await this.#running();
     if (running === null) return;
-    const { pid } = await running.status();
-    throw new MeshError("node.already-running", `This machine's node runs already, as process ${pid}`);
+    throw alreadyRunning((await running.status()).pid);
   }
 
   async #openOwn(): Promise<Daemon> {
@@ -203,6 +206,10 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
     const { openDaemon } = await import("./open-node.ts");
     return this.#open.use(await openDaemon({ home: this.#home, serve: null }));
   }
+}
+
+function alreadyRunning(pid: number): MeshError {
+  return new MeshError("node.already-running", `This machine's node runs already, as process ${pid}`);
 }
 
 function flagsOf({ cpus, memory, gpus, labels, port }: ServeOptions): readonly string[] {

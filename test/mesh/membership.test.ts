@@ -56,6 +56,18 @@ describe("Membership finds", () => {
     expect(nodes.map((node) => node.linkCount)).toEqual(nodes.map(() => 49));
   });
 
+  test("what is urgent by a heartbeat at once, to all who are connected", () => {
+    const { world, nodes } = meshOf(["a", "b", "c"]);
+    const [a] = nodes;
+    world.run(150);
+    const before = a?.effects.length ?? 0;
+    a?.take({ kind: "urgent" });
+    const sent = a?.effects.slice(before).filter(({ kind }) => kind === "send-heartbeat");
+    expect(sent).toHaveLength(2);
+    a?.take({ kind: "tick" });
+    expect(a?.effects.slice(before).filter(({ kind }) => kind === "send-heartbeat")).toHaveLength(2);
+  });
+
   test("a machine again whose address changed", () => {
     const { world, a, b } = pairOf();
     world.loses = () => true;

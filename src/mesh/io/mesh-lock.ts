@@ -1,7 +1,7 @@
 // The lock by which one process at a time is a machine of its mesh: two with one identity would take each other's connections. The
 // kernel lets go of it when the process ends, however that ends.
 
-import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, constants, existsSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { fail } from "../../base/errors.ts";
 import { tryLock } from "../../base/io/libc.ts";
@@ -14,10 +14,16 @@ export function lockMesh(folder: string): Disposable {
   const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   if (!tryLock(fd)) {
     closeSync(fd);
-    const pid = /^\d+/.exec(readFileSync(path, "latin1"))?.[0] ?? "unknown";
-    fail("node.already-running", `A node runs for ${folder} already: process ${pid}`);
+    fail("node.already-running", `A node runs for ${folder} already: process ${lastHolder(folder) ?? "unknown"}`);
   }
   ftruncateSync(fd);
   writeSync(fd, `${process.pid}\n`, 0);
   return { [Symbol.dispose]: () => closeSync(fd) };
+}
+
+/** The process that took the lock last: it may have ended since. null: none ever did. */
+export function lastHolder(folder: string): number | null {
+  const path = join(folder, "lock");
+  const pid = existsSync(path) ? /^\d+/.exec(readFileSync(path, "latin1"))?.[0] : undefined;
+  return pid === undefined ? null : Number(pid);
 }

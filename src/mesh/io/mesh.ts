@@ -142,7 +142,7 @@ export class Mesh implements Peers, AsyncDisposable {
       identity,
       roster,
       onAdmitted: (grant) => this.#gossip.spread([grant], null),
-      onOpenChanged: () => this.#announce(),
+      onOpenChanged: () => this.#discovery?.update(this.#announcement()),
       onRefused: (error) => this.#notice(error),
     });
     this.#port = port === null ? null : listenAt(this.#links, port);
@@ -247,8 +247,10 @@ export class Mesh implements Peers, AsyncDisposable {
   }
 
   publish(snapshot: NodeSnapshot): void {
+    const before = this.#snapshot;
     this.#snapshot = snapshot;
-    this.#announce();
+    this.#discovery?.update(this.#announcement());
+    if (before !== null && before.draining !== snapshot.draining) this.#membership.step({ kind: "urgent" });
   }
 
   /**
@@ -340,7 +342,7 @@ export class Mesh implements Peers, AsyncDisposable {
     this.#membership.step({ kind: "roster", members, digest: this.roster.summary().root.slice("sha256:".length) });
     if (this.#memberOf(this.self) === null)
       this.#notice(new MeshError("mesh.revoked", "This machine is no member of the mesh any more"));
-    this.#announce();
+    this.#discovery?.update(this.#announcement());
   }
 
   #announcement(): Announcement {
@@ -353,10 +355,6 @@ export class Mesh implements Peers, AsyncDisposable {
       inviteOpen: this.#inviting.isOpen,
       snapshot: this.#snapshot,
     });
-  }
-
-  #announce(): void {
-    this.#discovery?.update(this.#announcement());
   }
 
   #addressesAt(hosts: readonly string[]): readonly Address[] {

@@ -62,15 +62,18 @@ export class Home {
     await Promise.all(this.#removals);
   }
 
-  /** Removes what processes that have ended left in tmp/; the number of entries removed. */
+  /** Removes what processes that have ended left in tmp/, and leaves what can't be removed; the number of entries removed. */
   async sweep(): Promise<number> {
     const here = currentOwner();
     let removed = 0;
     for (const name of readdirSync(this.paths.tmp)) {
       const [pid = "", startTicks = ""] = name.split(".");
       if (isAlive({ ...here, pid: Number(pid), startTicks: startTicks === "0" ? "" : startTicks })) continue;
-      await this.#remove(`${this.paths.tmp}/${name}`);
-      removed++;
+      const isRemoved = await this.#remove(`${this.paths.tmp}/${name}`).then(
+        () => true,
+        () => false,
+      );
+      removed += Number(isRemoved);
     }
     return removed;
   }

@@ -223,9 +223,11 @@ export function sweepPartials(home: Home, idleMs: number, nowMs: number): void {
     const path = `${home.paths.partial}/${name}`;
     const record = statSync(`${path}.chunks`, { throwIfNoEntry: false }) ?? statSync(path, { throwIfNoEntry: false });
     if (!record || nowMs - record.mtimeMs < idleMs) continue;
-    const fd = openSync(path, "r+");
+    // Another process may sweep as well.
+    const fd = raw.openAt(raw.HERE, path, raw.READ_WRITE_FILE);
+    if (fd < 0) continue;
     if (raw.lockNow(fd) === 0) for (const each of [path, `${path}.chunks`]) removeIfThere(each);
-    closeSync(fd);
+    raw.closeFd(fd);
   }
 }
 

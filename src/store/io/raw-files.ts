@@ -29,6 +29,7 @@ export const TYPE_SYMLINK = 0o120000;
 export const TYPE_FIFO = 0o010000;
 export const TYPE_CHARACTER = 0o020000;
 
+export const READ_WRITE_FILE = constants.O_RDWR | constants.O_NOFOLLOW | O_CLOEXEC;
 export const READ_DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW | O_CLOEXEC;
 /** Never blocks on a fifo and never follows a link that took the file's place. */
 export const READ_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;

@@ -1,6 +1,8 @@
 // Removes a directory and all below it, whatever its task left there: directories closed to their owner, names that are not
-// text, nesting deeper than paths may be. It never follows a link and never leaves the directory.
+// text, nesting deeper than paths may be, and whoever else removes it at the same time. It never follows a link and never
+// leaves the directory.
 
+import { errnoOf } from "../../base/errors.ts";
 import { breathe } from "./scan.ts";
 import { ERRNO, check } from "./errno.ts";
 import * as raw from "./raw-files.ts";
@@ -14,6 +16,7 @@ export async function removeTree(path: string): Promise<void> {
   const code = raw.unlinkAt(raw.HERE, path);
   if (code === 0 || code === -ERRNO.ENOENT) return;
   const root = openForRemoval(raw.HERE, path, path);
+  if (root === null) return;
   const removal: Removal = { root, round: 0, moved: 0, until: performance.now() + SLICE_MS };
   try {
     // What was moved up is emptied in the next round.
@@ -26,7 +29,7 @@ export async function removeTree(path: string): Promise<void> {
   } finally {
     raw.closeFd(root);
   }
-  check(raw.removeDirectoryAt(raw.HERE, path), "remove", path);
+  checkOrGone(raw.removeDirectoryAt(raw.HERE, path), "remove", path);
 }
 
 interface Removal {
@@ -39,10 +42,10 @@ interface Removal {
 
 async function empty(fd: number, depth: number, path: string, removal: Removal): Promise<void> {
   const directories: string[] = [];
-  raw.readDirectory(fd, path, (name, type) => {
+  readUnlessGone(fd, path, (name, type) => {
     const code = type === raw.TYPE_DIRECTORY ? -ERRNO.EISDIR : raw.unlinkAt(fd, name);
     if (code === -ERRNO.EISDIR || code === -ERRNO.EPERM) directories.push(name);
-    else if (code !== -ERRNO.ENOENT) check(code, "remove", `${path}/${name}`);
+    else checkOrGone(code, "remove", `${path}/${name}`);
   });
   for (const name of directories) {
     if (performance.now() > removal.until) {
@@ -51,26 +54,44 @@ async function empty(fd: number, depth: number, path: string, removal: Removal):
     }
     if (raw.removeDirectoryAt(fd, name) === 0) continue;
     if (depth >= MOST_DEPTH) {
-      check(raw.renameAt(fd, name, removal.root, `.mesh-removed-${removal.round}-${removal.moved++}`), "move", name);
+      const aside = `.mesh-removed-${process.pid}-${removal.round}-${removal.moved++}`;
+      checkOrGone(raw.renameAt(fd, name, removal.root, aside), "move", name);
       continue;
     }
     const child = openForRemoval(fd, name, `${path}/${name}`);
+    if (child === null) continue;
     try {
       await empty(child, depth + 1, path, removal);
     } finally {
       raw.closeFd(child);
     }
-    check(raw.removeDirectoryAt(fd, name), "remove", `${path}/${name}`);
+    checkOrGone(raw.removeDirectoryAt(fd, name), "remove", `${path}/${name}`);
   }
 }
 
-function openForRemoval(directory: number, name: string, path: string): number {
+/** The open directory, or null when somebody else removed it meanwhile. */
+function openForRemoval(directory: number, name: string, path: string): number | null {
   let fd = raw.openAt(directory, name, raw.READ_DIRECTORY);
   if (fd === -ERRNO.EACCES) {
-    check(raw.chmodAt(directory, name, 0o700), "open", path);
+    checkOrGone(raw.chmodAt(directory, name, 0o700), "open", path);
     fd = raw.openAt(directory, name, raw.READ_DIRECTORY);
   }
+  if (fd === -ERRNO.ENOENT) return null;
   check(fd, "open", path);
   raw.chmodFd(fd, 0o700);
   return fd;
+}
+
+/** A directory that was removed while it is open cannot be listed: nothing is in it. */
+function readUnlessGone(fd: number, path: string, each: (name: string, type: number) => void): void {
+  try {
+    raw.readDirectory(fd, path, each);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+  }
+}
+
+/** Throws for -errno, unless it says that what was to go is gone. */
+function checkOrGone(result: number, action: string, path: string): void {
+  if (result !== -ERRNO.ENOENT) check(result, action, path);
 }
