@@ -55,6 +55,9 @@ const BYTES_PER_MS = 100_000;
 /** How long a machine that had no room although it seemed to is left alone. */
 const BLOCKED_MS = 50;
 
+/** How long one whose disk was full at the end of a task is, whatever it says of the room that the task gave back. */
+const DISK_FULL_MS = 5_000;
+
 interface Held {
   readonly ref: AttemptRef;
   readonly work: TaskWork;
@@ -118,9 +121,10 @@ export class PeerSite implements RemoteSite {
   seen(): Omit<PlaceNode, "running"> | null {
     const view = this.#view;
     const capacity = this.capacity();
-    if (view?.state !== "up" || view.snapshot === null || capacity === null || view.snapshot.draining) return null;
+    if (view === null || view.snapshot === null || capacity === null || absenceOf(view) !== null) return null;
     if (performance.now() < this.#blockedUntilMs) return null;
-    let { cpuMilli, memoryBytes, diskBytes } = this.#free ?? capacity.free;
+    let { cpuMilli, memoryBytes } = this.#free ?? capacity.free;
+    let { diskBytes } = capacity.free;
     for (const ask of this.#pending.values()) {
       cpuMilli -= ask.cpuMilli;
       memoryBytes -= ask.memoryBytes;
@@ -370,6 +374,10 @@ export class PeerSite implements RemoteSite {
     // what a machine cannot give to a task, another one may; losses are bounded
     if (outcome.reason === "context-failed")
       return this.#lostIn(ref, outcome.message ?? "its context could not be made");
+    if (outcome.reason === "disk-full") {
+      this.#blockedUntilMs = performance.now() + DISK_FULL_MS;
+      return this.#lostIn(ref, outcome.message ?? "its disk is full");
+    }
     // the machine may have been lost meanwhile, and the task with it
     if (this.#held.delete(ref.lease) && reports.holds(ref) && result !== null) {
       const { layers, blobs } = needsOf(result);

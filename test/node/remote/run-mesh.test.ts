@@ -284,6 +284,46 @@ describe("when machines go", () => {
   });
 });
 
+describe("a machine whose disk is full", () => {
+  const noSpace: FakeScript = () => {
+    throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+  };
+
+  test("its task runs elsewhere, and it is left alone meanwhile", async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here", { cpus: 1 });
+    const full = await mesh.add("full", { cpus: 4, scripts: { big: noSpace } });
+    const spare = await mesh.add("spare", { cpus: 2 });
+    spare.served?.drain(true);
+    spare.beat(true);
+    const watched = mesh.start(here, `${HOST}tasks:\n  - { key: big, run: big, agent: { cpus: 2 } }`);
+    await until(() => watched.events.some(({ kind }) => kind === "task-lost"), "the loss");
+    spare.served?.drain(false);
+    spare.beat();
+    const run = summaryOf(await watched.outcome);
+    expect(outcomesOf(run)).toEqual({ big: "succeeded" });
+    expect(placesOf(run)).toEqual({ big: "spare" });
+    expect(full.backend.started).toEqual(["big"]);
+    expect(watched.events.find(({ kind }) => kind === "task-lost")).toMatchObject({
+      reason: expect.stringContaining("full: ") as string,
+    });
+  });
+
+  test("no task is placed on it, and who asks for it is told why", async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here", { cpus: 1 });
+    const full = await mesh.add("full", { cpus: 4 });
+    const { snapshot } = full.peers;
+    if (snapshot === null) throw new Error("It has said nothing of itself");
+    const { capacity } = snapshot;
+    full.peers.publish({ ...snapshot, capacity: { ...capacity, free: { ...capacity.free, diskBytes: 1_048_576 } } });
+    const run = await mesh.run(here, `${independent(3)}  - { key: big, run: big, agent: { cpus: 2 } }`);
+    expect(outcomesOf(run)).toEqual({ t0: "succeeded", t1: "succeeded", t2: "succeeded", big: "aborted" });
+    expect(full.backend.started).toEqual([]);
+    expect(taskOf(run, "big").messages[0]?.text).toContain("full would fit and has a full disk (1 MiB free)");
+  });
+});
+
 describe("stopping", () => {
   test("a cancelled run stops its tasks on other machines, within their grace or at once", async () => {
     await using mesh = new NodeMesh();
