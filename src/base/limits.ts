@@ -201,6 +201,8 @@ export const LIMITS = {
   adoptMs: 10_000,
   /** Keys in one question about results. */
   findKeys: 1_000,
+  /** How long a machine whose disk was full at the end of a task is left alone, whatever it says of the room that the task gave back. */
+  diskFullMs: 5_000,
   /** What one message about work may hold. */
   workMessageBytes: 512 * KIB,
   /** How long a granted lease waits for the word to start. */

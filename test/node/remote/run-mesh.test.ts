@@ -1,8 +1,10 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
+import { MeshError } from "../../../src/base/errors.ts";
 import type { FakeScript } from "../../fake/backend.ts";
 import { KILLED } from "../../fake/backend.ts";
 import { NodeMesh, placesOf, summaryOf, until } from "../../fake/node-mesh.ts";
 import { outcomesOf, taskOf } from "../../fake/node-run.ts";
+import { failureOf } from "../../support/failure.ts";
 
 const HOST = "base: { image: host }\n";
 const independent = (count: number) =>
@@ -321,6 +323,30 @@ describe("a machine whose disk is full", () => {
     expect(outcomesOf(run)).toEqual({ t0: "succeeded", t1: "succeeded", t2: "succeeded", big: "aborted" });
     expect(full.backend.started).toEqual([]);
     expect(taskOf(run, "big").messages[0]?.text).toContain("full would fit and has a full disk (1 MiB free)");
+  });
+
+  test("of the one that coordinates: the run stops under that name, no worker is blamed, and it is taken up later", async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here", { cpus: 1 });
+    const there = await mesh.add("there", { scripts: { make: (task) => task.write("workspace/out", "artifact") } });
+    const full = new MeshError("store.full", "Cannot take 1 GiB: 3 MiB are free");
+    spyOn(here.content, "fetch").mockRejectedValueOnce(full);
+    const watched = mesh.start(
+      here,
+      `${HOST}tasks:
+  - { key: make, run: make, agent: { node: there }, outputs: { artifacts: [{ key: out, path: out }] } }`,
+    );
+    const failure = await failureOf(watched.outcome);
+    expect(failure.code).toBe("store.full");
+    expect(failure.message).toBe("Cannot take what make left on there: Cannot take 1 GiB: 3 MiB are free");
+    expect(watched.events.filter(({ kind }) => kind === "task-lost")).toEqual([]);
+    const [started] = watched.events;
+    if (started?.kind !== "run-started") throw new Error("It never began");
+    expect(here.node.store.runs.get(started.run.id)?.state).toBe("interrupted");
+    const run = summaryOf(await mesh.resume(here, started.run.id).outcome);
+    expect(outcomesOf(run)).toEqual({ make: "cacheHit" });
+    expect(taskOf(run, "make").outputs.artifacts).toHaveLength(1);
+    expect(there.backend.started).toEqual(["make"]);
   });
 });
 
