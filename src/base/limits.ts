@@ -197,6 +197,9 @@ export const LIMITS = {
   parcelTreeBytes: 64 * KIB,
   /** How long a ready task waits for a machine to come back that alone could run it. */
   nodeReturnMs: 30_000,
+  /** How often in a row a run is taken up without a task of it ending, and how near together these have to be to count as a row. */
+  runTakeUps: 8,
+  runTakeUpMs: 5 * 60_000,
   /** How long a run that is taken up waits for the machines that it had tasks on. */
   adoptMs: 10_000,
   /** Keys in one question about results. */
