@@ -102,9 +102,7 @@ describe("Links.drop()", () => {
     const [alpha, beta] = [mesh.start("alpha"), mesh.start("beta")];
     using silent = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => undefined } });
     const controller = new AbortController();
-    const held = codeOf(
-      alpha.links.connect(beta.id, { host: "127.0.0.1", port: silent.port }, controller.signal),
-    );
+    const held = codeOf(alpha.links.connect(beta.id, { host: "127.0.0.1", port: silent.port }, controller.signal));
     await beta.links.connect(alpha.id, alpha.address);
     await alpha.saw("linked beta");
     alpha.links.drop(beta.id, new MeshError("peer.unreachable", "It is silent"));
