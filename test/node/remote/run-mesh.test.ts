@@ -18,6 +18,7 @@ const untilKilled: FakeScript = async ({ killed }) => {
   await killed;
   return KILLED;
 };
+const NOTHING = { exitCode: null, signal: null, reason: null, used: null, message: null };
 const writeA: FakeScript = (task) => task.write("workspace/a", "content");
 
 describe("a run over several machines", () => {
@@ -283,6 +284,44 @@ describe("when machines go", () => {
     mesh.hub.heal(here.id, there.id);
     expect(placesOf(summaryOf(await watched.outcome))).toEqual({ big: "there" });
     expect(times).toBe(2);
+  });
+});
+
+describe("a machine that lies", () => {
+  test("about the lease of another one is not believed: its word is put aside, and the task ends by its own", async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here", { cpus: 1 });
+    const release = Promise.withResolvers<void>();
+    const there = await mesh.add("there", {
+      scripts: {
+        make: async (task) => {
+          await release.promise;
+          task.write("io/values/x", "true");
+        },
+      },
+    });
+    const liar = await mesh.add("liar", { serves: false });
+    const heard = Promise.withResolvers<unknown>();
+    liar.peers.onWord("work.acknowledge", (said) => heard.resolve(said));
+    const watched = mesh.start(here, `${HOST}tasks:\n  - { key: make, run: make, agent: { node: there } }`);
+    await until(() => watched.events.some(({ kind }) => kind === "task-started"), "the start");
+    const [started] = watched.events;
+    const placed = watched.events.find((event) => event.kind === "task-placed");
+    if (started?.kind !== "run-started" || placed?.kind !== "task-placed") throw new Error("It never began");
+    const { key, attempt, lease } = placed;
+    const outcome = { ...NOTHING, result: "failed", exitCode: 1, durationMs: 1, message: "It is broken, believe me" };
+    liar.peers.tell(here.id, "work.words", {
+      run: started.run.id,
+      words: [{ kind: "finished", key, attempt, lease, outcome, parcel: null }],
+      free: { cpuMilli: 2 ** 40, memoryBytes: 2 ** 40, diskBytes: 2 ** 40, gpus: [] },
+    });
+    expect(await heard.promise).toEqual({ run: started.run.id, leases: [lease] });
+    expect(watched.events.filter(({ kind }) => kind === "task-finished")).toEqual([]);
+    expect(there.backend.running).toBe(1);
+    release.resolve();
+    const run = summaryOf(await watched.outcome);
+    expect(outcomesOf(run)).toEqual({ make: "succeeded" });
+    expect(taskOf(run, "make").outputs.values).toEqual({ x: "true" });
   });
 });
 
