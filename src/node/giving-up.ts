@@ -8,19 +8,22 @@ import type { JournalEntry } from "./run-record.ts";
 /** Whether a run was taken up so often in a row, without a task of it ending, that the next time would be in vain too. */
 export function isInVain(entries: readonly JournalEntry[], nowMs: number): boolean {
   let times = 0;
+  let firstMs = 0;
   let lastMs = Number.NEGATIVE_INFINITY;
   for (const entry of entries) {
     if (entry.kind === "event" && entry.event.kind === "task-finished") times = 0;
     if (entry.kind !== "taken-up") continue;
     times = entry.atMs - lastMs < LIMITS.runTakeUpMs ? times + 1 : 1;
+    if (times === 1) firstMs = entry.atMs;
     lastMs = entry.atMs;
   }
-  return times >= LIMITS.runTakeUps && nowMs - lastMs < LIMITS.runTakeUpMs;
+  const isRow = times >= LIMITS.runTakeUps && nowMs - lastMs < LIMITS.runTakeUpMs;
+  return isRow && nowMs - firstMs >= LIMITS.runTakeUpsMs;
 }
 
 /** A run that is given up: failed, with the reason at every task that has no end. */
 export function givenUp(run: RunJson, nowMs: number): RunJson {
-  const text = `Given up: the node ended ${LIMITS.runTakeUps} times in a row while it drove this run, and no task ended meanwhile. \`mesh retry\` runs it anew.`;
+  const text = `Given up: the node ended at least ${LIMITS.runTakeUps} times in a row while it drove this run, and no task ended meanwhile. \`mesh retry\` runs it anew.`;
   const message = { level: "error", text, file: null, line: null } as const;
   return {
     ...run,

@@ -64,7 +64,7 @@ describe("keptRuns()", () => {
     const stored = store.runs.get(ID);
     const run = (stored?.summary as RunSummary | undefined)?.run;
     expect([stored?.state, run?.status]).toEqual(["finished", { execution: "aborted", result: "failed" }]);
-    expect(run?.tasks[0]?.messages[0]?.text).toContain("Given up: the node ended 8 times in a row");
+    expect(run?.tasks[0]?.messages[0]?.text).toContain("Given up: the node ended at least 8 times in a row");
     expect(keptRuns(store.runs, atMs + LIMITS.runTakeUpMs)).toEqual([]);
   });
 
@@ -72,6 +72,12 @@ describe("keptRuns()", () => {
     using folder = temporaryFolder();
     using store = storeWithRun(folder);
     takeUpOften(store, LIMITS.runTakeUps * 2, LIMITS.runTakeUpMs);
+  });
+
+  test("goes on with one whose machine is switched off and on often in a short time", () => {
+    using folder = temporaryFolder();
+    using store = storeWithRun(folder);
+    takeUpOften(store, LIMITS.runTakeUps * 2, 2_000);
   });
 
   test("goes on with one of which a task ends between", () => {
