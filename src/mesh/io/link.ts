@@ -183,8 +183,13 @@ export class Link {
     for (const connection of this.#all) connection.finish();
   }
 
+  /** Closes all connections at once. The machine is lost, though a dial to it may be under way: that one links it anew. */
   abort(reason: MeshError): void {
     for (const connection of this.#all) connection.abort(reason);
+    if (!this.#isUp) return;
+    this.#control = null;
+    this.#lost(reason);
+    this.#changed();
   }
 
   #readyControl(connection: Connection): void {
