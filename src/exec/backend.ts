@@ -66,6 +66,8 @@ export interface Backend extends AsyncDisposable {
    * undone, and what is not used ends with the backend.
    */
   prepare?(scratch: Scratch): void;
+  /** Removes what backends of processes that have died left on this machine outside their scratches. */
+  sweep?(): void;
   /** Throws `context.unavailable` or `context.failed` when the process could not be started. */
   start(execution: Execution): Promise<RunningExecution>;
 }

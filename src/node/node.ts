@@ -144,6 +144,7 @@ export class MeshNode implements AsyncDisposable {
     await this.store.sweep();
     await using stack = new AsyncDisposableStack();
     const { backend, scratch } = stack.use(this.#openMachine("context", this.#home));
+    backend.sweep?.();
     const faults = Promise.withResolvers<never>();
     faults.promise.catch(() => undefined);
     const { peers, content, claims } = side;

@@ -23,7 +23,9 @@ describe("readRun()", () => {
     const backend = new FakeBackend({ a: (task) => task.write("io/values/x", "1"), b: () => hold.promise });
     const driven = fixture.drive(YAML, backend);
     while (backend.started.length < 2) await new Promise((resolve) => setImmediate(resolve));
-    driven.journal.abandon();
+    const written = Promise.withResolvers<void>();
+    driven.journal.onceWritten(() => written.resolve());
+    await written.promise;
     const stored = fixture.store.runs.get(driven.runId);
     const view = stored && readRun(stored, fixture.store.runs);
     expect([view?.state, view?.run.status.execution]).toEqual(["running", "running"]);

@@ -234,11 +234,22 @@ describe("attempts", () => {
     const story = Story.of([task("a")]);
     story.miss("a");
     for (let loss = 0; loss < 4; loss++) {
-      story.start("a");
+      story.start("a", "there");
       story.lose("a");
     }
     expect(story.stateOf("a")).toBe("aborted failed lost");
     expect(story.machine.task("a")?.attempt).toBe(4);
+  });
+
+  test("what went with the process that drove the run is no loss of a machine", () => {
+    const story = Story.of([task("a")]);
+    story.miss("a");
+    for (let death = 0; death < 10; death++) {
+      story.start("a", "here");
+      story.lose("a");
+    }
+    expect(story.stateOf("a")).toBe("ready");
+    expect(story.machine.task("a")?.attempt).toBe(11);
   });
 
   test("a returned lease uses up no attempt", () => {

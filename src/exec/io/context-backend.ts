@@ -47,6 +47,10 @@ export class ContextBackend implements Backend {
     this.#hidden = [options.home];
   }
 
+  sweep(): void {
+    this.#runtime.sweep();
+  }
+
   /** Contexts are prepared as long as executions need nothing of their own, like the last one. */
   prepare(scratch: Scratch): void {
     const shape = this.#lastShape;

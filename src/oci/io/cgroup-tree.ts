@@ -66,18 +66,29 @@ export function pidNamespace(): number {
   }
 }
 
-/** Removes a cgroup and those below it; what still runs inside is killed. One that is busy stays, for the next sweep. */
+/** How long killed processes may take to leave their cgroup, and how often that is looked at. */
+const LEAVE_MS = 100;
+const LOOK_MS = 2;
+
+/** Removes a cgroup and those below it; what still runs inside is killed. One that stays busy is left for the next sweep. */
 export function removeTree(directory: string): void {
   for (const name of listDirectory(directory)) removeTree(join(directory, name));
-  const left = readText(join(directory, "cgroup.procs")).trim();
-  for (const pid of left === "" ? [] : left.split("\n")) {
-    // 0 stands for a process that this namespace does not see
-    if (Number(pid) > 0 && Number(pid) !== process.pid) signalQuietly(Number(pid), "SIGKILL");
-  }
+  const pids = readText(join(directory, "cgroup.procs")).trim().split("\n").filter(Boolean).map(Number);
+  // 0 stands for a process that this namespace does not see
+  const isOurs = pids.every((pid) => pid > 0 && pid !== process.pid);
+  for (const pid of pids) if (pid > 0 && pid !== process.pid) signalQuietly(pid, "SIGKILL");
+  // A killed process is in its cgroup until it has exited, and one that exits is so without being listed.
+  const until = performance.now() + (isOurs ? LEAVE_MS : 0);
+  while (!isRemoved(directory) && performance.now() < until) Bun.sleepSync(LOOK_MS);
+}
+
+/** Removes an empty cgroup; false when it is busy. */
+function isRemoved(directory: string): boolean {
   try {
     rmdirSync(directory);
-  } catch {
-    // Busy or gone.
+    return true;
+  } catch (error) {
+    return errnoOf(error) !== "EBUSY";
   }
 }
 

@@ -103,6 +103,11 @@ export class ContextRuntime implements AsyncDisposable {
     return runInUserNamespace(this.#idMaps, options);
   }
 
+  /** Removes control groups of processes that have died: whoever opens a pool does so. */
+  sweep(): void {
+    this.#pool();
+  }
+
   /** Ends every context and gives all cgroups back. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.allSettled([...this.#alive].map((context) => context.discard()));

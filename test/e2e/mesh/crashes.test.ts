@@ -70,13 +70,13 @@ testIf(
       expect(told).toEqual([`seed ${seed}`, messages, { execution: "finished", result: "succeeded" }, "5"]);
     }
     expect(submitted.length).toBeGreaterThan(RUNS);
-    // empty groups of a node that was killed may stay until the next one there begins to run tasks
-    const isLeft = (line: string) => !line.startsWith("/sys/fs/cgroup/");
-    for (const machine of machines.all)
-      await until(
-        `nothing is left on ${machine.name} (seed ${seed})`,
-        async () => !(await leftOn(machine)).some(isLeft),
-      );
+    for (const machine of machines.all) {
+      let left: readonly string[] = [];
+      const isClean = async () => (left = await leftOn(machine)).length === 0;
+      await until(`nothing is left on ${machine.name} (seed ${seed})`, isClean).catch((error: unknown) => {
+        throw new Error(`${String(error)}: ${left.join("\n")}`);
+      });
+    }
   },
   180_000,
 );

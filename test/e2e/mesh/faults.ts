@@ -94,10 +94,13 @@ export async function leftOn(machine: Machine): Promise<readonly string[]> {
       [ "$(cat $each/comm 2>/dev/null)" = sleep ] && tr '\\0' ' ' < $each/cmdline && echo
     done
     grep -F ${machine.home} /proc/self/mounts || true
+    since=$(cut -d " " -f 22 /proc/1/stat)
     namespace=$(readlink /proc/self/ns/pid | tr -dc 0-9)
     find /sys/fs/cgroup -maxdepth 6 -type d -name "mesh-$namespace-*" 2>/dev/null | while read group; do
-      pid=\${group##*/mesh-$namespace-}
-      [ -e /proc/\${pid%%-*} ] || echo "$group"
+      owner=\${group##*/mesh-$namespace-}
+      # an older one is of a namespace that had the same number
+      [ \${owner##*-} -ge $since ] || continue
+      [ -e /proc/\${owner%%-*} ] || echo "$group"
     done
     for each in ${machine.home}/tmp/*; do
       pid=\${each##*/}
