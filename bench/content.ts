@@ -1,7 +1,7 @@
 // Content between machines, beside what else moves bytes: rsync's daemon for a layer of small files, iperf3 for one large blob,
 // BitTorrent (aria2) for a blob to several machines. Each machine is a process in a network namespace of its own.
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ContentRef } from "../src/mesh/content.ts";
@@ -18,7 +18,12 @@ const PORT = 7433;
 const GIGABIT = 1_000;
 /** Slow enough that eight processes on few CPUs are not what is measured. */
 const FAN_OUT_MBIT = 200;
+const END_MS = 5_000;
+const IS_VERBOSE = process.env["MESH_BENCH_VERBOSE"] !== undefined;
 const MIB = 1 << 20;
+/** Where each machine leaves what its time went into. */
+const PROFILES = process.env["MESH_BENCH_PROFILES"];
+const PROFILING = PROFILES === undefined ? [] : ["--cpu-prof-md", `--cpu-prof-dir=${PROFILES}`];
 
 /** Rows for content; none where namespaces can't be made. */
 export async function contentRows(rounds = 3): Promise<readonly Row[]> {
@@ -53,7 +58,7 @@ class Machines implements AsyncDisposable {
       const path = `${this.folder}/machine-${at}.json`;
       writeFileSync(path, JSON.stringify(setup), { mode: 0o600 });
       const script = join(import.meta.dir, "content-machine.ts");
-      this.#running.push(new Machine(this.lan.on(at, [process.execPath, script, path])));
+      this.#running.push(new Machine(this.lan.on(at, [process.execPath, ...PROFILING, script, path])));
     }
     for (const machine of this.#running) await machine.ready;
     for (const machine of this.#running) await machine.ask({ do: "connect" });
@@ -85,7 +90,8 @@ class Machine {
   }
 
   async end(): Promise<void> {
-    this.#child.kill();
+    await this.#child.stdin.end();
+    if ((await Promise.race([this.#child.exited, Bun.sleep(END_MS)])) === undefined) this.#child.kill("SIGKILL");
     await this.#child.exited;
   }
 
@@ -108,28 +114,40 @@ async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<stri
 
 async function smallFiles(rounds: number): Promise<readonly Row[]> {
   if (Bun.which("rsync") === null) return [];
-  const [whole, half, rsync]: [number[], number[], number[]] = [[], [], []];
+  const [whole, half, rsync, rsyncHalf]: [number[], number[], number[], number[]] = [[], [], [], []];
   for (let round = 0; round < rounds; round++) {
     await using machines = new Machines(3, GIGABIT);
     const source = `${machines.folder}/source`;
     makeSmall(source, () => true);
-    rsync.push(await withRsync(machines, source));
+    const [toNothing, toHalf] = await withRsync(machines, source);
+    rsync.push(toNothing);
+    rsyncHalf.push(toHalf);
     const layer = await commit(machines.home(0), source);
     makeSmall(source, (file) => file % 2 === 0);
     await commit(machines.home(2), source);
     const [, fresh, halfThere] = await machines.start();
     const wanted: ContentRef[] = [{ kind: "layer", digest: layer }];
-    whole.push((await fresh?.ask({ do: "fetch", wanted }))?.ms ?? Number.NaN);
-    half.push((await halfThere?.ask({ do: "fetch", wanted }))?.ms ?? Number.NaN);
+    whole.push(await timeOf(fresh, wanted));
+    half.push(await timeOf(halfThere, wanted));
   }
-  const other = { name: "rsync's daemon", value: median(rsync) };
+  const beside = (values: readonly number[], name: string) => ({ name, value: median(values) });
+  const what = "a layer of 20,000 small files from another machine";
+  const halfWhat = "the same, half of the files being there";
   return [
-    { what: "a layer of 20,000 small files from another machine", ours: median(whole), unit: "ms", other, most: 1 },
-    { what: "the same, half of the files being there", ours: median(half), unit: "ms", other, most: 0.33 },
+    { what, ours: median(whole), unit: "ms", other: beside(rsync, "rsync's daemon"), most: 1 },
+    { what: halfWhat, ours: median(half), unit: "ms", other: beside(rsync, "rsync's daemon, to nothing"), most: 0.33 },
+    { what: halfWhat, ours: median(half), unit: "ms", other: beside(rsyncHalf, "rsync, half being there"), most: null },
   ];
 }
 
-async function withRsync(machines: Machines, source: string): Promise<number> {
+async function timeOf(machine: Machine | undefined, wanted: readonly ContentRef[]): Promise<number> {
+  const answer = await machine?.ask({ do: "fetch", wanted });
+  if (IS_VERBOSE) console.error(answer);
+  return answer?.ms ?? Number.NaN;
+}
+
+/** How long rsync takes to a machine that has nothing, and to one that has every second file. */
+async function withRsync(machines: Machines, source: string): Promise<readonly [number, number]> {
   const config = `${machines.folder}/rsyncd.conf`;
   writeFileSync(config, `use chroot = no\nuid = 0\ngid = 0\n[all]\npath = ${source}\n`);
   const daemon = Bun.spawn(
@@ -138,12 +156,21 @@ async function withRsync(machines: Machines, source: string): Promise<number> {
   );
   try {
     await listens(machines, 8730);
-    const started = performance.now();
-    const target = `${machines.folder}/rsynced`;
     const url = `rsync://${machines.lan.lines[0]?.address}:8730/all/`;
-    const { exitCode } = Bun.spawnSync(machines.lan.on(1, ["rsync", "-a", url, target]), { stderr: "inherit" });
-    if (exitCode !== 0) throw new Error(`rsync ended with ${exitCode}`);
-    return performance.now() - started;
+    const copyTo = (target: string): number => {
+      const started = performance.now();
+      const { exitCode } = Bun.spawnSync(machines.lan.on(1, ["rsync", "-a", url, target]), { stderr: "inherit" });
+      if (exitCode !== 0) throw new Error(`rsync ended with ${exitCode}`);
+      return performance.now() - started;
+    };
+    const toNothing = copyTo(`${machines.folder}/rsynced`);
+    const half = `${machines.folder}/half-there`;
+    cpSync(source, half, {
+      recursive: true,
+      preserveTimestamps: true,
+      filter: (path) => !/file-\d*[13579]\.ts$/.test(path),
+    });
+    return [toNothing, copyTo(half)];
   } finally {
     daemon.kill();
     await daemon.exited;
@@ -168,7 +195,7 @@ async function largeBlob(rounds: number): Promise<Row> {
     const digest = await putLarge(machines, bytes);
     if (Bun.which("iperf3") !== null) iperf.push(await withIperf(machines, bytes));
     const [, receiver] = await machines.start();
-    ours.push((await receiver?.ask({ do: "fetch", wanted: [{ kind: "blob", digest }] }))?.ms ?? Number.NaN);
+    ours.push(await timeOf(receiver, [{ kind: "blob", digest }]));
   }
   const other = iperf.length === 0 ? null : { name: "iperf3, to memory", value: median(iperf) / 1e3 };
   return {
@@ -223,7 +250,7 @@ async function spread(bytes: number, receivers: number, mbit: number): Promise<n
   const answers = await Promise.all(
     others.map((machine) => machine.ask({ do: "fetch", wanted: [{ kind: "blob", digest }] })),
   );
-  if (process.env["MESH_BENCH_VERBOSE"] !== undefined) console.error(answers);
+  if (IS_VERBOSE) console.error(answers);
   return performance.now() - started;
 }
 

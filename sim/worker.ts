@@ -79,7 +79,8 @@ export class SimWorker {
     host.after(durationMs, () => {
       if (!this.#running.has(lease)) return;
       if (work.fails) return this.#end(lease, { kind: "failed", reason: null });
-      if (host.disk.isFull) return this.#end(lease, { kind: "failed", reason: "disk-full" });
+      // as in the product: another machine may have room
+      if (host.disk.isFull) return this.#end(lease, { kind: "inputs-missing", tasks: [] });
       const digest = `out(${work.cacheKey})`;
       host.disk.outputs.add(digest);
       if (work.shared)

@@ -197,10 +197,19 @@ export const LIMITS = {
   parcelTreeBytes: 64 * KIB,
   /** How long a ready task waits for a machine to come back that alone could run it. */
   nodeReturnMs: 30_000,
+  /**
+   * How often in a row a run is taken up without a task of it ending, how near together these have to be to count as a row, and how
+   * long it lasts at least: a machine that is switched off and on a few times is no run that ends its node.
+   */
+  runTakeUps: 8,
+  runTakeUpMs: 5 * 60_000,
+  runTakeUpsMs: 2 * 60_000,
   /** How long a run that is taken up waits for the machines that it had tasks on. */
   adoptMs: 10_000,
   /** Keys in one question about results. */
   findKeys: 1_000,
+  /** How long a machine whose disk was full at the end of a task is left alone, whatever it says of the room that the task gave back. */
+  diskFullMs: 5_000,
   /** What one message about work may hold. */
   workMessageBytes: 512 * KIB,
   /** How long a granted lease waits for the word to start. */

@@ -118,6 +118,17 @@ export class LinkState<C extends LinkConnection> {
     return this.#settle();
   }
 
+  /** All connections close at once. The machine is lost, though a dial to it may be under way: that one links it anew. */
+  drop(reason: MeshError): readonly LinkEffect<C>[] {
+    for (const connection of this.#all) this.#effects.push({ kind: "abort", connection, reason });
+    if (this.#isUp) {
+      this.#control = null;
+      this.#isUp = false;
+      this.#effects.push({ kind: "lost", reason });
+    }
+    return this.#settle();
+  }
+
   #readyControl(connection: C): void {
     const old = this.#control;
     if (old === null || old.isClosed) return this.#stand(connection);

@@ -39,6 +39,8 @@ export interface PeerView {
   /** Smoothed round trip; null when not connected. */
   readonly latencyMs: number | null;
   readonly version: string | null;
+  /** Unix time at which its grant ends by itself; absent when it does not. */
+  readonly memberUntilMs?: number;
   /** Unix time; null when never. */
   readonly lastSeenAtMs: number | null;
   /** What it last said of itself; null when it never did. At most one heartbeat (1 s) old while it is up. */

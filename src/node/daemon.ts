@@ -11,7 +11,6 @@ import type { ContentExchange, ContentRef, FetchReport } from "../mesh/content.t
 import { ownHosts } from "../mesh/io/discovery.ts";
 import type { PeerView } from "../mesh/peer-view.ts";
 import type { Peers } from "../mesh/peers.ts";
-import type { Role } from "../mesh/roles.ts";
 import { ActiveRuns, type RunSubmission } from "./active-runs.ts";
 import type { ApiNode } from "./local-api.ts";
 import { findPeer, follow } from "./local-client.ts";
@@ -22,6 +21,7 @@ import type {
   ActiveRun,
   Invite,
   InviteEnd,
+  InviteWish,
   NodeService,
   NodeStatus,
   PingReport,
@@ -112,8 +112,11 @@ export class Daemon implements NodeService, ApiNode, AsyncDisposable {
     return { name, rttMs, address: addresses[0] ?? null, reason };
   }
 
-  async invite({ roles, ttlMs }: { readonly roles: readonly Role[]; readonly ttlMs: number }): Promise<Invite> {
-    const opened = this.#parts.mesh.invite({ roles, memberUntilMs: null, lifeMs: ttlMs });
+  async invite({ roles, ttlMs, memberForMs }: InviteWish): Promise<Invite> {
+    if (memberForMs !== null && roles.includes("admin"))
+      throw new MeshError("mesh.not-allowed", "Cannot invite an admin for a time: what it issues would end with it");
+    const memberUntilMs = memberForMs === null ? null : Date.now() + memberForMs;
+    const opened = this.#parts.mesh.invite({ roles, memberUntilMs, lifeMs: ttlMs });
     this.#invites.set(opened.text, opened.ended);
     void opened.ended.then(() => setTimeout(() => this.#invites.delete(opened.text), ENDED_INVITE_MS).unref());
     return await Promise.resolve({ code: opened.text, expiresAtMs: opened.expiresAtMs, roles });

@@ -8,10 +8,11 @@ import type { Definition } from "../spec/definition.ts";
 import type { Diagnostic } from "../spec/diagnostic.ts";
 import type { Value } from "../spec/expression/value.ts";
 import { parseDefinition } from "../spec/parse.ts";
-import type { Runs } from "../store/io/runs.ts";
+import type { RunRecord as StoredRun, Runs } from "../store/io/runs.ts";
 import type { DefinitionFile } from "./definition-file.ts";
+import { givenUp, isInVain } from "./giving-up.ts";
 import type { RunOptions } from "./run-options.ts";
-import type { JournalEntry } from "./run-record.ts";
+import { type JournalEntry, type RunSummary, type RunView, readRun } from "./run-record.ts";
 
 /** How many of the latest runs are looked at for those to be taken up. */
 const MOST_TAKEN_UP = 100;
@@ -35,24 +36,49 @@ export interface TakenUp {
   readonly diagnostics: readonly Diagnostic[];
 }
 
-/** Ids of runs that a node was driving when it ended, oldest first. */
-export function keptRuns(runs: Runs): readonly string[] {
-  const interrupted = runs.list(MOST_TAKEN_UP).filter(({ state }) => state === "interrupted");
-  return interrupted
-    .map(({ id }) => id)
-    .filter((id) => basisOf(entriesOf(id, runs))?.isKept === true)
-    .toReversed();
+/** Ids of runs that a node was driving when it ended, oldest first. One that ended it again and again is closed instead. */
+export function keptRuns(runs: Runs, nowMs: number): readonly string[] {
+  const kept: string[] = [];
+  for (const run of runs.list(MOST_TAKEN_UP)) {
+    if (run.state !== "interrupted") continue;
+    const entries = entriesOf(run.id, runs);
+    if (basisOf(entries)?.isKept !== true || entries.some(({ kind }) => kind === "given-up")) continue;
+    if (isInVain(entries, nowMs)) giveUp(run, runs, nowMs);
+    else kept.push(run.id);
+  }
+  return kept.toReversed();
+}
+
+function giveUp(stored: StoredRun, runs: Runs, nowMs: number): void {
+  const entry: JournalEntry = { kind: "given-up", atMs: nowMs };
+  runs.append(stored.id, [entry]);
+  const view = readable(stored, runs);
+  if (view === null) return;
+  const summary: RunSummary = { run: givenUp(view.run, nowMs), options: view.options, logs: view.logs };
+  runs.finish(stored.id, summary, nowMs);
+}
+
+/** Null for one whose journal cannot be read: a node starts all the same. */
+function readable(stored: StoredRun, runs: Runs): RunView | null {
+  try {
+    return readRun(stored, runs);
+  } catch (error) {
+    if (error instanceof MeshError) return null;
+    throw error;
+  }
 }
 
 /**
  * Makes this process the driver of a run whose driver is gone, and tells what the run is made of. Throws `run.not-found`;
  * `usage.invalid` when it is over, or somebody drives it; `store.corrupt` when its journal does not say enough.
  */
-export function takeUp(id: string, runs: Runs): TakenUp {
+export function takeUp(id: string, runs: Runs, nowMs: number): TakenUp {
   const stored = runs.get(id);
   const runId = parseRunId(id);
   if (stored === null || runId === null) throw new MeshError("run.not-found", `Cannot find the run ${id}`);
   if (!runs.adopt(id)) throw new MeshError("usage.invalid", `Cannot go on with the run ${id}: it is ${stored.state}`);
+  const taken: JournalEntry = { kind: "taken-up", atMs: nowMs };
+  runs.append(id, [taken]);
   const entries = entriesOf(id, runs);
   const options = entries.find((entry) => entry.kind === "options")?.options;
   const basis = basisOf(entries);

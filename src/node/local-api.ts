@@ -48,8 +48,13 @@ export function localApi(node: ApiNode): Hono {
     return context.json(await node.drain(peer === null ? null : text(peer, "peer"), on === true));
   });
   api.post("/v1/invites", async (context) => {
-    const { roles, ttlMs } = await bodyOf(context.req.raw);
-    return context.json(await node.invite({ roles: rolesOf(roles), ttlMs: integer(ttlMs, "ttlMs", 1, MOST_TTL_MS) }));
+    const { roles, ttlMs, memberForMs } = await bodyOf(context.req.raw);
+    const wish = {
+      roles: rolesOf(roles),
+      ttlMs: integer(ttlMs, "ttlMs", 1, MOST_TTL_MS),
+      memberForMs: memberForMs === null ? null : integer(memberForMs, "memberForMs", 1, MOST_MEMBER_MS),
+    };
+    return context.json(await node.invite(wish));
   });
   api.post("/v1/invites/end", async (context) => {
     const { code } = await bodyOf(context.req.raw);
@@ -94,6 +99,7 @@ export function localApi(node: ApiNode): Hono {
 const STOP_DELAY_MS = 20;
 const MOST_PINGS = 100;
 const MOST_TTL_MS = 24 * 3_600_000;
+const MOST_MEMBER_MS = 10 * 366 * 24 * 3_600_000;
 const MOST_WANTED = 10_000;
 
 async function* untilStarted(feed: RunFeed): AsyncGenerator<FeedMessage> {

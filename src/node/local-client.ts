@@ -6,12 +6,12 @@ import { errnoOf, errorFromJson, type ErrorJson, MeshError } from "../base/error
 import type { PeerId } from "../base/ids.ts";
 import type { ContentRef, FetchReport } from "../mesh/content.ts";
 import type { PeerView } from "../mesh/peer-view.ts";
-import type { Role } from "../mesh/roles.ts";
 import type { RunOutcome, RunRequest } from "./node.ts";
 import type {
   ActiveRun,
   Invite,
   InviteEnd,
+  InviteWish,
   NodeService,
   NodeStatus,
   PingReport,
@@ -55,7 +55,7 @@ export class LocalClient implements NodeService, Disposable {
     return (await this.#ask("POST", `/v1/peers/${encodeURIComponent(peer)}/ping`, { count }, signal)) as PingReport;
   }
 
-  async invite(wish: { readonly roles: readonly Role[]; readonly ttlMs: number }): Promise<Invite> {
+  async invite(wish: InviteWish): Promise<Invite> {
     return (await this.#ask("POST", "/v1/invites", wish)) as Invite;
   }
 

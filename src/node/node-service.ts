@@ -27,6 +27,14 @@ export interface NodeStatus {
   readonly remarks: readonly string[];
 }
 
+export interface InviteWish {
+  readonly roles: readonly Role[];
+  /** How long the code is good. */
+  readonly ttlMs: number;
+  /** How long from now the machine is a member; null for as long as nobody revokes it. */
+  readonly memberForMs: number | null;
+}
+
 export interface Invite {
   /** One-time code, as it is read aloud. */
   readonly code: string;
@@ -70,8 +78,8 @@ export interface NodeService {
   peers(): Promise<readonly PeerView[]>;
   /** `peer` is a name, or the start of an id. Throws `peer.not-found`. */
   ping(peer: string, count: number, signal: AbortSignal): Promise<PingReport>;
-  /** Throws `mesh.not-allowed` when this machine is no admin. */
-  invite(wish: { readonly roles: readonly Role[]; readonly ttlMs: number }): Promise<Invite>;
+  /** Throws `mesh.not-allowed` when this machine is no admin, or an admin is to be one for a time. */
+  invite(wish: InviteWish): Promise<Invite>;
   /** Waits for the end of an invitation. */
   inviteEnd(code: string, signal: AbortSignal): Promise<InviteEnd>;
   /** In force on every reachable machine within 2 s. Throws `peer.not-found`, `mesh.not-allowed`. */

@@ -207,7 +207,7 @@ export class MeshNode implements AsyncDisposable {
    * meanwhile is taken over. Throws `run.not-found`; `usage.invalid` when it is over, or somebody drives it.
    */
   async resumeRun(id: string, wires: RunWires): Promise<RunOutcome> {
-    const { plan, entries, diagnostics } = takeUp(id, this.store.runs);
+    const { plan, entries, diagnostics } = takeUp(id, this.store.runs, Date.now());
     const { file } = plan;
     const summary = await this.#drive(plan, wires, (coordinator) => coordinator.resume(entries));
     return { kind: "finished", file, diagnostics, summary };
@@ -215,7 +215,7 @@ export class MeshNode implements AsyncDisposable {
 
   /** Ids of runs that a node of this home was driving when it ended, oldest first. */
   runsToTakeUp(): readonly string[] {
-    return keptRuns(this.store.runs);
+    return keptRuns(this.store.runs, Date.now());
   }
 
   async #drive(

@@ -143,16 +143,25 @@ export class RunJournal {
     return summary;
   }
 
-  /** Writes what is pending, if it can be, of a run that the machinery could not bring to its end. What stopped the run comes first. */
+  /**
+   * Writes what is pending, if it can be, of a run that the machinery could not bring to its end, and lets another driver take it
+   * up. What stopped the run comes first.
+   */
   abandon(): void {
     this.#stopTimer();
-    if (this.#created) this.#flushSoon();
+    if (!this.#created) return;
+    this.#flushSoon();
+    this.#unlessFull(() => this.#store.runs.release(this.#runId));
   }
 
   /** What cannot be written now (a full disk) stays for the next time; the last time it is an error. */
   #flushSoon(): void {
+    this.#unlessFull(() => this.#flush());
+  }
+
+  #unlessFull(act: () => void): void {
     try {
-      this.#flush();
+      act();
     } catch (error) {
       if (!(error instanceof MeshError)) throw error;
     }

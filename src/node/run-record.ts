@@ -24,7 +24,11 @@ export type JournalEntry =
   /** What else the run is made of: with it and the options, it can be taken up where it stopped. */
   | { readonly kind: "basis"; readonly basis: RunBasis }
   /** A task has left something. Comes before the event that it finished, or was answered by a result that is not kept here. */
-  | ({ readonly kind: "output" } & KeptOutput);
+  | ({ readonly kind: "output" } & KeptOutput)
+  /** Another process drives it from here on. */
+  | { readonly kind: "taken-up"; readonly atMs: number }
+  /** No process drives it any more, for good. */
+  | { readonly kind: "given-up"; readonly atMs: number };
 
 export interface RunBasis {
   /** Whether the node drives it, which takes it up by itself when it starts again; a command's run ends with the command. */

@@ -97,3 +97,13 @@ test("LinkState closes bulk connections with an end that begins nothing new", ()
   opened(state, fake("bulk", { lane: "bulk" }));
   expect(said(state.finishing(control))).toEqual(["finish bulk"]);
 });
+
+test("LinkState that is dropped is lost at once, and linked anew by the dial that is under way", () => {
+  const state = new LinkState<Fake>(FIRST, LAST);
+  const one = fake("one");
+  opened(state, one);
+  state.beginDial("control");
+  expect(said(state.drop(GONE))).toEqual(["abort one", "lost"]);
+  expect(closed(state, one)).toEqual([]);
+  expect(opened(state, fake("two"))).toEqual(["linked two"]);
+});

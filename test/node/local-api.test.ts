@@ -94,7 +94,7 @@ describe("LocalClient and localApi()", () => {
     const codes = [
       await errorOf(client.ping("x", 0, NEVER)),
       await errorOf(client.ping("x", 1e9, NEVER)),
-      await errorOf(client.invite({ roles: ["boss" as never], ttlMs: 1 })),
+      await errorOf(client.invite({ roles: ["boss" as never], ttlMs: 1, memberForMs: null })),
       await errorOf(client.fetch([null as never], NEVER)),
       await errorOf(client.locate([{ kind: "blob", digest: "sha256:no" as never }])),
       await errorOf(client.submit({ ...SUBMISSION, backend: "no" as never })),

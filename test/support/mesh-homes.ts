@@ -16,6 +16,8 @@ export interface HomeSpec {
   readonly name: string;
   /** That of the folder when absent; it is made when there is none. */
   readonly id?: PeerId;
+  /** When its grant ends (Unix); never when absent. */
+  readonly memberUntilMs?: number;
 }
 
 /** Puts the first machine's new mesh and everybody's grant into all folders. Returns the roster. */
@@ -24,9 +26,9 @@ export function makeMeshHomes(homes: readonly HomeSpec[], roles: readonly Role[]
   if (first === undefined) throw new Error("A mesh has one machine at least");
   const founder = identityIn(first.folder);
   const roster = Roster.founded(foundMesh(founder, first.name, occasion()));
-  for (const { folder, name, id } of others) {
+  for (const { folder, name, id, memberUntilMs } of others) {
     const node = id ?? identityIn(folder).id;
-    const grant = issueGrant(roster, founder, { node, name, roles, expiresAtMs: null }, occasion());
+    const grant = issueGrant(roster, founder, { node, name, roles, expiresAtMs: memberUntilMs ?? null }, occasion());
     roster.merge([grant.bytes], nativeSignatures);
   }
   for (const { folder } of homes) saveRoster(folder, roster);

@@ -10,16 +10,27 @@ import { inviteLines, peerWords } from "../text/mesh-words.ts";
 
 const USUAL_TTL_MS = 10 * 60_000;
 const MOST_TTL_MS = 24 * 3_600_000;
+const MOST_MEMBER_MS = 10 * 366 * 24 * 3_600_000;
+const LEAST_MS = 1_000;
 
 export const execute: Execute = async (context, args) => {
-  const ttlMs = ttlOf(args);
+  const ttlMs = timeOf(args, "for", {
+    usual: USUAL_TTL_MS,
+    most: MOST_TTL_MS,
+    words: "a time up to 24h is expected, like 10m",
+  });
+  const memberForMs = timeOf(args, "member-for", {
+    usual: null,
+    most: MOST_MEMBER_MS,
+    words: "a time is expected, like 7d",
+  });
   const json = args.on("json");
   const keeper = await context.keeper();
   const running = await keeper.running();
   if (running === null && args.on("no-wait"))
     throw new MeshError("node.not-running", "Cannot leave a code behind: no node runs here that could answer to it");
   const service = running ?? (await context.service());
-  const invite = await service.invite({ roles: rolesOf(args), ttlMs });
+  const invite = await service.invite({ roles: rolesOf(args), ttlMs, memberForMs });
   const { addresses } = await service.status();
   const { code, roles, expiresAtMs } = invite;
   if (json) printJson(context, { code, roles, expiresAt: new Date(expiresAtMs).toISOString() });
@@ -49,20 +60,27 @@ function endWords(end: InviteEnd): string {
   }
 }
 
-function ttlOf(args: Arguments): number {
-  const text = args.text("for");
-  const ttlMs = text === null ? USUAL_TTL_MS : parseDuration(text);
-  if (ttlMs === null || ttlMs < 1_000 || ttlMs > MOST_TTL_MS)
-    throw new MeshError(
-      "usage.invalid",
-      `Cannot read --for ${JSON.stringify(text)}: a time up to 24h is expected, like 10m`,
-    );
-  return ttlMs;
+function timeOf<Usual extends number | null>(
+  args: Arguments,
+  flag: string,
+  { usual, most, words }: { readonly usual: Usual; readonly most: number; readonly words: string },
+): number | Usual {
+  const text = args.text(flag);
+  if (text === null) return usual;
+  const ms = parseDuration(text);
+  if (ms === null || ms < LEAST_MS || ms > most)
+    throw new MeshError("usage.invalid", `Cannot read --${flag} ${JSON.stringify(text)}: ${words}`);
+  return ms;
 }
 
 function rolesOf(args: Arguments): readonly Role[] {
   if (args.on("admin") && args.on("submit-only"))
     throw new MeshError("usage.invalid", "Cannot give --admin and --submit-only at once");
+  if (args.on("admin") && args.text("member-for") !== null)
+    throw new MeshError(
+      "usage.invalid",
+      "Cannot give --admin and --member-for at once: an admin is one until it is revoked",
+    );
   if (args.on("submit-only")) return ["submitter"];
   return args.on("admin") ? ["worker", "submitter", "admin"] : ["worker", "submitter"];
 }

@@ -46,7 +46,11 @@ export const execute: Execute = async (context, args) => {
     show: json ? "json" : args.on("plain") || !context.stdout.isTerminal ? "plain" : "live",
     onServing: async (service) => {
       if (joined?.made !== true) return [];
-      const invite = await service.invite({ roles: ["worker", "submitter"], ttlMs: FIRST_INVITE_MS });
+      const invite = await service.invite({
+        roles: ["worker", "submitter"],
+        ttlMs: FIRST_INVITE_MS,
+        memberForMs: null,
+      });
       return inviteLines(invite, (await service.status()).addresses, context.now.unixMs());
     },
   });

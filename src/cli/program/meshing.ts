@@ -34,6 +34,11 @@ const INVITE: CommandSpec = {
   positionals: [],
   flags: {
     for: { kind: "text", value: "TIME", brief: "how long the code is good (10m when not given)" },
+    "member-for": {
+      kind: "text",
+      value: "TIME",
+      brief: "how long the machine is a member (until it is revoked, when not given)",
+    },
     admin: { kind: "switch", brief: "the machine may invite and revoke others as well" },
     "submit-only": { kind: "switch", brief: "the machine submits work and runs none of others" },
     "no-wait": { kind: "switch", brief: "print the code and return; needs a node that runs" },
@@ -41,6 +46,7 @@ const INVITE: CommandSpec = {
   examples: [
     { command: "mesh invite", meaning: "then, on the other machine: mesh join CODE" },
     { command: "mesh invite --admin --for 1h", meaning: "a second machine that may invite others" },
+    { command: "mesh invite --submit-only --member-for 7d", meaning: "a guest, for a week" },
   ],
   load: () => import("../commands/invite.ts"),
 };

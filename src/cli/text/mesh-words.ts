@@ -50,6 +50,7 @@ export function nodeJson(peer: PeerView): object {
     foundBy,
     latencyMs,
     version,
+    memberUntil: peer.memberUntilMs === undefined ? null : new Date(peer.memberUntilMs).toISOString(),
     lastSeenAt: lastSeenAtMs === null ? null : new Date(lastSeenAtMs).toISOString(),
     os: snapshot?.capacity.os ?? null,
     arch: snapshot?.capacity.arch ?? null,
@@ -128,6 +129,16 @@ export function gpuWords({ snapshot }: PeerView): string {
     models.set(name, count);
   }
   return [...models].map(([name, { free, all }]) => `${free}/${all} ${name}`).join(", ");
+}
+
+/** "2026-11-26 03:30Z": when its grant ends by itself; empty when it does not. */
+export function untilWords({ memberUntilMs }: PeerView): string {
+  return memberUntilMs === undefined
+    ? ""
+    : new Date(memberUntilMs)
+        .toISOString()
+        .replace("T", " ")
+        .replace(/:[^:]*$/, "Z");
 }
 
 /** Why a machine is not simply there; empty when it is. */

@@ -12,6 +12,7 @@ import {
   memoryWords,
   remarkWords,
   stateSign,
+  untilWords,
 } from "../text/mesh-words.ts";
 import type { Style } from "../text/style.ts";
 
@@ -52,6 +53,7 @@ const COLUMNS: readonly NodeColumn[] = [
     cell: ({ latencyMs }) => (latencyMs === null ? "" : `${latencyMs.toFixed(latencyMs < 10 ? 1 : 0)} ms`),
   },
   { title: "VERSION", wide: true, cell: ({ version }) => printable(version ?? "") },
+  { title: "MEMBER UNTIL", cell: untilWords },
   { title: "FOUND BY", wide: true, cell: ({ foundBy }) => foundWords(foundBy) },
   {
     title: "LABELS",

@@ -159,8 +159,9 @@ export class Link {
     for (const connection of this.#state.all) connection.finish();
   }
 
+  /** Closes all connections at once. The machine is lost, though a dial to it may be under way: that one links it anew. */
   abort(reason: MeshError): void {
-    for (const connection of this.#state.all) connection.abort(reason);
+    this.#perform(this.#state.drop(reason));
   }
 
   #perform(effects: readonly LinkEffect<Connection>[]): void {

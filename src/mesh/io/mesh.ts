@@ -23,7 +23,7 @@ import type {
 } from "../peers.ts";
 import { ownAnnouncement } from "../own-announcement.ts";
 import type { Roster } from "../roster.ts";
-import { membersOf } from "../roster-members.ts";
+import { membersOf, termOf } from "../roster-members.ts";
 import { forgetAddresses, loadAddresses, saveAddresses } from "./addresses-file.ts";
 import { Discovery, ownHosts } from "./discovery.ts";
 import { loadIdentity } from "./identity-file.ts";
@@ -61,7 +61,7 @@ const HEARTBEAT = "mesh.heartbeat";
 const COPIED = "mesh.copied";
 const SAVE_ADDRESSES_MS = 2_000;
 /** Grants end by the clock of the wall, which nobody announces. */
-const EXPIRY_MS = 5_000;
+const EXPIRY_MS = 2_000;
 const FAREWELL_MS = 1_000;
 
 /**
@@ -364,10 +364,10 @@ export class Mesh implements Peers, AsyncDisposable {
 
   #inWallTime(view: PeerView): PeerView {
     const { lastSeenAtMs } = view;
-    const isSelf = view.id === this.self;
     return {
       ...view,
-      snapshot: isSelf ? this.#snapshot : view.snapshot,
+      ...termOf(this.roster, view.id, Date.now()),
+      snapshot: view.id === this.self ? this.#snapshot : view.snapshot,
       lastSeenAtMs: lastSeenAtMs === null ? null : Math.round(Date.now() - (performance.now() - lastSeenAtMs)),
     };
   }

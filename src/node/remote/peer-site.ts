@@ -18,6 +18,7 @@ import { type TaskResult, needsOf } from "../../store/result.ts";
 import type { ContentDirectory } from "../content-directory.ts";
 import type { RemoteSite, Room, SiteReports, Taken, Wanted } from "../site.ts";
 import type { TaskWork } from "../work.ts";
+import { lackIn, noRoomFor } from "./attempt-end.ts";
 import { taken } from "./wire-check.ts";
 import { comesHome, unpackResult } from "./wire-result.ts";
 import { contentOf, writeWork } from "./wire-work.ts";
@@ -118,9 +119,10 @@ export class PeerSite implements RemoteSite {
   seen(): Omit<PlaceNode, "running"> | null {
     const view = this.#view;
     const capacity = this.capacity();
-    if (view?.state !== "up" || view.snapshot === null || capacity === null || view.snapshot.draining) return null;
+    if (view === null || view.snapshot === null || capacity === null || absenceOf(view) !== null) return null;
     if (performance.now() < this.#blockedUntilMs) return null;
-    let { cpuMilli, memoryBytes, diskBytes } = this.#free ?? capacity.free;
+    let { cpuMilli, memoryBytes } = this.#free ?? capacity.free;
+    let { diskBytes } = capacity.free;
     for (const ask of this.#pending.values()) {
       cpuMilli -= ask.cpuMilli;
       memoryBytes -= ask.memoryBytes;
@@ -310,10 +312,7 @@ export class PeerSite implements RemoteSite {
 
   #unknown(lease: string): void {
     const held = this.#held.get(lease);
-    if (held === undefined || held.collecting !== null) return;
-    this.#held.delete(lease);
-    const reason = `${this.node} knows nothing of it any more`;
-    this.#options.reports.onEvent({ kind: "task-lost", ...held.ref, reason, atMs: Date.now() });
+    if (held?.collecting === null) this.#lostIn(held.ref, `${this.node} knows nothing of it any more`);
   }
 
   // Ends
@@ -367,9 +366,9 @@ export class PeerSite implements RemoteSite {
 
   #settle({ ref, work }: Held, { outcome }: WorkEnd & { readonly kind: "finished" }, result: TaskResult | null): void {
     const { reports, directory } = this.#options;
-    // what a machine cannot give to a task, another one may; losses are bounded
-    if (outcome.reason === "context-failed")
-      return this.#lostIn(ref, outcome.message ?? "its context could not be made");
+    const lack = lackIn(outcome);
+    if (outcome.reason === "disk-full") this.#blockedUntilMs = performance.now() + LIMITS.diskFullMs;
+    if (lack !== null) return this.#lostIn(ref, `${this.node}: ${lack}`);
     // the machine may have been lost meanwhile, and the task with it
     if (this.#held.delete(ref.lease) && reports.holds(ref) && result !== null) {
       const { layers, blobs } = needsOf(result);
@@ -382,17 +381,18 @@ export class PeerSite implements RemoteSite {
   }
 
   /** An end that is none: the attempt is as good as lost. */
-  #lostIn(ref: AttemptRef, why: string): void {
+  #lostIn(ref: AttemptRef, reason: string): void {
     if (!this.#held.delete(ref.lease)) return;
     this.acknowledge([ref.lease]);
-    this.#options.reports.onEvent({ kind: "task-lost", ...ref, reason: `${this.node}: ${why}`, atMs: Date.now() });
+    this.#options.reports.onEvent({ kind: "task-lost", ...ref, reason, atMs: Date.now() });
   }
 
-  /** What the machine sent cannot be used: as good as lost. */
+  /** What the machine sent cannot be used: as good as lost. Where it is this machine that has no room for it, the run cannot go on. */
   #distrust({ ref }: Held, error: unknown): void {
     const { reports } = this.#options;
     const known = asMeshError(error);
+    if (known?.code === "store.full") return reports.onFault(noRoomFor(ref.key, this.node, known));
     if (known === null && !(error instanceof Error && error.name === "AbortError")) return reports.onFault(error);
-    this.#lostIn(ref, `what it left cannot be used: ${known?.message ?? "it was stopped"}`);
+    this.#lostIn(ref, `${this.node}: what it left cannot be used: ${known?.message ?? "it was stopped"}`);
   }
 }

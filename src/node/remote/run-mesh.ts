@@ -84,10 +84,11 @@ export class RunMesh implements AsyncDisposable {
    * (`known`: leases by name of machine) and waits a while for these. Answers by name of machine.
    */
   async adopt(known: ReadonlyMap<string, readonly string[]>): Promise<ReadonlyMap<string, Holdings>> {
+    const { peers } = this.#options;
     await this.#wait([...known.keys()]);
     const found = new Map<string, Holdings>();
     const asked = this.sites().map(async (site) => {
-      if (site.absence() !== null && !known.has(site.node)) return;
+      if (peers.get(site.peer)?.state !== "up" && !known.has(site.node)) return;
       const holdings = await site.adopt(known.get(site.node) ?? []).catch((error: unknown) => {
         if (asMeshError(error) === null) throw error;
         return null;

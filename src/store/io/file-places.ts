@@ -2,8 +2,9 @@
 // places, filled when it is first asked, from layers that need no check. It never vouches for what a file holds by now.
 
 import { type Digest, hexOf } from "../../base/digest.ts";
+import { MeshError } from "../../base/errors.ts";
 import { LIMITS } from "../../base/limits.ts";
-import type { TreeEntry } from "../tree.ts";
+import type { Tree, TreeEntry } from "../tree.ts";
 import type { Blobs } from "./blobs.ts";
 import type { Index } from "./index-db.ts";
 import type { Layers } from "./layers.ts";
@@ -63,12 +64,21 @@ export class FilePlaces {
     const place = this.#places.get(keyOf(digest));
     if (place !== undefined) {
       const layer = this.#numbered[Math.floor(place / ENTRY_SPAN)];
-      const isThere = layer !== undefined && this.#layers.has(layer);
-      const entry = isThere ? this.#layers.tree(layer)[place % ENTRY_SPAN] : undefined;
+      const entry = layer === undefined ? undefined : this.#treeOf(layer)[place % ENTRY_SPAN];
       if (layer !== undefined && entry?.digest === digest) return { kind: "layer", layer, entry };
       this.#places.delete(keyOf(digest));
     }
     return this.#blobs.has(digest) ? { kind: "blob", path: this.#blobs.path(digest) } : null;
+  }
+
+  /** No entries when the layer was removed. */
+  #treeOf(layer: Digest): Tree {
+    try {
+      return this.#layers.tree(layer);
+    } catch (error) {
+      if (error instanceof MeshError && error.code === "blob.missing") return [];
+      throw error;
+    }
   }
 }
 

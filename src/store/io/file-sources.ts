@@ -18,6 +18,14 @@ export class FileSources implements Disposable {
     this.#layers = layers;
   }
 
+  /** Whether a file of that size is there. */
+  has(place: FilePlace, sizeBytes: number): boolean {
+    const directory = place.kind === "blob" ? raw.HERE : this.#directoryOf(place.layer, place.entry);
+    if (place.kind === "layer" && directory < 0) return false;
+    const stat = raw.statAt(directory, place.kind === "blob" ? place.path : nameOf(place.entry));
+    return typeof stat !== "number" && (stat.mode & raw.TYPE_MASK) === raw.TYPE_FILE && stat.size === sizeBytes;
+  }
+
   /** A descriptor of the caller's, or a negative number when the file is not there any more. */
   open(place: FilePlace): number {
     if (place.kind === "blob") return raw.openAt(raw.HERE, place.path, raw.READ_FILE);

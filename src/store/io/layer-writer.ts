@@ -263,10 +263,10 @@ export class LayerWriter implements Disposable {
     try {
       if (bytes.length > 0) raw.writeAll(fd, bytes, entry.path);
       if (!isPlain) dressOpen(fd, entry, this.#ids);
+      if (time) raw.setTimesFd(fd, time.seconds, time.nanoseconds);
     } finally {
       raw.closeFd(fd);
     }
-    if (time) raw.setTimesAt(directory, name, time.seconds, time.nanoseconds);
   }
 
   #copy(source: number, entry: TreeEntry, time: FileTime | null): void {
@@ -291,30 +291,38 @@ export class LayerWriter implements Disposable {
    * two names of one inode would be a hardlink. False when the place did not hold what it should.
    */
   #takeFrom(place: FilePlace, content: LayerContent): boolean {
+    const entries = content.entries.map((at) => this.tree[at]).filter((entry) => entry !== undefined);
+    const [first] = entries;
+    if (!first || !this.#sources.has(place, content.sizeBytes)) return false;
     const made: TreeEntry[] = [];
     try {
-      const source = this.#sources.open(place);
-      if (source < 0) return false;
-      try {
-        if (raw.statFd(source).size !== content.sizeBytes) return false;
-        for (const at of content.entries) {
-          const entry = this.tree[at];
-          if (!entry) continue;
-          if (made.length === 0 && this.#linkFrom(place, entry)) made.push(entry);
-          else {
-            raw.rewind(source);
-            this.#copyFrom(source, entry);
-            made.push(entry);
-          }
-        }
-        return true;
-      } finally {
-        raw.closeFd(source);
-      }
+      if (this.#linkFrom(place, first)) made.push(first);
+      if (made.length < entries.length) this.#copyAll(place, entries.slice(made.length), made);
     } catch (error) {
-      for (const entry of made) raw.unlinkAt(this.#walk.enter(parentOf(entry.path)), nameOf(entry));
+      this.#unmake(made);
       throw error;
     }
+    if (made.length < entries.length) this.#unmake(made);
+    return made.length === entries.length;
+  }
+
+  /** Copies to each of `entries` and notes what is made; makes none when the source is gone. */
+  #copyAll(place: FilePlace, entries: readonly TreeEntry[], made: TreeEntry[]): void {
+    const source = this.#sources.open(place);
+    if (source < 0) return;
+    try {
+      for (const entry of entries) {
+        raw.rewind(source);
+        this.#copyFrom(source, entry);
+        made.push(entry);
+      }
+    } finally {
+      raw.closeFd(source);
+    }
+  }
+
+  #unmake(made: readonly TreeEntry[]): void {
+    for (const entry of made) raw.unlinkAt(this.#walk.enter(parentOf(entry.path)), nameOf(entry));
   }
 
   #linkFrom(place: FilePlace, entry: TreeEntry): boolean {

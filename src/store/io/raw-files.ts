@@ -53,6 +53,7 @@ const SIGNATURES = {
   symlinkat: { args: ["ptr", "i32", "ptr"], returns: "i32" },
   readlinkat: { args: ["i32", "ptr", "ptr", "u64"], returns: FFIType.i64_fast },
   mknodat: { args: ["i32", "ptr", "u32", "u64"], returns: "i32" },
+  futimens: { args: ["i32", "ptr"], returns: "i32" },
   utimensat: { args: ["i32", "ptr", "ptr", "i32"], returns: "i32" },
   flistxattr: { args: ["i32", "ptr", "u64"], returns: FFIType.i64_fast },
   fgetxattr: { args: ["i32", "ptr", "ptr", "u64"], returns: FFIType.i64_fast },
@@ -355,11 +356,21 @@ export function makeFifoAt(directory: number, name: string, mode: number): numbe
 
 /** Sets access and modification time of the entry itself. */
 export function setTimesAt(directory: number, name: string, seconds: number, nanoseconds: number): number {
+  putTimes(seconds, nanoseconds);
+  return answer(libc().utimensat(directory, cName(firstPath, name), timeData.address, AT_SYMLINK_NOFOLLOW));
+}
+
+/** Sets access and modification time of an open file. */
+export function setTimesFd(fd: number, seconds: number, nanoseconds: number): number {
+  putTimes(seconds, nanoseconds);
+  return answer(libc().futimens(fd, timeData.address));
+}
+
+function putTimes(seconds: number, nanoseconds: number): void {
   for (const offset of [0, 16]) {
     timeData.view.setBigInt64(offset, BigInt(seconds), true);
     timeData.view.setBigInt64(offset + 8, BigInt(nanoseconds), true);
   }
-  return answer(libc().utimensat(directory, cName(firstPath, name), timeData.address, AT_SYMLINK_NOFOLLOW));
 }
 
 /** LOCK_EX | LOCK_NB of sys/file.h. */

@@ -68,6 +68,13 @@ export class Runs {
     });
   }
 
+  /** Lets go of a run that this process drives and cannot bring to its end: from now on it is interrupted, and may be adopted. */
+  release(id: string): void {
+    // no process ever started at the first tick of a boot
+    const nobody = JSON.stringify({ ...currentOwner(), startTicks: "0" });
+    this.#index.run("UPDATE runs SET owner = ? WHERE id = ? AND finished_at IS NULL", nobody, id);
+  }
+
   /** Appends events as one row in one transaction; the number of the last. */
   append(id: string, events: readonly unknown[]): number {
     return this.#index.transaction(() => {

@@ -8,7 +8,9 @@ describe("mesh invite", () => {
     const mesh = new FakeMesh({ inviteEnd: { kind: "joined", name: "lap", peer: "33".repeat(32) as PeerId } });
     const said = await runCommand(fakeContext({ mesh }), "invite", "--admin", "--for", "1h");
     expect(said.code).toBe(0);
-    expect(mesh.asked).toEqual([["invite", { roles: ["worker", "submitter", "admin"], ttlMs: 3_600_000 }]]);
+    expect(mesh.asked).toEqual([
+      ["invite", { roles: ["worker", "submitter", "admin"], ttlMs: 3_600_000, memberForMs: null }],
+    ]);
     expect(said.out).toBe(
       "On the other machine, within 10m 00s:\n\n    mesh join k7q-m2x-dn4\n\nWhere multicast does not reach: mesh join 10.0.0.1:7433 k7q-m2x-dn4\nlap (33333333) joined.\n",
     );
@@ -34,6 +36,16 @@ describe("mesh invite", () => {
       roles: ["worker", "submitter"],
       expiresAt: "2026-01-01T00:15:00.000Z",
     });
+  });
+
+  test("--member-for ends the membership by itself, but not an admin's", async () => {
+    const mesh = new FakeMesh();
+    await runCommand(fakeContext({ mesh }), "invite", "--submit-only", "--member-for", "7d");
+    const [, wish] = mesh.asked[0] ?? [];
+    expect(wish).toMatchObject({ roles: ["submitter"], memberForMs: 7 * 24 * 3_600_000 });
+    const refused = await runCommand(fakeContext({ mesh }), "invite", "--admin", "--member-for", "7d");
+    expect(refused.error?.message).toContain("--member-for");
+    expect((await runCommand(fakeContext({ mesh }), "invite", "--member-for", "soon")).error?.message).toContain("7d");
   });
 
   test("says what it cannot read", async () => {

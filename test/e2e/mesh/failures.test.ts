@@ -176,4 +176,22 @@ tasks:
     expect(run.tasks.at(-1)?.outputs.values["it"]).toBe("made");
     expect(run.tasks[0]?.node).toBe(maker === "host-2" ? "host-3" : "host-2");
   });
+
+  test("when a worker is revoked in the middle of its task: it runs elsewhere, and the worker lets go of it", async () => {
+    const [name] = await machines.at(0).sees("up");
+    const worker = machines.all.find((each) => each.name === name);
+    if (worker === undefined) throw new Error("No worker is there");
+    const keys = ["r0", "r1"];
+    const tasks = keys.map(
+      (key) => `  - { key: ${key}, agent: { cpus: 1, memory: 100mb }, run: "sleep 3 # ${key} revoked" }\n`,
+    );
+    const { over } = await startRun(machines.at(0), `tasks:\n${tasks.join("")}`);
+    await busy(machines.all.indexOf(worker));
+    await machines.at(0).mesh("revoke", worker.name);
+    await until("its task is stopped there", async () => (await leftOn(worker)).length === 0);
+    const { run, twice } = await over;
+    expect(run.status).toEqual({ execution: "finished", result: "succeeded" });
+    expect(run.tasks.map(({ node }) => node)).toEqual(["host-1", "host-1"]);
+    expect(twice).toEqual([]);
+  });
 });

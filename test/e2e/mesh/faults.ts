@@ -87,12 +87,22 @@ export async function resultsOf(machine: Machine, run: string): Promise<RunJson 
   return stdout.startsWith("{") ? (JSON.parse(stdout) as RunJson) : null;
 }
 
-/** Processes of tasks and mounts of contexts that are still there. */
+/** Processes of tasks, mounts of contexts, and control groups and scratch folders of processes that are gone. */
 export async function leftOn(machine: Machine): Promise<readonly string[]> {
   const text = await machine.host.shell(`
     for each in /proc/[0-9]*; do
       [ "$(cat $each/comm 2>/dev/null)" = sleep ] && tr '\\0' ' ' < $each/cmdline && echo
     done
-    grep -F ${machine.home} /proc/self/mounts || true`);
+    grep -F ${machine.home} /proc/self/mounts || true
+    namespace=$(readlink /proc/self/ns/pid | tr -dc 0-9)
+    find /sys/fs/cgroup -maxdepth 6 -type d -name "mesh-$namespace-*" 2>/dev/null | while read group; do
+      pid=\${group##*/mesh-$namespace-}
+      [ -e /proc/\${pid%%-*} ] || echo "$group"
+    done
+    for each in ${machine.home}/tmp/*; do
+      pid=\${each##*/}
+      [ ! -e "$each" ] || [ -e /proc/\${pid%%[-.]*} ] || echo "$each"
+    done
+    true`);
   return text.split("\n").filter((line) => line !== "" && !line.startsWith("sleep 0.01"));
 }

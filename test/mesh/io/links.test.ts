@@ -96,6 +96,27 @@ describe("Links.connect()", () => {
   });
 });
 
+describe("Links.drop()", () => {
+  test("loses the machine at once, though a dial to it is under way, and the next connection links it anew", async () => {
+    await using mesh = new TestMesh();
+    const [alpha, beta] = [mesh.start("alpha"), mesh.start("beta")];
+    using silent = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => undefined } });
+    const controller = new AbortController();
+    const held = codeOf(alpha.links.connect(beta.id, { host: "127.0.0.1", port: silent.port }, controller.signal));
+    await beta.links.connect(alpha.id, alpha.address);
+    await alpha.saw("linked beta");
+    alpha.links.drop(beta.id, new MeshError("peer.unreachable", "It is silent"));
+    expect(alpha.events).toEqual(["linked beta", "lost beta"]);
+    await beta.saw("lost alpha");
+    await beta.links.connect(alpha.id, alpha.address);
+    await alpha.saw("linked beta", 2);
+    expect(alpha.events).toEqual(["linked beta", "lost beta", "linked beta"]);
+    controller.abort(new MeshError("run.interrupted", "Enough"));
+    expect(await held).toBe("run.interrupted");
+    expect(alpha.links.isLinked(beta.id)).toBe(true);
+  });
+});
+
 describe("two machines that dial each other at once", () => {
   test("keep one connection, and lose no call", async () => {
     await using mesh = new TestMesh();

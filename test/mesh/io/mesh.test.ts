@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, setSystemTime, test } from "bun:test";
 import { MeshError } from "../../../src/base/errors.ts";
 import type { PeerId } from "../../../src/base/ids.ts";
 import { type Mesh, openMesh } from "../../../src/mesh/io/mesh.ts";
@@ -12,8 +12,10 @@ class Machines implements AsyncDisposable {
   readonly #open = new Map<string, Mesh>();
   readonly notices: string[] = [];
 
-  constructor(names: readonly string[]) {
-    makeMeshHomes(names.map((name) => ({ folder: this.folderOf(name), name })));
+  /** `memberUntilMs`: when the grant of the last one ends; never when absent. */
+  constructor(names: readonly string[], memberUntilMs?: number) {
+    const ends = (name: string) => (name === names.at(-1) && memberUntilMs !== undefined ? { memberUntilMs } : {});
+    makeMeshHomes(names.map((name) => ({ folder: this.folderOf(name), name, ...ends(name) })));
   }
 
   folderOf(name: string): string {
@@ -104,6 +106,36 @@ describe("openMesh()", () => {
     await b.reach({ host: "127.0.0.1", port: port ?? 0 });
     await Promise.all([until(a, b.self, "up"), until(b, a.self, "up")]);
     expect(a.get(b.self)?.addresses).toEqual([]);
+  });
+});
+
+describe("a grant that ends by itself", () => {
+  const HOUR_MS = 3_600_000;
+  afterEach(() => void setSystemTime());
+
+  test("lets nobody in at the handshake once it has ended", async () => {
+    await using machines = new Machines(["a", "b"], Date.now() - 1);
+    const [a, b] = [await machines.open("a"), await machines.open("b")];
+    const error = await b.reach({ host: "127.0.0.1", port: a.port ?? 0 }).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "peer.refused" });
+    expect(a.get(b.self)).toMatchObject({ state: "revoked", memberUntilMs: expect.any(Number) as number });
+    expect(machines.notices).toContain("b: mesh.revoked");
+  });
+
+  test("ends in the middle: what its machine asks for from then on is refused, and its connection goes", async () => {
+    const endsAtMs = Date.now() + HOUR_MS;
+    await using machines = new Machines(["a", "b"], endsAtMs);
+    const [a, b] = [await machines.open("a"), await machines.open("b")];
+    a.onCall("echo", (params) => params);
+    await reach(a, b);
+    expect(a.get(b.self)?.memberUntilMs).toBe(endsAtMs);
+    expect(a.get(a.self)?.memberUntilMs).toBeUndefined();
+    expect(await b.call(a.self, "echo", 1, { timeoutMs: 1_000 })).toBe(1);
+    setSystemTime(endsAtMs);
+    const refused = await b.call(a.self, "echo", 2, { timeoutMs: 1_000 }).catch((thrown: unknown) => thrown);
+    expect(refused).toMatchObject({ code: "peer.refused" });
+    await until(a, b.self, "revoked");
+    expect(a.get(b.self)?.reason).toContain("expired");
   });
 });
 

@@ -1,8 +1,10 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
+import { MeshError } from "../../../src/base/errors.ts";
 import type { FakeScript } from "../../fake/backend.ts";
 import { KILLED } from "../../fake/backend.ts";
 import { NodeMesh, placesOf, summaryOf, until } from "../../fake/node-mesh.ts";
 import { outcomesOf, taskOf } from "../../fake/node-run.ts";
+import { failureOf } from "../../support/failure.ts";
 
 const HOST = "base: { image: host }\n";
 const independent = (count: number) =>
@@ -16,6 +18,7 @@ const untilKilled: FakeScript = async ({ killed }) => {
   await killed;
   return KILLED;
 };
+const NOTHING = { exitCode: null, signal: null, reason: null, used: null, message: null };
 const writeA: FakeScript = (task) => task.write("workspace/a", "content");
 
 describe("a run over several machines", () => {
@@ -281,6 +284,108 @@ describe("when machines go", () => {
     mesh.hub.heal(here.id, there.id);
     expect(placesOf(summaryOf(await watched.outcome))).toEqual({ big: "there" });
     expect(times).toBe(2);
+  });
+});
+
+describe("a machine that lies", () => {
+  test("about the lease of another one is not believed: its word is put aside, and the task ends by its own", async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here", { cpus: 1 });
+    const release = Promise.withResolvers<void>();
+    const there = await mesh.add("there", {
+      scripts: {
+        make: async (task) => {
+          await release.promise;
+          task.write("io/values/x", "true");
+        },
+      },
+    });
+    const liar = await mesh.add("liar", { serves: false });
+    const heard = Promise.withResolvers<unknown>();
+    liar.peers.onWord("work.acknowledge", (said) => heard.resolve(said));
+    const watched = mesh.start(here, `${HOST}tasks:\n  - { key: make, run: make, agent: { node: there } }`);
+    await until(() => watched.events.some(({ kind }) => kind === "task-started"), "the start");
+    const [started] = watched.events;
+    const placed = watched.events.find((event) => event.kind === "task-placed");
+    if (started?.kind !== "run-started" || placed?.kind !== "task-placed") throw new Error("It never began");
+    const { key, attempt, lease } = placed;
+    const outcome = { ...NOTHING, result: "failed", exitCode: 1, durationMs: 1, message: "It is broken, believe me" };
+    liar.peers.tell(here.id, "work.words", {
+      run: started.run.id,
+      words: [{ kind: "finished", key, attempt, lease, outcome, parcel: null }],
+      free: { cpuMilli: 2 ** 40, memoryBytes: 2 ** 40, diskBytes: 2 ** 40, gpus: [] },
+    });
+    expect(await heard.promise).toEqual({ run: started.run.id, leases: [lease] });
+    expect(watched.events.filter(({ kind }) => kind === "task-finished")).toEqual([]);
+    expect(there.backend.running).toBe(1);
+    release.resolve();
+    const run = summaryOf(await watched.outcome);
+    expect(outcomesOf(run)).toEqual({ make: "succeeded" });
+    expect(taskOf(run, "make").outputs.values).toEqual({ x: "true" });
+  });
+});
+
+describe("a machine whose disk is full", () => {
+  const noSpace: FakeScript = () => {
+    throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+  };
+
+  test("its task runs elsewhere, and it is left alone meanwhile", async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here", { cpus: 1 });
+    const full = await mesh.add("full", { cpus: 4, scripts: { big: noSpace } });
+    const spare = await mesh.add("spare", { cpus: 2 });
+    spare.served?.drain(true);
+    spare.beat(true);
+    const watched = mesh.start(here, `${HOST}tasks:\n  - { key: big, run: big, agent: { cpus: 2 } }`);
+    await until(() => watched.events.some(({ kind }) => kind === "task-lost"), "the loss");
+    spare.served?.drain(false);
+    spare.beat();
+    const run = summaryOf(await watched.outcome);
+    expect(outcomesOf(run)).toEqual({ big: "succeeded" });
+    expect(placesOf(run)).toEqual({ big: "spare" });
+    expect(full.backend.started).toEqual(["big"]);
+    expect(watched.events.find(({ kind }) => kind === "task-lost")).toMatchObject({
+      reason: expect.stringContaining("full: ") as string,
+    });
+  });
+
+  test("no task is placed on it, and who asks for it is told why", async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here", { cpus: 1 });
+    const full = await mesh.add("full", { cpus: 4 });
+    const { snapshot } = full.peers;
+    if (snapshot === null) throw new Error("It has said nothing of itself");
+    const { capacity } = snapshot;
+    full.peers.publish({ ...snapshot, capacity: { ...capacity, free: { ...capacity.free, diskBytes: 1_048_576 } } });
+    const run = await mesh.run(here, `${independent(3)}  - { key: big, run: big, agent: { cpus: 2 } }`);
+    expect(outcomesOf(run)).toEqual({ t0: "succeeded", t1: "succeeded", t2: "succeeded", big: "aborted" });
+    expect(full.backend.started).toEqual([]);
+    expect(taskOf(run, "big").messages[0]?.text).toContain("full would fit and has a full disk (1 MiB free)");
+  });
+
+  test("of the one that coordinates: the run stops under that name, no worker is blamed, and it is taken up later", async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here", { cpus: 1 });
+    const there = await mesh.add("there", { scripts: { make: (task) => task.write("workspace/out", "artifact") } });
+    const full = new MeshError("store.full", "Cannot take 1 GiB: 3 MiB are free");
+    spyOn(here.content, "fetch").mockRejectedValueOnce(full);
+    const watched = mesh.start(
+      here,
+      `${HOST}tasks:
+  - { key: make, run: make, agent: { node: there }, outputs: { artifacts: [{ key: out, path: out }] } }`,
+    );
+    const failure = await failureOf(watched.outcome);
+    expect(failure.code).toBe("store.full");
+    expect(failure.message).toBe("Cannot take what make left on there: Cannot take 1 GiB: 3 MiB are free");
+    expect(watched.events.filter(({ kind }) => kind === "task-lost")).toEqual([]);
+    const [started] = watched.events;
+    if (started?.kind !== "run-started") throw new Error("It never began");
+    expect(here.node.store.runs.get(started.run.id)?.state).toBe("interrupted");
+    const run = summaryOf(await mesh.resume(here, started.run.id).outcome);
+    expect(outcomesOf(run)).toEqual({ make: "cacheHit" });
+    expect(taskOf(run, "make").outputs.artifacts).toHaveLength(1);
+    expect(there.backend.started).toEqual(["make"]);
   });
 });
 
