@@ -7,6 +7,7 @@ import { type PeerId, shortPeer } from "../../base/ids.ts";
 import { systemRandom } from "../../base/io/system.ts";
 import { LIMITS } from "../../base/limits.ts";
 import { formatAddress } from "../address.ts";
+import { InTurn } from "../in-turn.ts";
 import { Membership } from "../membership.ts";
 import type { CloseReason, DialId, MembershipEffect, MembershipEvent, Timing } from "../membership-event.ts";
 import type { PeerView } from "../peer-view.ts";
@@ -30,8 +31,7 @@ export class MembershipDriver {
   readonly #options: DriverOptions;
   readonly #machine: Membership;
   readonly #dials = new Map<DialId, AbortController>();
-  readonly #events: MembershipEvent[] = [];
-  #isStepping = false;
+  readonly #events = new InTurn<MembershipEvent>((event) => this.#take(event));
   #isClosed = false;
   #alarm: ReturnType<typeof setTimeout> | undefined;
 
@@ -57,18 +57,7 @@ export class MembershipDriver {
 
   /** Events that come up while another one is dealt with wait: the machine is stepped by one at a time. */
   step(event: MembershipEvent): void {
-    this.#events.push(event);
-    if (this.#isStepping) return;
-    this.#isStepping = true;
-    try {
-      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-        if (this.#isClosed) continue;
-        for (const effect of this.#machine.step(next, performance.now())) this.#perform(effect);
-      }
-    } finally {
-      this.#isStepping = false;
-    }
-    this.#setAlarm();
+    if (this.#events.add(event)) this.#setAlarm();
   }
 
   /** Ends attempts to connect; events are passed over from now on. */
@@ -76,6 +65,11 @@ export class MembershipDriver {
     this.#isClosed = true;
     clearTimeout(this.#alarm);
     for (const controller of this.#dials.values()) controller.abort();
+  }
+
+  #take(event: MembershipEvent): void {
+    if (this.#isClosed) return;
+    for (const effect of this.#machine.step(event, performance.now())) this.#perform(effect);
   }
 
   #setAlarm(): void {
