@@ -194,7 +194,7 @@ tasks:
     env: { OTHER: "1" }
     run: test "$OTHER" = 1
   - key: none
-    run: test -z "\${FROM_PROFILE:-}"; case $- in *e*) ;; *) exit 1 ;; esac; set -o | grep -q 'pipefail.*on'
+    run: test -z "\${FROM_PROFILE:-}"; case $- in *e*) ;; *) exit 1 ;; esac; [[ -o pipefail ]]
 `,
   );
 });
