@@ -169,13 +169,14 @@ export class Coordinator {
     const task = this.machine.task(key);
     if (task !== null && this.machine.holds(ref)) {
       if (result.kind === "inputs-missing") this.#inputsMissing(from, task, result.tasks);
+      else if (result.kind === "disk-full") this.#takeBack(from, task, "its machine's disk is full");
       else this.#finish(task, from, lease, result);
     }
     this.#host.send(from, { kind: "acknowledge", leases: [lease] });
     this.#wantPlacing();
   }
 
-  #finish(task: TaskView, from: Host, lease: string, result: Exclude<AttemptResult, { kind: "inputs-missing" }>): void {
+  #finish(task: TaskView, from: Host, lease: string, result: AttemptEnd): void {
     if (result.kind === "succeeded" && task.cacheKey !== null) {
       const { digest, bytes } = result;
       this.#outputs.set(task.key, { digest, bytes, at: [from.name] });
@@ -188,17 +189,21 @@ export class Coordinator {
 
   /** A worker found nobody who has an input: it is made again, unless it can be reached from here. */
   #inputsMissing(from: Host, task: TaskView, tasks: readonly string[]): void {
-    const { lease } = task;
     for (const key of tasks) {
       const output = this.#outputs.get(key);
       if (output === undefined || this.#host.around.content.holders(this.#host, output.digest).length > 0) continue;
       this.#tell({ kind: "output-lost", key, reason: "nobody has it" });
     }
+    this.#takeBack(from, task, "its inputs are gone");
+  }
+
+  /** An attempt that is none: the task is offered again, for a while not to that machine. */
+  #takeBack(from: Host, task: TaskView, reason: string): void {
     this.#refusing.set(from.name, this.#host.monotonicMs + REFUSED_MS * 4);
-    if (lease === null) return;
-    const ref = refOf(task, lease);
+    if (task.lease === null) return;
+    const ref = refOf(task, task.lease);
     if (task.phase === "placed") this.#tell({ kind: "task-returned", ...ref });
-    else this.#tell({ kind: "task-lost", ...ref, reason: "its inputs are gone" });
+    else this.#tell({ kind: "task-lost", ...ref, reason });
   }
 
   // Resolving
@@ -497,12 +502,15 @@ function isHeld(task: TaskView): boolean {
   return task.phase === "placed" || task.phase === "running";
 }
 
-function outcomeOf(result: Exclude<AttemptResult, { readonly kind: "inputs-missing" }>): TaskOutcome {
+/** How an attempt ended that was one. */
+type AttemptEnd = Exclude<AttemptResult, { readonly kind: "inputs-missing" | "disk-full" }>;
+
+function outcomeOf(result: AttemptEnd): TaskOutcome {
   switch (result.kind) {
     case "succeeded":
       return { ...SUCCEEDED, durationMs: result.durationMs };
     case "failed":
-      return { ...FAILED, reason: result.reason };
+      return FAILED;
     case "cancelled":
       return CANCELLED;
   }

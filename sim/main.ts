@@ -23,9 +23,9 @@ if (values.traces !== undefined) process.stdout.write(judgeFolder(values.traces)
 else process.exitCode = simulateAll();
 
 function simulateAll(): number {
-  const nodes = values.nodes === undefined ? null : Number(values.nodes);
-  const first = Number(values.seed ?? values.from);
-  const count = values.seed === undefined ? Number(values.seeds) : 1;
+  const nodes = values.nodes === undefined ? null : number("nodes", values.nodes);
+  const first = values.seed === undefined ? number("from", values.from) : number("seed", values.seed);
+  const count = values.seed === undefined ? number("seeds", values.seeds) : 1;
   const tell = values.trace ? (line: string) => void process.stdout.write(`${line}\n`) : null;
   const sums = new Sums();
   for (let seed = first; seed < first + count; seed++) {
@@ -41,6 +41,14 @@ function simulateAll(): number {
   }
   process.stdout.write(sums.text());
   return 0;
+}
+
+/** Ends the program when it is none: no seeds would be as good as all of them. */
+function number(flag: string, text: string): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  process.stderr.write(`Cannot read --${flag} ${JSON.stringify(text)}: a whole number from 1 on is expected\n`);
+  return process.exit(2);
 }
 
 /** What all the seeds together came to. */

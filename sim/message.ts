@@ -26,7 +26,9 @@ export interface InputRef {
 /** What an attempt left. */
 export type AttemptResult =
   | { readonly kind: "succeeded"; readonly digest: string; readonly bytes: number; readonly durationMs: number }
-  | { readonly kind: "failed"; readonly reason: "disk-full" | null }
+  | { readonly kind: "failed" }
+  /** The machine has no room for what it left; another one may have. */
+  | { readonly kind: "disk-full" }
   | { readonly kind: "cancelled" }
   /** It never began: nobody could be reached who has these. */
   | { readonly kind: "inputs-missing"; readonly tasks: readonly string[] };

@@ -78,9 +78,8 @@ export class SimWorker {
     const durationMs = ((work.workMs * 100) / host.speedPercent) * host.disk.slowness;
     host.after(durationMs, () => {
       if (!this.#running.has(lease)) return;
-      if (work.fails) return this.#end(lease, { kind: "failed", reason: null });
-      // as in the product: another machine may have room
-      if (host.disk.isFull) return this.#end(lease, { kind: "inputs-missing", tasks: [] });
+      if (work.fails) return this.#end(lease, { kind: "failed" });
+      if (host.disk.isFull) return this.#end(lease, { kind: "disk-full" });
       const digest = `out(${work.cacheKey})`;
       host.disk.outputs.add(digest);
       if (work.shared)
