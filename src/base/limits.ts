@@ -100,9 +100,12 @@ export const LIMITS = {
   /** Most entries that a revocation honours, and most that a grant overrules. */
   rosterHonoured: 4_096,
   rosterOverrules: 256,
-  /** Most codes that are open at once, and how long one is open when its inviter does not say. */
+  /** Most codes that are open at once, how long one is open when its inviter does not say, and at most. */
   inviteCodes: 16,
   inviteMs: 10 * 60_000,
+  inviteMostMs: 24 * 3_600_000,
+  /** Longest membership that ends by itself. */
+  memberMostMs: 10 * 366 * 24 * 3_600_000,
   /** How often pairing may be tried within the window: by one address, and by all. */
   pairingsPerAddress: 6,
   pairingsInAll: 30,
@@ -197,13 +200,12 @@ export const LIMITS = {
   parcelTreeBytes: 64 * KIB,
   /** How long a ready task waits for a machine to come back that alone could run it. */
   nodeReturnMs: 30_000,
-  /**
-   * How often in a row a run is taken up without a task of it ending, how near together these have to be to count as a row, and how
-   * long it lasts at least: a machine that is switched off and on a few times is no run that ends its node.
-   */
+  /** How often in a row a run is taken up without a task of it ending before it is given up. */
   runTakeUps: 8,
-  runTakeUpMs: 5 * 60_000,
-  runTakeUpsMs: 2 * 60_000,
+  /** Take-ups further apart than this are no row. */
+  runTakeUpGapMs: 5 * 60_000,
+  /** A shorter row does not count: a machine that is switched off and on a few times is no run that ends its node. */
+  runTakeUpRowMs: 2 * 60_000,
   /** How long a run that is taken up waits for the machines that it had tasks on. */
   adoptMs: 10_000,
   /** Keys in one question about results. */

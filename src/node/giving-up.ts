@@ -13,12 +13,12 @@ export function isInVain(entries: readonly JournalEntry[], nowMs: number): boole
   for (const entry of entries) {
     if (entry.kind === "event" && entry.event.kind === "task-finished") times = 0;
     if (entry.kind !== "taken-up") continue;
-    times = entry.atMs - lastMs < LIMITS.runTakeUpMs ? times + 1 : 1;
+    times = entry.atMs - lastMs < LIMITS.runTakeUpGapMs ? times + 1 : 1;
     if (times === 1) firstMs = entry.atMs;
     lastMs = entry.atMs;
   }
-  const isRow = times >= LIMITS.runTakeUps && nowMs - lastMs < LIMITS.runTakeUpMs;
-  return isRow && nowMs - firstMs >= LIMITS.runTakeUpsMs;
+  const isRow = times >= LIMITS.runTakeUps && nowMs - lastMs < LIMITS.runTakeUpGapMs;
+  return isRow && nowMs - firstMs >= LIMITS.runTakeUpRowMs;
 }
 
 /** A run that is given up: failed, with the reason at every task that has no end. */

@@ -51,8 +51,8 @@ export function localApi(node: ApiNode): Hono {
     const { roles, ttlMs, memberForMs } = await bodyOf(context.req.raw);
     const wish = {
       roles: rolesOf(roles),
-      ttlMs: integer(ttlMs, "ttlMs", 1, MOST_TTL_MS),
-      memberForMs: memberForMs === null ? null : integer(memberForMs, "memberForMs", 1, MOST_MEMBER_MS),
+      ttlMs: integer(ttlMs, "ttlMs", 1, LIMITS.inviteMostMs),
+      memberForMs: memberForMs === null ? null : integer(memberForMs, "memberForMs", 1, LIMITS.memberMostMs),
     };
     return context.json(await node.invite(wish));
   });
@@ -98,8 +98,6 @@ export function localApi(node: ApiNode): Hono {
 
 const STOP_DELAY_MS = 20;
 const MOST_PINGS = 100;
-const MOST_TTL_MS = 24 * 3_600_000;
-const MOST_MEMBER_MS = 10 * 366 * 24 * 3_600_000;
 const MOST_WANTED = 10_000;
 
 async function* untilStarted(feed: RunFeed): AsyncGenerator<FeedMessage> {

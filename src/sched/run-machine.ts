@@ -266,7 +266,7 @@ export class RunMachine {
   }
 
   #lost(task: TaskState, reason: string): void {
-    // What is lost on the coordinator's own machine went with the process that drove the run: how often that may happen is bounded there.
+    // What is lost on the coordinator's own machine went with the process that drove the run; who takes runs up bounds that.
     if (task.node !== this.#header?.coordinator) task.losses++;
     task.message = reason;
     if (task.losses > LIMITS.taskLosses && task.stopping === null) return this.#book.settle(task, STATUS.lost);

@@ -65,13 +65,13 @@ describe("keptRuns()", () => {
     const run = (stored?.summary as RunSummary | undefined)?.run;
     expect([stored?.state, run?.status]).toEqual(["finished", { execution: "aborted", result: "failed" }]);
     expect(run?.tasks[0]?.messages[0]?.text).toContain("Given up: the node ended at least 8 times in a row");
-    expect(keptRuns(store.runs, atMs + LIMITS.runTakeUpMs)).toEqual([]);
+    expect(keptRuns(store.runs, atMs + LIMITS.runTakeUpGapMs)).toEqual([]);
   });
 
   test("goes on with one that is taken up now and then", () => {
     using folder = temporaryFolder();
     using store = storeWithRun(folder);
-    takeUpOften(store, LIMITS.runTakeUps * 2, LIMITS.runTakeUpMs);
+    takeUpOften(store, LIMITS.runTakeUps * 2, LIMITS.runTakeUpGapMs);
   });
 
   test("goes on with one whose machine is switched off and on often in a short time", () => {

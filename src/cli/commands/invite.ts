@@ -1,6 +1,7 @@
 // `mesh invite`: a one-time code, and who used it.
 
 import { MeshError } from "../../base/errors.ts";
+import { LIMITS } from "../../base/limits.ts";
 import { parseDuration } from "../../base/units.ts";
 import type { Role } from "../../mesh/roles.ts";
 import type { InviteEnd } from "../../node/node-service.ts";
@@ -8,21 +9,18 @@ import { type Execute, printJson, printLines } from "../context.ts";
 import type { Arguments } from "../grammar/arguments.ts";
 import { inviteLines, peerWords } from "../text/mesh-words.ts";
 
-const USUAL_TTL_MS = 10 * 60_000;
-const MOST_TTL_MS = 24 * 3_600_000;
-const MOST_MEMBER_MS = 10 * 366 * 24 * 3_600_000;
 const LEAST_MS = 1_000;
 
 export const execute: Execute = async (context, args) => {
   const ttlMs = timeOf(args, "for", {
-    usual: USUAL_TTL_MS,
-    most: MOST_TTL_MS,
+    usual: LIMITS.inviteMs,
+    most: LIMITS.inviteMostMs,
     words: "a time up to 24h is expected, like 10m",
   });
   const memberForMs = timeOf(args, "member-for", {
     usual: null,
-    most: MOST_MEMBER_MS,
-    words: "a time is expected, like 7d",
+    most: LIMITS.memberMostMs,
+    words: "a time up to 10 years is expected, like 7d",
   });
   const json = args.on("json");
   const keeper = await context.keeper();
