@@ -5,6 +5,9 @@ const STRICT = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const ENCODER = new TextEncoder();
 const ESCAPE_BASE = 0xdc00;
 
+/** Names that are the same in ASCII, Latin-1 and UTF-8. */
+export const PLAIN_NAME = /^[\0-\x7f]*$/;
+
 /** Text of a file name or path. */
 export function textOfName(bytes: Uint8Array): string {
   try {

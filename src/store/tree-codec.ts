@@ -4,9 +4,9 @@
 
 import { type Digest, digestOf } from "../base/digest.ts";
 import { MeshError } from "../base/errors.ts";
-import { bytesOfName } from "./names.ts";
+import { bytesOfName, PLAIN_NAME } from "./names.ts";
 import { checkTree, ENTRY_KINDS, inWorkspace, type Tree, type TreeEntry } from "./tree.ts";
-import { readTree } from "./tree-reader.ts";
+import { ENTRY_FIELDS, readTree } from "./tree-reader.ts";
 
 /** CBOR major types (RFC 8949, section 3.1), shifted into place. */
 const UNSIGNED = 0x00;
@@ -17,10 +17,6 @@ const FALSE = 0xf4;
 const TRUE = 0xf5;
 const NULL = 0xf6;
 
-/** Text that is the same in ASCII, Latin-1 and UTF-8. */
-const PLAIN = /^[\0-\x7f]*$/;
-
-const FIELDS = 10;
 const KIND_NUMBERS = new Map(ENTRY_KINDS.map((kind, number) => [kind, number]));
 
 /** A tree's bytes and the digests of its two parts. */
@@ -136,7 +132,7 @@ class TreeWriter {
 
   entry(entry: TreeEntry): void {
     this.#room(entry.path.length * 3 + (entry.target?.length ?? 0) * 3 + 128);
-    this.#buffer[this.#at++] = ARRAY | FIELDS;
+    this.#buffer[this.#at++] = ARRAY | ENTRY_FIELDS;
     this.#name(entry.path);
     this.#buffer[this.#at++] = UNSIGNED | (KIND_NUMBERS.get(entry.kind) ?? 0);
     this.head(UNSIGNED, entry.mode);
@@ -203,7 +199,7 @@ class TreeWriter {
 
   /** Text when it is well formed, else the bytes that it stands for. Plain ASCII is written without a detour. */
   #name(text: string): void {
-    if (PLAIN.test(text)) {
+    if (PLAIN_NAME.test(text)) {
       this.head(TEXT, text.length);
       this.#at += this.#buffer.latin1Write(text, this.#at, text.length);
       return;

@@ -2,7 +2,7 @@
 // bytes are the one form of a sound tree is for its caller to check.
 
 import { digestFromHex } from "../base/digest.ts";
-import { textOfName } from "./names.ts";
+import { PLAIN_NAME, textOfName } from "./names.ts";
 import { ENTRY_KINDS, NO_XATTRS, type Tree, type TreeEntry, type Xattr } from "./tree.ts";
 
 /** CBOR major types (section 3.1) and simple values (section 3.3). */
@@ -15,13 +15,11 @@ const FALSE = 20;
 const TRUE = 21;
 const NULL = 22;
 
-const FIELDS = 10;
+/** Fields of an entry, in bytes a list of so many. */
+export const ENTRY_FIELDS = 10;
 const DIGEST_BYTES = 32;
 /** Bytes of the smallest entry: a list can't promise more of them than its bytes hold. */
 const LEAST_ENTRY_BYTES = 11;
-
-/** Text that is the same in ASCII, Latin-1 and UTF-8. */
-const PLAIN = /^[\0-\x7f]*$/;
 
 /** Node's Buffer, with the native readers that its types leave out: they are as fast in the first call as in the last. */
 interface NativeReaders {
@@ -54,7 +52,7 @@ class TreeReader {
   }
 
   #entry(): TreeEntry {
-    if (this.#expect(ARRAY) !== FIELDS) throw new TypeError("an entry has another number of fields");
+    if (this.#expect(ARRAY) !== ENTRY_FIELDS) throw new TypeError("an entry has another number of fields");
     const path = this.#name();
     const kind = ENTRY_KINDS[this.#expect(UNSIGNED)];
     if (kind === undefined) throw new TypeError("unknown kind of entry");
@@ -102,7 +100,7 @@ class TreeReader {
     const from = this.#at;
     this.#skip(this.#argument);
     const text = this.#bytes.latin1Slice(from, this.#at);
-    return PLAIN.test(text) ? text : textOfName(this.#bytes.subarray(from, this.#at));
+    return PLAIN_NAME.test(text) ? text : textOfName(this.#bytes.subarray(from, this.#at));
   }
 
   #boolean(): boolean {

@@ -35,6 +35,15 @@ const NUMBERS = [
   Number.MAX_SAFE_INTEGER,
 ];
 
+const SOUND = encodeTree([entry("f", "file", { mode: 0o644 })]);
+
+/** The bytes with the first occurrence of some of them replaced. */
+function replaced(bytes: Uint8Array, old: readonly number[], by: readonly number[]): Uint8Array {
+  const at = Buffer.from(bytes).indexOf(Buffer.from(old));
+  if (at < 0) throw new Error("There is nothing to replace");
+  return Uint8Array.of(...bytes.subarray(0, at), ...by, ...bytes.subarray(at + old.length));
+}
+
 function randomTree(random: SeededRandom): Tree {
   const entries: TreeEntry[] = [];
   for (let count = random.below(20); count > 0; count--) {
@@ -88,6 +97,14 @@ describe("decodeTree()", () => {
     ["an entry below a symlink", encodeTree([entry("a", "symlink"), entry("a/b", "file")])],
     ["an entry without its directory", encodeTree([entry("a/b", "file")])],
     ["an absolute path", encodeTree([entry("/etc", "file")])],
+    ["a number in more bytes than it needs", replaced(SOUND, [0x19, 0x01, 0xa4], [0x1a, 0x00, 0x00, 0x01, 0xa4])],
+    ["text as bytes", replaced(SOUND, [0x61, 0x66], [0x41, 0x66])],
+    ["a boolean in two bytes", replaced(SOUND, [0xf4], [0xf8, 0x14])],
+    ["a list without a length", replaced(SOUND, [0x81, 0x8a], [0x9f, 0x8a])],
+    ["fewer bytes than entries", SOUND.subarray(0, -1)],
+    ["more bytes than entries", Uint8Array.of(...SOUND, 0)],
+    ["more entries than bytes could hold", Uint8Array.of(0x9a, 0xff, 0xff, 0xff, 0xff)],
+    ["a digest of another length", replaced(SOUND, [0x58, 0x20], [0x58, 0x1f])],
   ])("decodeTree() refuses %s", (_, bytes) => {
     expect(() => decodeTree(bytes)).toThrow(expect.objectContaining({ code: "store.corrupt" }));
   });
