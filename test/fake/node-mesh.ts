@@ -15,6 +15,7 @@ import type { RunJson } from "../../src/sched/summary.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { FakeBackend, type FakeScript } from "./backend.ts";
 import { type HubPeers, MeshHub } from "./mesh-hub.ts";
+import { SUBMISSION } from "./node-runs.ts";
 
 export interface Machine {
   readonly name: string;
@@ -129,20 +130,7 @@ export class NodeMesh implements AsyncDisposable {
   start(machine: Machine, yaml: string, options: Partial<RunRequest> = {}): Watched {
     const path = this.folder.join("project/tasks.yml");
     writeFileSync(path, yaml);
-    const wish = {
-      path,
-      targets: [],
-      init: {},
-      failFast: false,
-      cache: true,
-      base: null,
-      title: null,
-      backend: "context",
-      jobs: null,
-      nodes: [],
-      labels: [],
-      ...options,
-    } as const;
+    const wish = { ...SUBMISSION, path, ...options };
     return this.#watch((wires) => machine.node.run({ ...wish, ...wires }));
   }
 

@@ -3,6 +3,7 @@ import { LIMITS } from "../../src/base/limits.ts";
 import { keptRuns, takeUp } from "../../src/node/kept-runs.ts";
 import type { RunSummary } from "../../src/node/run-record.ts";
 import { Store } from "../../src/store/io/store.ts";
+import { SUBMISSION } from "../fake/node-runs.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temporary.ts";
 
 const ID = "01m8a0mxqk0jxg4mj2";
@@ -12,15 +13,6 @@ const ATTEMPT = { key: "slow", attempt: 1, lease: "l1" } as const;
 function storeWithRun(folder: TemporaryFolder): Store {
   const store = Store.open(folder.join("home"));
   const { runs } = store;
-  const options = {
-    path: "/p/tasks.yml",
-    targets: [],
-    init: {},
-    failFast: false,
-    cache: true,
-    base: null,
-    title: null,
-  };
   const node = {
     key: "slow",
     type: "command",
@@ -33,7 +25,7 @@ function storeWithRun(folder: TemporaryFolder): Store {
   const text = "base: { image: host }\ntasks:\n  - { key: slow, run: slow }\n";
   runs.create({ id: ID, title: "t", definition: "/p/tasks.yml" }, 0);
   runs.append(ID, [
-    { kind: "options", options: { ...options, backend: "context", jobs: null, nodes: [], labels: [] } },
+    { kind: "options", options: { ...SUBMISSION, path: "/p/tasks.yml" } },
     { kind: "basis", basis: { isKept: true, text, init: {}, event: {} } },
     {
       kind: "event",

@@ -5,22 +5,10 @@ import { MeshRuns, serveRuns } from "../../src/node/mesh-runs.ts";
 import type { RunOutcome, RunRequest } from "../../src/node/node.ts";
 import type { FeedMessage } from "../../src/node/run-feed.ts";
 import { MeshHub } from "../fake/mesh-hub.ts";
+import { SUBMISSION } from "../fake/node-runs.ts";
 
 const idle = { run: () => new Promise<never>(() => {}), resumeRun: () => new Promise<never>(() => {}) };
 const ID = "0000000001aaaaaaaa";
-const SUBMISSION = {
-  path: "/x/tasks.yml",
-  targets: [],
-  init: {},
-  failFast: false,
-  cache: true,
-  base: null,
-  title: null,
-  backend: "context",
-  jobs: null,
-  nodes: [],
-  labels: [],
-} as const;
 
 /** A node whose run starts at once, prints, and ends when it is told to or cancelled. */
 function fakeRun(coordinator: string) {

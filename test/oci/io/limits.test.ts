@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import type { ContextLimits } from "../../../src/oci/runtime/context-spec.ts";
+import { removeTree } from "../../../src/oci/io/cgroup-tree.ts";
 import { descendants, isAlive } from "../../../src/oci/io/processes.ts";
 import { TestContexts } from "../../fake/oci-contexts.ts";
 import { CONTEXTS } from "../../support/abilities.ts";
@@ -86,3 +88,19 @@ for (const mechanism of ["best", "fallback"] as const) {
     });
   });
 }
+
+testIf(["root", "cgroup-v1"], "a group goes with the process that still runs inside", async () => {
+  const group = `/sys/fs/cgroup/memory/mesh-test-${process.pid}`;
+  mkdirSync(group);
+  const child = Bun.spawn(["sleep", "600"]);
+  try {
+    writeFileSync(`${group}/cgroup.procs`, String(child.pid));
+    removeTree(group);
+    expect(existsSync(group)).toBe(false);
+    expect(await child.exited).not.toBe(0);
+  } finally {
+    child.kill("SIGKILL");
+    await child.exited;
+    removeTree(group);
+  }
+});
