@@ -250,8 +250,13 @@ async function spread(bytes: number, receivers: number, mbit: number): Promise<n
   const answers = await Promise.all(
     others.map((machine) => machine.ask({ do: "fetch", wanted: [{ kind: "blob", digest }] })),
   );
-  if (IS_VERBOSE) console.error(answers);
-  return performance.now() - started;
+  const elapsed = performance.now() - started;
+  if (IS_VERBOSE)
+    console.error(
+      answers,
+      machines.lan.lines.map((_, at) => `${(machines.lan.sentBytes(at) / bytes).toFixed(2)} times sent`),
+    );
+  return elapsed;
 }
 
 async function putLarge(machines: Machines, bytes: number): Promise<ContentRef["digest"]> {

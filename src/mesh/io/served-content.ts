@@ -35,8 +35,8 @@ export interface Arriving {
   readonly list: ChunkList | null;
   readonly time: FileTime;
   has(piece: number): boolean;
-  /** A verified chunk, or null. */
-  chunk(index: number): Uint8Array | null;
+  /** Reads a verified chunk into bytes of its length; false when it is not there. */
+  read(index: number, target: Uint8Array): boolean;
   /** A descriptor for the file at a position of the layer's tree, or -1. */
   openEntry(entry: number): number;
   /** Somebody else fetches the same. */
@@ -135,15 +135,14 @@ export interface LayerFiles {
   close(): void;
 }
 
-/** Reads a part of an open file; null when it ends before. */
-export async function readSpan(fd: number, at: number, length: number): Promise<Uint8Array | null> {
-  const bytes = Buffer.allocUnsafe(length);
-  for (let done = 0; done < length;) {
-    const { bytesRead } = await readAsync(fd, bytes, done, length - done, at + done);
-    if (bytesRead === 0) return null;
+/** Fills `target` with the part of an open file that begins at `at`; false when it ends before. */
+export async function readSpan(fd: number, at: number, target: Uint8Array): Promise<boolean> {
+  for (let done = 0; done < target.length;) {
+    const { bytesRead } = await readAsync(fd, target, done, target.length - done, at + done);
+    if (bytesRead === 0) return false;
     done += bytesRead;
   }
-  return bytes;
+  return true;
 }
 
 export async function closeContent(content: OpenContent): Promise<void> {
@@ -155,10 +154,11 @@ async function hashChunks(content: OpenContent): Promise<ChunkList | null> {
   const count = Math.ceil(content.sizeBytes / chunkBytes);
   if (count > LIMITS.chunks) throw new MeshError("io.failed", `Cannot send content of ${content.sizeBytes} bytes`);
   const digests = new Uint8Array(count * DIGEST_BYTES);
+  const buffer = Buffer.allocUnsafeSlow(Math.min(chunkBytes, content.sizeBytes));
   for (let index = 0; index < count; index++) {
     const { at, length } = chunkSpan({ sizeBytes: content.sizeBytes, chunkBytes }, index);
-    const bytes = await readSpan(content.fd, at, length);
-    if (bytes === null) return null;
+    const bytes = buffer.subarray(0, length);
+    if (!(await readSpan(content.fd, at, bytes))) return null;
     digests.set(Bun.SHA256.hash(bytes) as Uint8Array, index * DIGEST_BYTES);
   }
   return chunkListOf(content.sizeBytes, digests);
