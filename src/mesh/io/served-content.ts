@@ -2,6 +2,7 @@
 // files. What is asked for is named by digest; only what that digest's own layer or blob holds can ever be opened.
 
 import { close, read } from "node:fs";
+import { availableParallelism } from "node:os";
 import { promisify } from "node:util";
 import type { Digest } from "../../base/digest.ts";
 import { MeshError } from "../../base/errors.ts";
@@ -19,6 +20,8 @@ import type { Moving } from "../content-messages.ts";
 const readAsync = promisify(read);
 const closeAsync = promisify(close);
 
+/** Chunks of one content that are hashed at once. */
+const HASHED_AT_ONCE = 4;
 /** Chunk lists that are kept, by their bytes. */
 const KEPT_LIST_BYTES = 8 << 20;
 
@@ -149,19 +152,27 @@ export async function closeContent(content: OpenContent): Promise<void> {
   await closeAsync(content.fd);
 }
 
+/** Several chunks at once, each on a thread of the runtime's: this one stays free meanwhile. */
 async function hashChunks(content: OpenContent): Promise<ChunkList | null> {
   const chunkBytes = chunkBytesOf(content.sizeBytes);
   const count = Math.ceil(content.sizeBytes / chunkBytes);
   if (count > LIMITS.chunks) throw new MeshError("io.failed", `Cannot send content of ${content.sizeBytes} bytes`);
   const digests = new Uint8Array(count * DIGEST_BYTES);
-  const buffer = Buffer.allocUnsafeSlow(Math.min(chunkBytes, content.sizeBytes));
-  for (let index = 0; index < count; index++) {
-    const { at, length } = chunkSpan({ sizeBytes: content.sizeBytes, chunkBytes }, index);
-    const bytes = buffer.subarray(0, length);
-    if (!(await readSpan(content.fd, at, bytes))) return null;
-    digests.set(Bun.SHA256.hash(bytes) as Uint8Array, index * DIGEST_BYTES);
-  }
-  return chunkListOf(content.sizeBytes, digests);
+  let next = 0;
+  let isWhole = true;
+  const hash = async (): Promise<void> => {
+    const buffer = new Uint8Array(Math.min(chunkBytes, content.sizeBytes));
+    while (next < count && isWhole) {
+      const index = next++;
+      const { at, length } = chunkSpan({ sizeBytes: content.sizeBytes, chunkBytes }, index);
+      const bytes = buffer.subarray(0, length);
+      if (await readSpan(content.fd, at, bytes))
+        digests.set(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)), index * DIGEST_BYTES);
+      else isWhole = false;
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(HASHED_AT_ONCE, availableParallelism(), count) }, hash));
+  return isWhole ? chunkListOf(content.sizeBytes, digests) : null;
 }
 
 function opened(fd: number): OpenContent | null {
