@@ -30,6 +30,8 @@ export interface ExecutionMachine {
   readonly ledger: CapacityLedger;
   /** All that this machine has; the ledger knows which are free. */
   readonly gpus: readonly GpuDevice[];
+  /** How fast one core is (speed.ts); measured when it is first asked for. */
+  readonly speedPercent: () => number;
 }
 
 export interface ExecutorOptions {

@@ -26,6 +26,7 @@ import { type DefinitionFile, loadDefinition } from "./definition-file.ts";
 import { MachineOwnership } from "./foreign-files.ts";
 import { findRepository, readHead } from "./git.ts";
 import { type GpuDevice, asksForGpus, findGpus } from "./gpus.ts";
+import type { ExecutionMachine } from "./executor.ts";
 import { type RunPlan, keptRuns, takeUp } from "./kept-runs.ts";
 import { LEND_ALL, type Lending, lentGpus, lentTotals } from "./lending.ts";
 import type { RunObserver } from "./observer.ts";
@@ -36,6 +37,7 @@ import { RunJournal } from "./run-journal.ts";
 import type { RunOptions } from "./run-options.ts";
 import { cliEvent } from "./scope.ts";
 import { ScratchPool } from "./scratch.ts";
+import { ownSpeedPercent } from "./speed.ts";
 import { taskIdentity, taskNodes } from "./task-nodes.ts";
 import { refuseUnsupported } from "./unsupported.ts";
 
@@ -71,6 +73,8 @@ export interface NodeOptions {
   readonly keepsRuns?: boolean;
   /** How long a ready task of a run waits for a machine that could run it to come back; half a minute when absent. */
   readonly patienceMs?: number;
+  /** How fast this machine says that it is, in place of measuring: for tests. */
+  readonly speedPercent?: number;
   /** What runs tasks in place of the rootless context: for tests. */
   readonly backend?: (definitionDirectory: string) => Backend;
 }
@@ -90,6 +94,7 @@ export class MeshNode implements AsyncDisposable {
   readonly #lending: Lending;
   readonly #patienceMs: number;
   readonly #keepsRuns: boolean;
+  readonly #speedPercent: number | null;
   #totals: NodeTotals;
   readonly #ledger: CapacityLedger;
   readonly #openMesh: NodeOptions["mesh"] | null;
@@ -102,6 +107,7 @@ export class MeshNode implements AsyncDisposable {
   private constructor(options: NodeOptions, ownership: MachineOwnership) {
     const { home, name: given, mesh, backend, lending, patienceMs } = options;
     this.#keepsRuns = options.keepsRuns === true;
+    this.#speedPercent = options.speedPercent ?? null;
     this.#patienceMs = patienceMs ?? LIMITS.nodeReturnMs;
     this.#home = home;
     this.#ownership = ownership;
@@ -128,6 +134,13 @@ export class MeshNode implements AsyncDisposable {
     return { ...capacity, baseKeys: capacity.baseKeys.filter((key) => !key.startsWith(PROCESS_BASE)) };
   }
 
+  /** How fast one core is (speed.ts). */
+  readonly speedPercent = (): number => this.#speedPercent ?? ownSpeedPercent();
+
+  #machine(): Pick<ExecutionMachine, "name" | "store" | "ledger" | "speedPercent"> {
+    return { name: this.capacity.name, store: this.store, ledger: this.#ledger, speedPercent: this.speedPercent };
+  }
+
   /** What this machine has, as the ledger counts it. */
   get totals(): NodeTotals {
     this.#knowBase();
@@ -151,7 +164,7 @@ export class MeshNode implements AsyncDisposable {
     const { WorkerService } = await import("./remote/worker-service.ts");
     const service = stack.use(
       new WorkerService({
-        machine: { name: this.capacity.name, store: this.store, backend, scratch, ledger: this.#ledger, gpus },
+        machine: { ...this.#machine(), backend, scratch, gpus },
         peers,
         content,
         claims,
@@ -236,11 +249,9 @@ export class MeshNode implements AsyncDisposable {
     });
     const coordinator = new Coordinator({
       machine: {
-        name: this.capacity.name,
-        store: this.store,
+        ...this.#machine(),
         backend: machine.backend,
         scratch: machine.scratch,
-        ledger: this.#ledger,
         gpus: this.#findGpus(definition),
       },
       runId,
