@@ -37,7 +37,7 @@ import { RunJournal } from "./run-journal.ts";
 import type { RunOptions } from "./run-options.ts";
 import { cliEvent } from "./scope.ts";
 import { ScratchPool } from "./scratch.ts";
-import { ownSpeedPercent } from "./speed.ts";
+import { SpeedMeter } from "./speed.ts";
 import { taskIdentity, taskNodes } from "./task-nodes.ts";
 import { refuseUnsupported } from "./unsupported.ts";
 
@@ -101,6 +101,7 @@ export class MeshNode implements AsyncDisposable {
   readonly #makeBackend: NodeOptions["backend"] | null;
   #base: HostBase | null = null;
   #side: Promise<MeshSide | null> | null = null;
+  #speed: SpeedMeter | null = null;
 
   readonly #ownership: MachineOwnership;
 
@@ -135,7 +136,7 @@ export class MeshNode implements AsyncDisposable {
   }
 
   /** How fast one core is (speed.ts). */
-  readonly speedPercent = (): number => this.#speedPercent ?? ownSpeedPercent();
+  readonly speedPercent = (): number => this.#speedPercent ?? (this.#speed ??= new SpeedMeter()).percent();
 
   #machine(): Pick<ExecutionMachine, "name" | "store" | "ledger" | "speedPercent"> {
     return { name: this.capacity.name, store: this.store, ledger: this.#ledger, speedPercent: this.speedPercent };

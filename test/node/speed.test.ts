@@ -1,33 +1,44 @@
 // How fast a machine says that it is, by a clock that the test turns.
 
 import { expect, test } from "bun:test";
-import { measureSpeed, ownSpeedPercent } from "../../src/node/speed.ts";
+import { SpeedMeter } from "../../src/node/speed.ts";
 
-/** A clock that each look moves on by the next of these, the last one again and again. */
-function clockOf(...stepsMs: readonly number[]): () => number {
-  let nowMs = 1_000;
-  let looks = 0;
-  return () => {
-    if (looks++ > 0) nowMs += stepsMs[Math.min(looks - 2, stepsMs.length - 1)] ?? 0;
-    return nowMs;
-  };
+/** A clock that each look moves on by what the test says. */
+function clock(stepMs: number): { stepMs: number; nowMs: number; readonly look: () => number; looks: number } {
+  const state = { stepMs, nowMs: 1_000, looks: 0, look: () => (state.looks++, (state.nowMs += state.stepMs)) };
+  return state;
 }
 
-test("measureSpeed() says half for twice the time, in steps of a tenth", () => {
-  const [reference, half, nearly] = [0.15, 0.3, 0.152].map((ms) => measureSpeed(clockOf(ms)));
-  expect(reference).toBe(100);
-  expect(half).toBe(51);
-  expect(nearly).toBe(100);
+test("percent() says half for twice the time, in steps of a quarter", () => {
+  const percentAt = (ms: number) => new SpeedMeter(clock(ms).look).percent();
+  expect([0.15, 0.152, 0.3, 0.075].map(percentAt)).toEqual([100, 100, 51, 195]);
 });
 
-test("measureSpeed() lets the fastest round decide, and bounds what a clock may say", () => {
-  expect(measureSpeed(clockOf(3, 2, 0.15, 4))).toBe(100);
-  expect(measureSpeed(clockOf(1e-9, 20))).toBeLessThanOrEqual(1_100);
-  expect(measureSpeed(clockOf(1e9))).toBe(1);
+test("percent() bounds what a clock may say, and the time that it takes", () => {
+  expect(new SpeedMeter(clock(1e-9).look).percent()).toBeLessThanOrEqual(1_100);
+  const slow = clock(30);
+  expect(new SpeedMeter(slow.look).percent()).toBe(1);
+  expect(slow.looks).toBeLessThan(5);
 });
 
-test("ownSpeedPercent() measures once", () => {
-  const first = ownSpeedPercent();
-  expect(first).toBeGreaterThan(0);
-  expect(ownSpeedPercent()).toBe(first);
+test("percent() of a machine that was busy finds out later how fast it is, and then looks no more", () => {
+  const time = clock(1.5);
+  const meter = new SpeedMeter(time.look);
+  expect(meter.percent()).toBe(11);
+  time.stepMs = 0.15;
+  expect(meter.percent()).toBe(11);
+  time.nowMs += 1_000;
+  expect(meter.percent()).toBe(100);
+  for (let second = 0; second < 100; second++) {
+    time.nowMs += 1_000;
+    meter.percent();
+  }
+  const { looks } = time;
+  time.nowMs += 1_000;
+  meter.percent();
+  expect(time.looks - looks).toBe(1);
+});
+
+test("percent() of this machine is some figure", () => {
+  expect(new SpeedMeter().percent()).toBeGreaterThan(0);
 });
