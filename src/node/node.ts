@@ -314,7 +314,7 @@ export class MeshNode implements AsyncDisposable {
 
   #knowBase(): HostBase {
     if (this.#base === null) {
-      this.#base = readHostBase();
+      this.#base = readHostBase((path) => this.store.fileDigests.of(path, Date.now()));
       const { key, releaseKey } = this.#base;
       const mapped = { key: this.#mapped(key), releaseKey: this.#mapped(releaseKey) };
       this.#totals = { ...this.#totals, baseKeys: baseKeysOf(mapped) };
