@@ -13,7 +13,7 @@ import { storeFailure } from "../store/io/failures.ts";
 import type { Store } from "../store/io/store.ts";
 import { EMPTY_TREE } from "../store/layer.ts";
 import type { TaskResult } from "../store/result.ts";
-import { type Attempted, attempt } from "./attempt.ts";
+import type { Attempted } from "./attempt.ts";
 import type { GpuDevice } from "./gpus.ts";
 import { ResultBuffer } from "./result-buffer.ts";
 import type { Room, Taken } from "./site.ts";
@@ -221,6 +221,8 @@ export class Executor {
     let outcome: TaskOutcome;
     let clean = false;
     try {
+      // what executes is loaded with the first task that has to be
+      const { attempt } = await import("./attempt.ts");
       scratch = machine.scratch.take();
       const attempted = await attempt(work, {
         store: machine.store,

@@ -8,7 +8,6 @@ import { makeRunId } from "../base/ids.ts";
 import { systemRandom } from "../base/io/system.ts";
 import type { Backend } from "../exec/backend.ts";
 import { ContextBackend } from "../exec/io/context-backend.ts";
-import { ProcessBackend } from "../exec/io/process-backend.ts";
 import { Guardian } from "../oci/io/guardian.ts";
 import { subsetFor } from "../sched/graph.ts";
 import type { NodeCapacity } from "../sched/fit.ts";
@@ -98,7 +97,7 @@ export class MeshNode implements AsyncDisposable {
   #totals: NodeTotals;
   readonly #ledger: CapacityLedger;
   readonly #openMesh: NodeOptions["mesh"] | null;
-  readonly #makeBackend: NodeOptions["backend"] | null;
+  readonly #makeBackend: ((definitionDirectory: string) => Backend) | null;
   #base: HostBase | null = null;
   #side: Promise<MeshSide | null> | null = null;
   #speed: SpeedMeter | null = null;
@@ -157,8 +156,8 @@ export class MeshNode implements AsyncDisposable {
     const gpus = this.#lendGpus();
     await this.store.sweep();
     await using stack = new AsyncDisposableStack();
-    const { backend, scratch } = stack.use(this.#openMachine("context", this.#home));
-    backend.sweep?.();
+    const { backend, scratch } = stack.use(await this.#openMachine("context", this.#home));
+    await backend.sweep?.();
     const faults = Promise.withResolvers<never>();
     faults.promise.catch(() => undefined);
     const { peers, content, claims } = side;
@@ -187,7 +186,7 @@ export class MeshNode implements AsyncDisposable {
 
   /** Runs a definition to its end. Throws what stops a run as a whole; failing tasks are in the summary. */
   async run(request: RunRequest): Promise<RunOutcome> {
-    const loaded = loadDefinition(request.path, this.store.definitions);
+    const loaded = await loadDefinition(request.path, this.store.definitions);
     if (!loaded.ok) return { kind: "invalid", file: loaded.file, diagnostics: loaded.diagnostics };
     const { file, definition, diagnostics } = loaded;
     const nodes = this.#nodesOf(definition, file, request.targets);
@@ -222,7 +221,7 @@ export class MeshNode implements AsyncDisposable {
    * meanwhile is taken over. Throws `run.not-found`; `usage.invalid` when it is over, or somebody drives it.
    */
   async resumeRun(id: string, wires: RunWires): Promise<RunOutcome> {
-    const { plan, entries, diagnostics } = takeUp(id, this.store.runs, Date.now());
+    const { plan, entries, diagnostics } = await takeUp(id, this.store.runs, Date.now());
     const { file } = plan;
     const summary = await this.#drive(plan, wires, (coordinator) => coordinator.resume(entries));
     return { kind: "finished", file, diagnostics, summary };
@@ -240,7 +239,7 @@ export class MeshNode implements AsyncDisposable {
   ): Promise<RunJson> {
     const { file, definition, runId, title, options, init, event } = plan;
     await this.store.sweep();
-    await using machine = this.#openMachine(options.backend, file.directory);
+    await using machine = await this.#openMachine(options.backend, file.directory);
     const journal = new RunJournal(this.store, {
       id: runId,
       title,
@@ -327,7 +326,7 @@ export class MeshNode implements AsyncDisposable {
 
   #knowBase(): HostBase {
     if (this.#base === null) {
-      this.#base = readHostBase();
+      this.#base = readHostBase((path) => this.store.fileDigests.of(path, Date.now()));
       const { key, releaseKey } = this.#base;
       const mapped = { key: this.#mapped(key), releaseKey: this.#mapped(releaseKey) };
       this.#totals = { ...this.#totals, baseKeys: baseKeysOf(mapped) };
@@ -343,17 +342,12 @@ export class MeshNode implements AsyncDisposable {
     return targets.length === 0 ? all : subsetFor(all, targets);
   }
 
-  #openMachine(
+  async #openMachine(
     kind: "context" | "process",
     definitionDirectory: string,
-  ): { backend: Backend; scratch: ScratchPool } & AsyncDisposable {
+  ): Promise<{ backend: Backend; scratch: ScratchPool } & AsyncDisposable> {
     const home = this.#home;
-    const backend: Backend =
-      this.#makeBackend !== null && this.#makeBackend !== undefined
-        ? this.#makeBackend(definitionDirectory)
-        : kind === "context"
-          ? new ContextBackend({ home, hostname: this.capacity.name, idMap: this.#ownership.kind })
-          : new ProcessBackend({ home, definitionDirectory });
+    const backend = await this.#openBackend(kind, definitionDirectory);
     const scratch = new ScratchPool(this.store, () =>
       Guardian.start(ownProgram("after-death", home), ownEnvironment()),
     );
@@ -365,6 +359,15 @@ export class MeshNode implements AsyncDisposable {
         await scratch[Symbol.asyncDispose]();
       },
     };
+  }
+
+  async #openBackend(kind: "context" | "process", definitionDirectory: string): Promise<Backend> {
+    if (this.#makeBackend !== null) return this.#makeBackend(definitionDirectory);
+    const home = this.#home;
+    if (kind === "context")
+      return new ContextBackend({ home, hostname: this.capacity.name, idMap: this.#ownership.kind });
+    const { ProcessBackend } = await import("../exec/io/process-backend.ts");
+    return new ProcessBackend({ home, definitionDirectory });
   }
 
   #baseKey(definition: Definition, backend: "context" | "process"): string {
