@@ -2,6 +2,7 @@
 // counted, and whoever writes must look at the count. It never knows what the bytes mean.
 
 import type { Socket } from "bun";
+import { assert } from "../../base/assert.ts";
 import { LIMITS } from "../../base/limits.ts";
 import type { PeerId } from "../../base/ids.ts";
 import type { PairingChannel } from "../pairing-message.ts";
@@ -122,6 +123,7 @@ export class SecureSocket {
     this.#isFlushing = true;
     for (let turnBytes = 0; this.#closedBecause === undefined && this.#queuedBytes > 0;) {
       const next = this.#nextWrite();
+      assert(next.length > 0, "bytes that wait to be sent are not taken away");
       const written = Math.max(0, this.#socket.write(next));
       this.#queuedBytes -= written;
       turnBytes += written;
