@@ -264,12 +264,20 @@ test("pairing connections reach the pairing handler only while an invite is open
 
   const { promise: taken, resolve: take } = Promise.withResolvers<Uint8Array>();
   alpha.joining = (socket) => {
-    socket.listen({ received: (bytes) => socket.write(new Uint8Array(bytes)), flushed: () => undefined, closed: () => undefined });
+    socket.listen({
+      received: (bytes) => socket.write(new Uint8Array(bytes)),
+      flushed: () => undefined,
+      closed: () => undefined,
+    });
     take(socket.channelBinding());
   };
   const socket = await dial();
   const { promise: echoed, resolve: echo } = Promise.withResolvers<Uint8Array>();
-  socket.listen({ received: (bytes) => echo(new Uint8Array(bytes)), flushed: () => undefined, closed: () => undefined });
+  socket.listen({
+    received: (bytes) => echo(new Uint8Array(bytes)),
+    flushed: () => undefined,
+    closed: () => undefined,
+  });
   socket.write(Uint8Array.of(1, 2, 3));
   expect(new Uint8Array(await echoed)).toEqual(Uint8Array.of(1, 2, 3));
   expect(socket.channelBinding()).toEqual(await taken);

@@ -28,7 +28,11 @@ function echoServer({
     accept: (socket, purpose) => {
       accepted.push({ certificate: socket.certificate, purpose });
       sockets.push(socket);
-      socket.listen({ received: (bytes) => socket.write(new Uint8Array(bytes)), flushed: () => undefined, closed: () => undefined });
+      socket.listen({
+        received: (bytes) => socket.write(new Uint8Array(bytes)),
+        flushed: () => undefined,
+        closed: () => undefined,
+      });
       return judge(purpose);
     },
   });
