@@ -40,6 +40,12 @@ export class Lan implements Disposable {
     return ["ip", "netns", "exec", this.lines[at]?.namespace ?? this.#hub, ...argv];
   }
 
+  /** Bytes that left machine number `at`, with the heads of their packets. */
+  sentBytes(at: number): number {
+    const [name = "", ...rest] = this.on(at, ["cat", "/sys/class/net/eth0/statistics/tx_bytes"]);
+    return Number(spawnSync(name, rest, { encoding: "utf8" }).stdout);
+  }
+
   [Symbol.dispose](): void {
     for (const namespace of [...this.lines.map((line) => line.namespace), this.#hub])
       spawnSync("ip", ["netns", "del", namespace], { stdio: "ignore" });

@@ -3,6 +3,7 @@
 
 import type { PeerId } from "../src/base/ids.ts";
 import type { Links } from "../src/mesh/io/links.ts";
+import { streamFrom } from "../src/mesh/stream-from.ts";
 import { median, type Row } from "./row.ts";
 import { benchIdentity, benchLinks, cpuMicros, MIB, type PeerPorts, PLAIN_BYTES } from "./transport-peer.ts";
 
@@ -106,7 +107,7 @@ async function medianCall(call: () => Promise<unknown>): Promise<number> {
 
 async function streamed({ near, far }: World, mebibytes: number): Promise<void> {
   let bytes = 0;
-  for await (const piece of near.stream(far, "bytes", mebibytes, TIMES)) bytes += piece.length;
+  for await (const piece of streamFrom(near, far, { method: "bytes", params: mebibytes }, TIMES)) bytes += piece.length;
   if (bytes !== mebibytes * MIB) throw new Error(`${bytes} bytes came`);
 }
 

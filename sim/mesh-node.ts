@@ -374,7 +374,8 @@ export class MeshNode {
     const gone = (): void => {
       if (other.isClosed) return;
       other.isClosed = true;
-      other.host.mesh?.#closed(end.host, other, null);
+      const node = other.host.mesh;
+      if (node !== null) node.#closed(end.host, other, null);
     };
     if (isSaid) this.#lan.carry(end, other, gone);
     this.#lan.world.after(SILENT_MS, () => other.host.inLife(other.life, gone));

@@ -12,11 +12,15 @@ export function digestOf(content: string | Uint8Array): Digest {
   return `sha256:${Bun.SHA256.hash(content, "hex")}` as Digest;
 }
 
+/** Whether a text is a digest. */
+export function isDigest(text: string): text is Digest {
+  return PATTERN.test(text);
+}
+
 /** Checks text that claims to be a digest. Throws `store.corrupt`. */
 export function parseDigest(text: string): Digest {
-  if (!PATTERN.test(text))
-    throw new MeshError("store.corrupt", `Cannot read ${JSON.stringify(text.slice(0, 80))} as a sha256 digest`);
-  return text as Digest;
+  if (isDigest(text)) return text;
+  throw new MeshError("store.corrupt", `Cannot read ${JSON.stringify(text.slice(0, 80))} as a sha256 digest`);
 }
 
 /** Digest from the bare hex form. */

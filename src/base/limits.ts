@@ -166,7 +166,7 @@ export const LIMITS = {
   /** Digests in one question, and machines named in one answer. */
   locateRefs: 4_096,
   swarmPeers: 64,
-  /** Pieces under way at once from one machine, from one while others receive the same, and from all, for one transfer. */
+  /** Pieces under way at once from one machine, from one while others receive the same (few, or promises are kept late), and from all. */
   piecesPerPeer: 6,
   piecesPerReceiver: 2,
   pieces: 24,

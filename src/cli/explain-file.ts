@@ -41,7 +41,7 @@ export interface Plan {
 
 /** Prints the plan of the definition at `path`. Returns 2 when it is not valid and 3 when some task fits nowhere. */
 export async function explainDefinition(context: CommandContext, path: string, json: boolean): Promise<number> {
-  const loaded = loadDefinition(path, null);
+  const loaded = await loadDefinition(path, null);
   if (!loaded.ok)
     return refuseDefinition(context, { file: path, text: loaded.file.text, diagnostics: loaded.diagnostics }, json);
   const archive = await context.archive();

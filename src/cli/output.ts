@@ -1,8 +1,7 @@
 // Standard output and standard error: gathered writes that are on their way before the process ends, and silence once the
 // reader has gone. It never throws because of a closed pipe.
 
-import { writeSync } from "node:fs";
-import { isatty } from "node:tty";
+import { fstatSync, statSync, writeSync } from "node:fs";
 import { errnoOf } from "../base/errors.ts";
 
 /** Where a command's text goes. */
@@ -39,7 +38,7 @@ export class FileOutput implements Output {
   }
 
   get isTerminal(): boolean {
-    this.#isTerminal ??= isatty(this.#fd);
+    this.#isTerminal ??= isTerminal(this.#fd);
     return this.#isTerminal;
   }
 
@@ -82,5 +81,27 @@ export class FileOutput implements Output {
   #close(): void {
     this.closed = true;
     this.#onClosed();
+  }
+}
+
+/**
+ * Whether a file descriptor is a terminal. Only what may be one pays for `node:tty`, whose loading takes longer than all else of a
+ * short command: a terminal is a character device, and not the null device.
+ */
+function isTerminal(fd: number): boolean {
+  try {
+    const file = fstatSync(fd);
+    if (!file.isCharacterDevice() || file.rdev === nullDevice()) return false;
+  } catch {
+    return false; // It is closed.
+  }
+  return process.getBuiltinModule("node:tty").isatty(fd);
+}
+
+function nullDevice(): number | null {
+  try {
+    return statSync("/dev/null").rdev;
+  } catch {
+    return null; // Windows has none; a bare container may lack it.
   }
 }

@@ -176,7 +176,8 @@ export class StoreArchive implements Archive, AsyncDisposable {
   }
 
   machine(): NodeCapacity {
-    return { ...nodeCapacity(readCapacity(this.#store.paths.home)), baseKeys: baseKeysOf(readHostBase()) };
+    const base = readHostBase((path) => this.#store.fileDigests.of(path, Date.now()));
+    return { ...nodeCapacity(readCapacity(this.#store.paths.home)), baseKeys: baseKeysOf(base) };
   }
 
   cacheEntries(limit: number): readonly CacheEntry[] {

@@ -28,7 +28,14 @@ export function findRun(archive: Archive, word: string | null): RunEntry {
       `They are ${ids.join(", ")}.`,
     );
   }
-  return found[0] ?? fault("run.not-found", `Cannot find a run whose id starts with ${printable(word)}`);
+  return (
+    found[0] ??
+    fault(
+      "run.not-found",
+      `Cannot find a run whose id starts with ${printable(word)}`,
+      "A machine keeps the runs that were started on it; `mesh attach` watches those that go on elsewhere.",
+    )
+  );
 }
 
 /** Reads `[RUN] TASK`: with one word it is the task, in the latest run. */

@@ -67,7 +67,7 @@ export interface Backend extends AsyncDisposable {
    */
   prepare?(scratch: Scratch): void;
   /** Removes what backends of processes that have died left on this machine outside their scratches. */
-  sweep?(): void;
+  sweep?(): Promise<void>;
   /** Throws `context.unavailable` or `context.failed` when the process could not be started. */
   start(execution: Execution): Promise<RunningExecution>;
 }

@@ -23,7 +23,7 @@ export type ChannelEvent =
   // Theirs: what this side answers.
   | { readonly kind: "answer"; readonly id: number; readonly value: unknown }
   | { readonly kind: "fail"; readonly id: number; readonly error: WireError }
-  /** The next bytes of a stream of theirs, after it was `wanted`. They must not be changed afterwards. */
+  /** The first bytes of a stream of theirs that was `asked`, or the next ones after it was `wanted`. Not to be changed before that is said again. */
   | { readonly kind: "piece"; readonly id: number; readonly bytes: Uint8Array }
   | { readonly kind: "end"; readonly id: number }
   /** No new calls and streams from here; what is under way is finished, then the connection closes. */
@@ -36,6 +36,7 @@ export type ChannelEffect =
   // Ours.
   | { readonly kind: "answered"; readonly id: number; readonly value: unknown }
   | { readonly kind: "failed"; readonly id: number; readonly error: WireError }
+  /** The bytes are those that came with the event, or a part of them. */
   | { readonly kind: "data"; readonly id: number; readonly bytes: Uint8Array }
   | { readonly kind: "ended"; readonly id: number }
   // Theirs.
@@ -43,7 +44,7 @@ export type ChannelEffect =
   | { readonly kind: "asked"; readonly id: number; readonly method: string; readonly params: unknown }
   | { readonly kind: "told"; readonly method: string; readonly params: unknown }
   | { readonly kind: "cancelled"; readonly id: number }
-  /** A stream of theirs can take its next piece. */
+  /** The last piece of a stream of theirs has left: it can take its next one. */
   | { readonly kind: "wanted"; readonly id: number }
   | { readonly kind: "round-trip"; readonly ms: number }
   /** The other side makes no new calls and takes none. */

@@ -32,6 +32,8 @@ export class Channel {
   readonly #served: ServedStreams;
   #effects: ChannelEffect[] = [];
   #state: "opening" | "ready" | "closed" = "opening";
+  /** All that was ever given to the connection, and what of it has not left yet. */
+  #givenBytes = 0;
   #queuedBytes = 0;
   #lastAsked = 0;
   #lastServed = 0;
@@ -48,7 +50,10 @@ export class Channel {
     this.#ours = options.hello;
     this.#peerName = options.peerName;
     this.#served = new ServedStreams({
-      send: (bytes) => this.#send(bytes),
+      send: (bytes) => {
+        this.#send(bytes);
+        return this.#givenBytes;
+      },
       effect: (effect) => this.#effects.push(effect),
       roomBytes: () => LIMITS.queueBulkBytes - this.#queuedBytes,
     });
@@ -100,6 +105,7 @@ export class Channel {
         return this.#receive(event.bytes);
       case "flushed":
         this.#queuedBytes = event.queuedBytes;
+        this.#served.left(this.#givenBytes - this.#queuedBytes);
         return this.#served.pump(this.#now);
       case "ticked":
         return this.#tick();
@@ -261,7 +267,6 @@ export class Channel {
     }
     if (!this.#served.add(id, credit)) return this.#misbehaved("it gave credit without measure");
     this.#effects.push({ kind: "asked", id, method, params });
-    this.#effects.push({ kind: "wanted", id });
   }
 
   #methodOf(value: unknown): { readonly method: string | null; readonly params: unknown; readonly credit: unknown } {
@@ -352,6 +357,7 @@ export class Channel {
 
   #send(bytes: Uint8Array): void {
     if (this.#state === "closed") return;
+    this.#givenBytes += bytes.length;
     this.#queuedBytes += bytes.length;
     this.#effects.push({ kind: "send", bytes });
     if (this.#queuedBytes > LIMITS.queueMostBytes) this.#misbehaved("it does not read what it asked for");

@@ -46,7 +46,7 @@ export class FileStreamReader {
     this.#each = each;
   }
 
-  /** Takes a piece of any size. Throws `peer.misbehaved` when the stream is not what was asked for. */
+  /** Takes a piece of any size, valid during the call only. Throws `peer.misbehaved` when the stream is not what was asked for. */
   push(piece: Uint8Array): void {
     let bytes = piece;
     if (this.#rest.length > 0) {
@@ -78,7 +78,8 @@ export class FileStreamReader {
       });
       at = end;
     }
-    this.#rest = bytes.slice(at);
+    // A copy, also of a Buffer: what was given is valid during the call only.
+    this.#rest = new Uint8Array(bytes.subarray(at));
   }
 
   /** Throws `peer.misbehaved` when the stream ended too soon. */

@@ -80,13 +80,11 @@ function fillHead(frame: Uint8Array, kind: number, id: number): void {
 export interface Frame {
   readonly kind: number;
   readonly id: number;
-  /** May be a view of the bytes given to `push`. */
+  /** May be a view of the bytes given to `push`: valid as long as they are. */
   readonly body: Uint8Array;
 }
 
 const EMPTY = new Uint8Array(0);
-/** A piece of data smaller than this is copied, so that it does not keep a whole read alive. */
-const COPY_BELOW_BYTES = 16 * 1024;
 const FIRST_BODY_BYTES = 4 * 1024;
 
 /** Reads frames from bytes that come in any pieces. It holds at most one frame, and grows only as bytes come. */
@@ -148,7 +146,7 @@ export class FrameReader {
 
   /** What is to be passed on after a part of the body came: the whole body, a piece of data, or null. */
   #bodyWith(part: Uint8Array): Uint8Array | null {
-    if (this.#head[0] === FRAME.data) return part.length < COPY_BELOW_BYTES ? new Uint8Array(part) : part;
+    if (this.#head[0] === FRAME.data) return part;
     if (this.#body === null) {
       if (this.#missing === 0) return part;
       this.#body = new Uint8Array(Math.max(FIRST_BODY_BYTES, part.length));

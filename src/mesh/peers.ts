@@ -40,10 +40,18 @@ export type CallHandler = (params: unknown, caller: Caller) => unknown;
 export type WordHandler = (params: unknown, caller: Omit<Caller, "signal">) => void;
 
 /**
- * Answers with bytes; the pieces may be of any size and are taken only as fast as the caller reads. A piece must not be changed after it
- * was given. A handler that waits for something must stop when the caller's signal says so.
+ * Answers with bytes; the pieces may be of any size and are taken only as fast as the caller reads. The next piece is asked for when the one
+ * before has left this process, so that it may lie in the same memory. A handler that waits for something must stop when the caller's
+ * signal says so; a stream that is given up ends without another ask, and its last piece may still be on its way.
  */
 export type StreamHandler = (params: unknown, caller: Caller) => AsyncIterable<Uint8Array>;
+
+/** Takes bytes as they come; they are valid during the call only. A promise holds the sender back until it is settled. */
+export type Take = (bytes: Uint8Array) => Promise<void> | undefined;
+
+export interface PullOptions extends CallOptions {
+  readonly take: Take;
+}
 
 /** What is new about a machine. */
 export type PeerChange =
@@ -70,8 +78,11 @@ export interface Peers {
    * waiting. A word that the other side has no handler for is not heard.
    */
   tell(peer: PeerId, method: string, params: unknown, lane?: Lane): boolean;
-  /** Reads bytes from another machine, on the bulk lane when no other is named. Ending the iteration early stops the sender. */
-  stream(peer: PeerId, method: string, params: unknown, options: CallOptions): AsyncIterable<Uint8Array>;
+  /**
+   * Reads bytes from another machine, on the bulk lane when no other is named. Throws as `call` does, and what `take` throws, which stops
+   * the sender; `timeoutMs` is the longest wait for each piece.
+   */
+  pull(peer: PeerId, method: string, params: unknown, options: PullOptions): Promise<void>;
   onCall(method: string, handler: CallHandler, options?: HandlerOptions): void;
   onWord(method: string, handler: WordHandler, options?: HandlerOptions): void;
   onStream(method: string, handler: StreamHandler, options?: HandlerOptions): void;

@@ -9,12 +9,15 @@ interface Served {
   creditBytes: number;
   /** What is left of the piece under way; null while the next one is awaited. */
   rest: Uint8Array | null;
+  /** How much the connection had been given with the end of the last piece, until that has left; null before and after. */
+  leavesAtBytes: number | null;
   /** Since when `rest` has waited for credit. */
   starvedAtMs: number | null;
 }
 
 interface Output {
-  readonly send: (bytes: Uint8Array) => void;
+  /** Gives bytes to the connection; answers with all that it was ever given. */
+  readonly send: (bytes: Uint8Array) => number;
   readonly effect: (effect: ChannelEffect) => void;
   /** Bytes that the connection's queue takes before bulk must wait. */
   readonly roomBytes: () => number;
@@ -39,7 +42,7 @@ export class ServedStreams {
   /** False when the credit is none. */
   add(id: number, credit: unknown): boolean {
     if (!isCredit(credit)) return false;
-    this.#streams.set(id, { creditBytes: credit, rest: null, starvedAtMs: null });
+    this.#streams.set(id, { creditBytes: credit, rest: null, leavesAtBytes: null, starvedAtMs: null });
     return true;
   }
 
@@ -47,7 +50,7 @@ export class ServedStreams {
     return this.#streams.delete(id);
   }
 
-  /** Takes the next piece of a stream; asks for another when it is sent. */
+  /** Takes the next piece of a stream; asks for another when it has left. */
   piece(id: number, bytes: Uint8Array, nowMs: number): void {
     const stream = this.#streams.get(id);
     if (stream === undefined) return;
@@ -76,6 +79,15 @@ export class ServedStreams {
     }
   }
 
+  /** So much of what the connection was given has left: streams whose last piece was in it can take another. */
+  left(bytes: number): void {
+    for (const [id, stream] of this.#streams) {
+      if (stream.leavesAtBytes === null || stream.leavesAtBytes > bytes) continue;
+      stream.leavesAtBytes = null;
+      this.#output.effect({ kind: "wanted", id });
+    }
+  }
+
   /** Streams that have had bytes but no credit for too long. */
   stalled(nowMs: number): readonly number[] {
     return [...this.#streams]
@@ -92,12 +104,12 @@ export class ServedStreams {
       return;
     }
     this.#output.send(frameHead(FRAME.data, id, length));
-    this.#output.send(length === rest.length ? rest : rest.subarray(0, length));
+    const givenBytes = this.#output.send(length === rest.length ? rest : rest.subarray(0, length));
     stream.creditBytes -= length;
     stream.rest = length === rest.length ? null : rest.subarray(length);
     this.#streams.delete(id);
     this.#streams.set(id, stream);
-    if (stream.rest === null) this.#output.effect({ kind: "wanted", id });
+    if (stream.rest === null) stream.leavesAtBytes = givenBytes;
   }
 }
 

@@ -1,5 +1,5 @@
 // One content on its way here in pieces, from several machines at once: who is asked for which piece when. A machine of states:
-// it decides; its shell (io/transfer.ts) asks, writes and tells it. Rarest pieces go first, each receiver begins at another place,
+// it decides; its shell (io/transfer.ts) asks, writes and tells it. Rarest pieces go first, each receiver goes its own way through them,
 // and what a slow machine holds up is asked of another one as well.
 
 import { assert } from "../base/assert.ts";
@@ -71,7 +71,10 @@ export class TransferMachine {
   readonly #fetching: Int32Array;
   readonly #sources = new Map<PeerId, Source>();
   readonly #isShared: boolean;
+  /** Where the next piece is looked for. */
   #cursor: number;
+  /** State of the sequence of places to go on at. */
+  #jumps: number;
   #left: number;
   #underWay = 0;
   #isStarved = false;
@@ -83,6 +86,7 @@ export class TransferMachine {
     this.#left = this.#done.reduce((left, done) => left - done, plan.pieces.length);
     this.#rarity = new Int32Array(plan.pieces.length);
     this.#fetching = new Int32Array(plan.pieces.length);
+    this.#jumps = plan.startAt;
     this.#cursor = plan.pieces.length === 0 ? 0 : plan.startAt % plan.pieces.length;
   }
 
@@ -94,6 +98,12 @@ export class TransferMachine {
   /** Machines that can be asked. */
   get sources(): readonly PeerId[] {
     return [...this.#sources.keys()];
+  }
+
+  /** Whether a machine is known to have a piece. */
+  hasPiece(peer: PeerId, piece: number): boolean {
+    const source = this.#sources.get(peer);
+    return source !== undefined && (source.has === null || source.has.has(piece));
   }
 
   step(event: TransferEvent, nowMs: number): readonly TransferEffect[] {
@@ -212,7 +222,7 @@ export class TransferMachine {
       isGiven = false;
       const isSwarm = this.#isSwarm();
       const idle = [...this.#sources.values()]
-        .filter((source) => source.underWay.size < mostOf(source, isSwarm))
+        .filter((source) => source.underWay.size < mostOf(isSwarm))
         .toSorted((a, b) => a.underWay.size - b.underWay.size || (a.peer < b.peer ? -1 : 1));
       for (const source of idle) {
         if (this.#underWay >= LIMITS.pieces) break;
@@ -236,8 +246,10 @@ export class TransferMachine {
 
   /** The rarest piece that this machine has and nobody is asked for, from where this receiver began. */
   #pick(source: Source, isSwarm: boolean): number | null {
+    const isScarce = isSwarm && source.has === null;
     // With nothing else to do, a piece that others have or get will do as well.
-    const isPicky = isSwarm && source.has === null && this.#underWay > 0;
+    const isPicky = isScarce && this.#underWay > 0;
+    if (isScarce && !this.#isUntouched(this.#cursor)) this.#jump();
     let best: number | null = null;
     let compared = 0;
     const count = this.#bytes.length;
@@ -250,7 +262,19 @@ export class TransferMachine {
       if (best === null || (this.#rarity[piece] ?? 0) < (this.#rarity[best] ?? 0)) best = piece;
       if (this.#rarity[best] === 0) break;
     }
+    if (isScarce && best !== null) this.#cursor = (best + 1) % count;
     return best;
+  }
+
+  /** Whether nobody is known to have a piece, or to be getting it. */
+  #isUntouched(piece: number): boolean {
+    return this.#done[piece] !== 1 && this.#fetching[piece] === 0 && this.#rarity[piece] === 0;
+  }
+
+  /** Goes on at another place, which no two receivers choose alike: following another one they would ask for the same pieces. */
+  #jump(): void {
+    this.#jumps = (Math.imul(this.#jumps ^ (this.#jumps >>> 15), 0x2c1b3c6d) + 0x9e3779b9) >>> 0;
+    this.#cursor = this.#jumps % this.#bytes.length;
   }
 
   /** A piece that another machine holds up. */
@@ -284,8 +308,7 @@ export class TransferMachine {
   }
 }
 
-/** Pieces that one machine is asked for at once. One at a time keeps a line busy that many ask. */
-function mostOf(source: Source, isSwarm: boolean): number {
-  if (!isSwarm) return LIMITS.piecesPerPeer;
-  return source.has === null ? 1 : LIMITS.piecesPerReceiver;
+/** Pieces that one machine is asked for at once. */
+function mostOf(isSwarm: boolean): number {
+  return isSwarm ? LIMITS.piecesPerReceiver : LIMITS.piecesPerPeer;
 }

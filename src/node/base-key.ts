@@ -2,7 +2,8 @@
 // changes the package database and so the key; files that no package manager knows do not count.
 
 import { readFileSync, readdirSync, statSync } from "node:fs";
-import { digestOf } from "../base/digest.ts";
+import { type Digest, digestOf } from "../base/digest.ts";
+import { MeshError } from "../base/errors.ts";
 
 /** Databases of dpkg, apk, pacman and rpm (its sqlite and its older forms). */
 const PACKAGE_DATABASES = [
@@ -29,11 +30,13 @@ export function baseKeysOf({ key, releaseKey }: HostBase): readonly string[] {
   return [key, releaseKey, PROCESS_BASE + key, PROCESS_BASE + releaseKey];
 }
 
-/** Reads the identity of this machine's system. A few milliseconds: the package database is read and hashed. */
-export function readHostBase(): HostBase {
+/** Reads the identity of this machine's system. `digestOfFile` may answer for a package database from memory: reading it takes milliseconds. */
+export function readHostBase(digestOfFile: (path: string) => Digest): HostBase {
   const arch = process.arch === "x64" ? "x86_64" : process.arch;
   const release = osRelease();
-  const packages = PACKAGE_DATABASES.map((path) => databaseDigest(path)).filter((digest) => digest !== null);
+  const packages = PACKAGE_DATABASES.map((path) => databaseDigest(path, digestOfFile)).filter(
+    (digest) => digest !== null,
+  );
   const releaseKey = `host:${release}:${arch}`;
   return {
     releaseKey,
@@ -54,11 +57,12 @@ function osRelease(): string {
   return process.platform;
 }
 
-function databaseDigest(path: string): string | null {
+function databaseDigest(path: string, digestOfFile: (path: string) => Digest): Digest | null {
   try {
     // pacman keeps one folder a package, named by its version
-    return digestOf(statSync(path).isDirectory() ? readdirSync(path).sort().join("\n") : readFileSync(path));
-  } catch {
+    return statSync(path).isDirectory() ? digestOf(readdirSync(path).sort().join("\n")) : digestOfFile(path);
+  } catch (error) {
+    if (error instanceof MeshError) throw error;
     return null;
   }
 }

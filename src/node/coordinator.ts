@@ -136,6 +136,7 @@ export class Coordinator {
       executor: this.#executor,
       ledger: machine.ledger,
       name: machine.name,
+      ownSpeedPercent: machine.speedPercent,
       jobs: options.jobs,
       allowed: options.allowed,
       patienceMs: options.patienceMs,
@@ -299,7 +300,8 @@ export class Coordinator {
       holds: (ref) => this.machine.holds(ref),
       onOutput: ({ key }, stream, bytes) => observer.output?.(key, stream, bytes),
       onResult: ({ key }, work, result, succeeded) => {
-        journal.keep({ task: key, result, exports: exportsOf(work) }, "executed");
+        const kept = { task: key, result, exports: exportsOf(work) };
+        journal.keep(kept, "executed", this.#placing.speedPercentOf(result.node));
         if (succeeded) this.#handover.take(key, work, result);
         if (succeeded && result.node !== this.#options.machine.name) this.#resolving.made(work, result);
       },

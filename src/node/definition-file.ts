@@ -8,7 +8,6 @@ import { LIMITS } from "../base/limits.ts";
 import type { Definition } from "../spec/definition.ts";
 import type { Diagnostic } from "../spec/diagnostic.ts";
 import { COMMIT, VERSION } from "../base/version.ts";
-import { parseDefinition } from "../spec/parse.ts";
 
 export interface DefinitionFile {
   /** As the user named it. */
@@ -65,11 +64,12 @@ export function readDefinitionFile(path: string): DefinitionFile {
 /** Which checker's word is taken: another build may read the same bytes otherwise. */
 const CHECKER_VERSION = `${VERSION} ${COMMIT ?? "source"}`;
 
-/** Parses and checks a definition, or takes what an earlier check of the same bytes left. */
-export function loadDefinition(path: string, checked: CheckedDefinitions | null): LoadedDefinition {
+/** Parses and checks a definition, or takes what an earlier check of the same bytes left; then no parser is loaded. */
+export async function loadDefinition(path: string, checked: CheckedDefinitions | null): Promise<LoadedDefinition> {
   const file = readDefinitionFile(path);
   const known = checked?.get(file.digest, CHECKER_VERSION) ?? null;
   if (known !== null) return { ok: true, file, definition: JSON.parse(known) as Definition, diagnostics: [] };
+  const { parseDefinition } = await import("../spec/parse.ts");
   const { definition, diagnostics } = parseDefinition(file.text, { file: path });
   if (definition === null) return { ok: false, file, diagnostics };
   // a definition with remarks is checked again each time, so that they are shown again

@@ -13,7 +13,7 @@ import { storeFailure } from "../store/io/failures.ts";
 import type { Store } from "../store/io/store.ts";
 import { EMPTY_TREE } from "../store/layer.ts";
 import type { TaskResult } from "../store/result.ts";
-import { type Attempted, attempt } from "./attempt.ts";
+import type { Attempted } from "./attempt.ts";
 import type { GpuDevice } from "./gpus.ts";
 import { ResultBuffer } from "./result-buffer.ts";
 import type { Room, Taken } from "./site.ts";
@@ -30,6 +30,8 @@ export interface ExecutionMachine {
   readonly ledger: CapacityLedger;
   /** All that this machine has; the ledger knows which are free. */
   readonly gpus: readonly GpuDevice[];
+  /** How fast one core is (speed.ts); measured when it is first asked for. */
+  readonly speedPercent: () => number;
 }
 
 export interface ExecutorOptions {
@@ -219,6 +221,8 @@ export class Executor {
     let outcome: TaskOutcome;
     let clean = false;
     try {
+      // what executes is loaded with the first task that has to be
+      const { attempt } = await import("./attempt.ts");
       scratch = machine.scratch.take();
       const attempted = await attempt(work, {
         store: machine.store,

@@ -7,7 +7,6 @@ import { type RunId, parseRunId } from "../base/ids.ts";
 import type { Definition } from "../spec/definition.ts";
 import type { Diagnostic } from "../spec/diagnostic.ts";
 import type { Value } from "../spec/expression/value.ts";
-import { parseDefinition } from "../spec/parse.ts";
 import type { RunRecord as StoredRun, Runs } from "../store/io/runs.ts";
 import type { DefinitionFile } from "./definition-file.ts";
 import { givenUp, isInVain } from "./giving-up.ts";
@@ -72,7 +71,8 @@ function readable(stored: StoredRun, runs: Runs): RunView | null {
  * Makes this process the driver of a run whose driver is gone, and tells what the run is made of. Throws `run.not-found`;
  * `usage.invalid` when it is over, or somebody drives it; `store.corrupt` when its journal does not say enough.
  */
-export function takeUp(id: string, runs: Runs, nowMs: number): TakenUp {
+export async function takeUp(id: string, runs: Runs, nowMs: number): Promise<TakenUp> {
+  const { parseDefinition } = await import("../spec/parse.ts");
   const stored = runs.get(id);
   const runId = parseRunId(id);
   if (stored === null || runId === null) throw new MeshError("run.not-found", `Cannot find the run ${id}`);

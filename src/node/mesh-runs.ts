@@ -5,6 +5,7 @@ import { MeshError } from "../base/errors.ts";
 import { LIMITS } from "../base/limits.ts";
 import type { PeerId } from "../base/ids.ts";
 import type { Peers } from "../mesh/peers.ts";
+import { streamFrom } from "../mesh/stream-from.ts";
 import type { ActiveRuns } from "./active-runs.ts";
 import { isActiveRun, parseFeedLine } from "./mesh-run-check.ts";
 import type { ActiveRun } from "./node-service.ts";
@@ -59,7 +60,8 @@ export class MeshRuns {
     const { peer, found } = await this.#find(run);
     const decoder = new TextDecoder();
     let rest = "";
-    const bytes = this.#peers.stream(peer, "run.watch", { run: found.id }, { timeoutMs: LIMITS.callMs, signal });
+    const options = { timeoutMs: LIMITS.callMs, signal };
+    const bytes = streamFrom(this.#peers, peer, { method: "run.watch", params: { run: found.id } }, options);
     for await (const piece of bytes) {
       const lines = (rest + decoder.decode(piece, { stream: true })).split("\n");
       rest = lines.pop() ?? "";

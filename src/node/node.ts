@@ -8,7 +8,6 @@ import { makeRunId } from "../base/ids.ts";
 import { systemRandom } from "../base/io/system.ts";
 import type { Backend } from "../exec/backend.ts";
 import { ContextBackend } from "../exec/io/context-backend.ts";
-import { ProcessBackend } from "../exec/io/process-backend.ts";
 import { Guardian } from "../oci/io/guardian.ts";
 import { subsetFor } from "../sched/graph.ts";
 import type { NodeCapacity } from "../sched/fit.ts";
@@ -26,6 +25,7 @@ import { type DefinitionFile, loadDefinition } from "./definition-file.ts";
 import { MachineOwnership } from "./foreign-files.ts";
 import { findRepository, readHead } from "./git.ts";
 import { type GpuDevice, asksForGpus, findGpus } from "./gpus.ts";
+import type { ExecutionMachine } from "./executor.ts";
 import { type RunPlan, keptRuns, takeUp } from "./kept-runs.ts";
 import { LEND_ALL, type Lending, lentGpus, lentTotals } from "./lending.ts";
 import type { RunObserver } from "./observer.ts";
@@ -36,6 +36,7 @@ import { RunJournal } from "./run-journal.ts";
 import type { RunOptions } from "./run-options.ts";
 import { cliEvent } from "./scope.ts";
 import { ScratchPool } from "./scratch.ts";
+import { SpeedMeter } from "./speed.ts";
 import { taskIdentity, taskNodes } from "./task-nodes.ts";
 import { refuseUnsupported } from "./unsupported.ts";
 
@@ -71,6 +72,8 @@ export interface NodeOptions {
   readonly keepsRuns?: boolean;
   /** How long a ready task of a run waits for a machine that could run it to come back; half a minute when absent. */
   readonly patienceMs?: number;
+  /** How fast this machine says that it is, in place of measuring: for tests. */
+  readonly speedPercent?: number;
   /** What runs tasks in place of the rootless context: for tests. */
   readonly backend?: (definitionDirectory: string) => Backend;
 }
@@ -90,18 +93,21 @@ export class MeshNode implements AsyncDisposable {
   readonly #lending: Lending;
   readonly #patienceMs: number;
   readonly #keepsRuns: boolean;
+  readonly #speedPercent: number | null;
   #totals: NodeTotals;
   readonly #ledger: CapacityLedger;
   readonly #openMesh: NodeOptions["mesh"] | null;
-  readonly #makeBackend: NodeOptions["backend"] | null;
+  readonly #makeBackend: ((definitionDirectory: string) => Backend) | null;
   #base: HostBase | null = null;
   #side: Promise<MeshSide | null> | null = null;
+  #speed: SpeedMeter | null = null;
 
   readonly #ownership: MachineOwnership;
 
   private constructor(options: NodeOptions, ownership: MachineOwnership) {
     const { home, name: given, mesh, backend, lending, patienceMs } = options;
     this.#keepsRuns = options.keepsRuns === true;
+    this.#speedPercent = options.speedPercent ?? null;
     this.#patienceMs = patienceMs ?? LIMITS.nodeReturnMs;
     this.#home = home;
     this.#ownership = ownership;
@@ -128,6 +134,13 @@ export class MeshNode implements AsyncDisposable {
     return { ...capacity, baseKeys: capacity.baseKeys.filter((key) => !key.startsWith(PROCESS_BASE)) };
   }
 
+  /** How fast one core is (speed.ts). */
+  readonly speedPercent = (): number => this.#speedPercent ?? (this.#speed ??= new SpeedMeter()).percent();
+
+  #machine(): Pick<ExecutionMachine, "name" | "store" | "ledger" | "speedPercent"> {
+    return { name: this.capacity.name, store: this.store, ledger: this.#ledger, speedPercent: this.speedPercent };
+  }
+
   /** What this machine has, as the ledger counts it. */
   get totals(): NodeTotals {
     this.#knowBase();
@@ -143,15 +156,15 @@ export class MeshNode implements AsyncDisposable {
     const gpus = this.#lendGpus();
     await this.store.sweep();
     await using stack = new AsyncDisposableStack();
-    const { backend, scratch } = stack.use(this.#openMachine("context", this.#home));
-    backend.sweep?.();
+    const { backend, scratch } = stack.use(await this.#openMachine("context", this.#home));
+    await backend.sweep?.();
     const faults = Promise.withResolvers<never>();
     faults.promise.catch(() => undefined);
     const { peers, content, claims } = side;
     const { WorkerService } = await import("./remote/worker-service.ts");
     const service = stack.use(
       new WorkerService({
-        machine: { name: this.capacity.name, store: this.store, backend, scratch, ledger: this.#ledger, gpus },
+        machine: { ...this.#machine(), backend, scratch, gpus },
         peers,
         content,
         claims,
@@ -173,7 +186,7 @@ export class MeshNode implements AsyncDisposable {
 
   /** Runs a definition to its end. Throws what stops a run as a whole; failing tasks are in the summary. */
   async run(request: RunRequest): Promise<RunOutcome> {
-    const loaded = loadDefinition(request.path, this.store.definitions);
+    const loaded = await loadDefinition(request.path, this.store.definitions);
     if (!loaded.ok) return { kind: "invalid", file: loaded.file, diagnostics: loaded.diagnostics };
     const { file, definition, diagnostics } = loaded;
     const nodes = this.#nodesOf(definition, file, request.targets);
@@ -208,7 +221,7 @@ export class MeshNode implements AsyncDisposable {
    * meanwhile is taken over. Throws `run.not-found`; `usage.invalid` when it is over, or somebody drives it.
    */
   async resumeRun(id: string, wires: RunWires): Promise<RunOutcome> {
-    const { plan, entries, diagnostics } = takeUp(id, this.store.runs, Date.now());
+    const { plan, entries, diagnostics } = await takeUp(id, this.store.runs, Date.now());
     const { file } = plan;
     const summary = await this.#drive(plan, wires, (coordinator) => coordinator.resume(entries));
     return { kind: "finished", file, diagnostics, summary };
@@ -226,7 +239,7 @@ export class MeshNode implements AsyncDisposable {
   ): Promise<RunJson> {
     const { file, definition, runId, title, options, init, event } = plan;
     await this.store.sweep();
-    await using machine = this.#openMachine(options.backend, file.directory);
+    await using machine = await this.#openMachine(options.backend, file.directory);
     const journal = new RunJournal(this.store, {
       id: runId,
       title,
@@ -236,11 +249,9 @@ export class MeshNode implements AsyncDisposable {
     });
     const coordinator = new Coordinator({
       machine: {
-        name: this.capacity.name,
-        store: this.store,
+        ...this.#machine(),
         backend: machine.backend,
         scratch: machine.scratch,
-        ledger: this.#ledger,
         gpus: this.#findGpus(definition),
       },
       runId,
@@ -315,7 +326,7 @@ export class MeshNode implements AsyncDisposable {
 
   #knowBase(): HostBase {
     if (this.#base === null) {
-      this.#base = readHostBase();
+      this.#base = readHostBase((path) => this.store.fileDigests.of(path, Date.now()));
       const { key, releaseKey } = this.#base;
       const mapped = { key: this.#mapped(key), releaseKey: this.#mapped(releaseKey) };
       this.#totals = { ...this.#totals, baseKeys: baseKeysOf(mapped) };
@@ -331,17 +342,12 @@ export class MeshNode implements AsyncDisposable {
     return targets.length === 0 ? all : subsetFor(all, targets);
   }
 
-  #openMachine(
+  async #openMachine(
     kind: "context" | "process",
     definitionDirectory: string,
-  ): { backend: Backend; scratch: ScratchPool } & AsyncDisposable {
+  ): Promise<{ backend: Backend; scratch: ScratchPool } & AsyncDisposable> {
     const home = this.#home;
-    const backend: Backend =
-      this.#makeBackend !== null && this.#makeBackend !== undefined
-        ? this.#makeBackend(definitionDirectory)
-        : kind === "context"
-          ? new ContextBackend({ home, hostname: this.capacity.name, idMap: this.#ownership.kind })
-          : new ProcessBackend({ home, definitionDirectory });
+    const backend = await this.#openBackend(kind, definitionDirectory);
     const scratch = new ScratchPool(this.store, () =>
       Guardian.start(ownProgram("after-death", home), ownEnvironment()),
     );
@@ -353,6 +359,15 @@ export class MeshNode implements AsyncDisposable {
         await scratch[Symbol.asyncDispose]();
       },
     };
+  }
+
+  async #openBackend(kind: "context" | "process", definitionDirectory: string): Promise<Backend> {
+    if (this.#makeBackend !== null) return this.#makeBackend(definitionDirectory);
+    const home = this.#home;
+    if (kind === "context")
+      return new ContextBackend({ home, hostname: this.capacity.name, idMap: this.#ownership.kind });
+    const { ProcessBackend } = await import("../exec/io/process-backend.ts");
+    return new ProcessBackend({ home, definitionDirectory });
   }
 
   #baseKey(definition: Definition, backend: "context" | "process"): string {

@@ -34,6 +34,7 @@ export interface PlacingOptions {
   readonly ledger: CapacityLedger;
   /** Name of this machine. */
   readonly name: string;
+  readonly ownSpeedPercent: () => number;
   readonly jobs: number | null;
   readonly allowed: Allowed;
   /** How long a ready task waits for a machine that could run it to come back. */
@@ -79,6 +80,11 @@ export class Placing {
   constructor(options: PlacingOptions) {
     this.#options = options;
     this.#fleet = new RunFleet({ ...options, bytesPerMs: BYTES_PER_MS });
+  }
+
+  /** How fast a machine is, in percent of the reference. */
+  speedPercentOf(name: string): number {
+    return this.#fleet.speedPercentOf(name);
   }
 
   /** From now on the tasks may go to other machines too. */

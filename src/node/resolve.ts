@@ -13,8 +13,6 @@ import type { LayerRef } from "../store/layer.ts";
 import { evaluate, interpolate } from "../spec/expression/evaluate.ts";
 import { type Scope, isTrue } from "../spec/expression/value.ts";
 import { narrowedArtifact } from "./artifact-input.ts";
-import { checkoutWork } from "./checkout.ts";
-import { cloneWork } from "./clone.ts";
 import { namedFilters, outputFilter } from "./inputs.ts";
 import { modelLabel } from "./gpus.ts";
 import { hookParts, joinHooks } from "./hooks.ts";
@@ -68,8 +66,14 @@ async function packageWork(task: PackageTask, scope: Scope, context: ResolveCont
     ttlMs: ttlOf(task, scope),
     context,
   };
-  if (task.name === "mesh/checkout") return { kind: "work", work: await checkoutWork(common) };
-  if (task.name === "git/clone") return { kind: "work", work: await cloneWork(common) };
+  if (task.name === "mesh/checkout") {
+    const { checkoutWork } = await import("./checkout.ts");
+    return { kind: "work", work: await checkoutWork(common) };
+  }
+  if (task.name === "git/clone") {
+    const { cloneWork } = await import("./clone.ts");
+    return { kind: "work", work: await cloneWork(common) };
+  }
   return fail("definition.unsupported", `Cannot execute task ${task.key}: package ${task.name ?? "?"} is not built in`);
 }
 

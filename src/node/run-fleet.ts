@@ -13,11 +13,13 @@ export interface RunFleetOptions {
   readonly executor: { readonly taken: () => Iterable<Taken> };
   /** What can be moved here in a millisecond. */
   readonly bytesPerMs: number;
+  readonly ownSpeedPercent: () => number;
 }
 
 export class RunFleet {
   readonly #options: RunFleetOptions;
   readonly #fleet = new Fleet();
+  readonly #speeds = new Map<string, number>();
 
   constructor(options: RunFleetOptions) {
     this.#options = options;
@@ -28,13 +30,15 @@ export class RunFleet {
     const seen = new Set<string>();
     const set = (node: PlaceNode) => {
       seen.add(node.capacity.name);
+      this.#speeds.set(node.capacity.name, node.speedPercent);
       this.#fleet.set(node);
     };
     if (here !== null) {
       const { executor, bytesPerMs } = this.#options;
-      // alone there is nothing to compare a wait with
-      const running = sites.length === 0 ? [] : this.#running(executor.taken(), 100, nowMs);
-      set({ capacity: here, speedPercent: 100, bytesPerMs, running });
+      // alone there is nothing to compare a wait with, nor a speed
+      const speedPercent = sites.length === 0 ? 100 : this.#options.ownSpeedPercent();
+      const running = sites.length === 0 ? [] : this.#running(executor.taken(), speedPercent, nowMs);
+      set({ capacity: here, speedPercent, bytesPerMs, running });
     }
     for (const site of sites) {
       const node = site.seen();
@@ -43,6 +47,11 @@ export class RunFleet {
     if (this.#fleet.size > seen.size)
       for (const { name } of Array.from(this.#fleet.rooms())) if (!seen.has(name)) this.#fleet.remove(name);
     return this.#fleet;
+  }
+
+  /** How fast a machine that was ever seen is, in percent of the reference. */
+  speedPercentOf(name: string): number {
+    return this.#speeds.get(name) ?? 100;
   }
 
   #running(taken: Iterable<Taken>, speedPercent: number, nowMs: number): readonly Running[] {

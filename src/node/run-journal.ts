@@ -85,13 +85,13 @@ export class RunJournal {
 
   /**
    * Takes what a task left, before the event that says so. "found": the result answered it, and this store does not keep it
-   * under its key.
+   * under its key. `speedPercent`: of the machine that executed it; learnt durations are those of a machine at 100.
    */
-  keep(kept: KeptOutput, how: "executed" | "hit" | "found"): void {
+  keep(kept: KeptOutput, how: "executed" | "hit" | "found", speedPercent = 100): void {
     this.recall(kept, how);
     if (how !== "hit" || kept.exports !== null) this.#pending.push({ kind: "output", ...kept });
     const { identity, durationMs } = kept.result;
-    if (how === "executed") this.#learnt.push({ identity, durationMs });
+    if (how === "executed") this.#learnt.push({ identity, durationMs: Math.round((durationMs * speedPercent) / 100) });
   }
 
   /** The same of a task whose output is in the journal. */

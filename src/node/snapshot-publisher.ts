@@ -58,6 +58,7 @@ export class SnapshotPublisher implements Disposable {
           blobs: this.#blobs,
           draining: this.#draining,
           cpuPercent,
+          speedPercent: node.speedPercent(),
           home,
         }),
       );

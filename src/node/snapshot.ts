@@ -16,11 +16,12 @@ export interface SnapshotSources {
   readonly blobs: { readonly count: number; readonly bytes: number };
   readonly draining: boolean;
   readonly cpuPercent: number;
+  readonly speedPercent: number;
   readonly home: string;
 }
 
 export function takeSnapshot(sources: SnapshotSources): NodeSnapshot {
-  const { totals, gpus, taken, blobs, draining, cpuPercent, home } = sources;
+  const { totals, gpus, taken, blobs, draining, cpuPercent, speedPercent, home } = sources;
   const disk = Math.min(totals.total.diskBytes, freeBytes(home));
   return {
     capacity: capacityNow({ ...totals, total: { ...totals.total, diskBytes: disk } }, taken),
@@ -29,7 +30,7 @@ export function takeSnapshot(sources: SnapshotSources): NodeSnapshot {
     runningTasks: taken.length,
     blobs,
     draining,
-    speedPercent: 100,
+    speedPercent,
   };
 }
 

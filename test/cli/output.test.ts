@@ -36,4 +36,23 @@ describe("FileOutput", () => {
     expect([output.closed, closed]).toEqual([true, 1]);
     closeSync(writer);
   });
+
+  test("isTerminal is true of a pseudo-terminal alone: not of a file, a pipe, the null device, or what is closed", () => {
+    using folder = temporaryFolder();
+    const isTerminal = (path: string, flags: string) => {
+      const fd = openSync(path, flags);
+      try {
+        return new FileOutput(fd, () => {}).isTerminal;
+      } finally {
+        closeSync(fd);
+      }
+    };
+    const fifo = folder.join("fifo");
+    Bun.spawnSync(["mkfifo", fifo]);
+    expect(isTerminal("/dev/ptmx", "r+")).toBe(true);
+    expect(isTerminal("/dev/null", "w")).toBe(false);
+    expect(isTerminal(folder.join("out"), "w")).toBe(false);
+    expect(isTerminal(fifo, "r+")).toBe(false);
+    expect(new FileOutput(999_999, () => {}).isTerminal).toBe(false);
+  });
 });

@@ -21,6 +21,7 @@ export interface TaskJson {
   readonly exitCode: number | null;
   readonly signal: string | null;
   readonly node: string | null;
+  readonly durationMs: number | null;
   readonly outputs: {
     readonly values: Readonly<Record<string, string>>;
     readonly artifacts: readonly { readonly key: string }[];

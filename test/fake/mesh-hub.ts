@@ -3,12 +3,13 @@
 
 import { MeshError } from "../../src/base/errors.ts";
 import { type PeerId, peerIdOf } from "../../src/base/ids.ts";
-import { callHere, type Ends, streamHere, tellHere } from "../../src/mesh/io/own-calls.ts";
+import { callHere, type Ends, pullHere, tellHere } from "../../src/mesh/io/own-calls.ts";
 import { Methods } from "../../src/mesh/methods.ts";
 import type { NodeSnapshot, PeerView } from "../../src/mesh/peer-view.ts";
 import type {
   CallHandler,
   CallOptions,
+  PullOptions,
   HandlerOptions,
   Lane,
   PeerChange,
@@ -127,10 +128,10 @@ export class HubPeers implements Peers {
     return true;
   }
 
-  async *stream(peer: PeerId, method: string, params: unknown, options: CallOptions): AsyncIterable<Uint8Array> {
+  async pull(peer: PeerId, method: string, params: unknown, options: PullOptions): Promise<void> {
     const { ends, link } = this.#reach(peer);
     const signal = AbortSignal.any([link, ...asList(options.signal)]);
-    yield* streamHere(ends, { method, params, timeoutMs: options.timeoutMs, signal });
+    await pullHere(ends, { method, params, timeoutMs: options.timeoutMs, signal }, options.take);
   }
 
   onCall(method: string, handler: CallHandler, options?: HandlerOptions): void {

@@ -70,6 +70,7 @@ export class NodeMesh implements AsyncDisposable {
     mkdirSync(home);
     const peers = this.hub.add(name, options.roles);
     const backend = new FakeBackend(options.scripts);
+    const { speedPercent = 100 } = options;
     let content: MeshContent | null = null;
     const node = MeshNode.open({
       home,
@@ -77,12 +78,12 @@ export class NodeMesh implements AsyncDisposable {
       lending: { ...LEND_ALL, cpuMilli: (options.cpus ?? 2) * 1_000, ...options.lending },
       mesh: async () => await Promise.resolve({ peers, content: (content ??= exchange()) }),
       patienceMs: options.patienceMs ?? 50,
+      speedPercent,
       ...(options.contexts === true ? {} : { backend: () => backend }),
     });
     const exchange = () => new MeshContent({ store: node.store, peers });
     content = exchange();
-    const { speedPercent = 100 } = options;
-    const beat = (draining = false) => peers.publish({ ...snapshotOf(node, draining), speedPercent });
+    const beat = (draining = false) => peers.publish(snapshotOf(node, draining));
     const machine: Machine = { name, home: name, id: peers.self, peers, node, content, backend, served: null, beat };
     if (options.serves !== false) machine.served = await node.serveWork({ draining: false });
     beat();
@@ -107,6 +108,7 @@ export class NodeMesh implements AsyncDisposable {
       home,
       name: machine.name,
       lending: LEND_ALL,
+      speedPercent: 100,
       mesh: async () => await Promise.resolve({ peers, content: (content ??= exchange()) }),
       backend: () => backend,
     });
@@ -177,7 +179,7 @@ function snapshotOf(node: MeshNode, draining: boolean): NodeSnapshot {
     runningTasks: 0,
     blobs: { count: 0, bytes: 0 },
     draining,
-    speedPercent: 100,
+    speedPercent: node.speedPercent(),
   };
 }
 

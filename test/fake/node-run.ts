@@ -70,7 +70,15 @@ export class NodeFixture implements AsyncDisposable {
     this.#pools.push(scratch);
     const events: RunEvent[] = [];
     const coordinator = new Coordinator({
-      machine: { name: "here", store, backend, scratch, ledger: ledgerOf(options.cpuMilli ?? 4_000), gpus: [] },
+      machine: {
+        name: "here",
+        store,
+        backend,
+        scratch,
+        ledger: ledgerOf(options.cpuMilli ?? 4_000),
+        gpus: [],
+        speedPercent: () => 100,
+      },
       runId,
       title: "test",
       definition,

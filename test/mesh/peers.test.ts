@@ -7,11 +7,12 @@ import { LIMITS } from "../../src/base/limits.ts";
 import { type PeerId, peerIdOf } from "../../src/base/ids.ts";
 import type { Caller, Peers } from "../../src/mesh/peers.ts";
 import type { Role } from "../../src/mesh/roles.ts";
+import { streamFrom } from "../../src/mesh/stream-from.ts";
 import { MeshHub } from "../fake/mesh-hub.ts";
 import { failureOf } from "../support/failure.ts";
 import { TestMesh } from "../support/test-mesh.ts";
 
-type Machine = Pick<Peers, "self" | "call" | "tell" | "stream" | "onCall" | "onWord" | "onStream">;
+type Machine = Pick<Peers, "self" | "call" | "tell" | "pull" | "onCall" | "onWord" | "onStream">;
 
 interface Mesh extends AsyncDisposable {
   add(name: string, roles?: readonly Role[]): Machine;
@@ -199,7 +200,9 @@ for (const [kind, makeMesh] of [
       await using on = await two();
       const nobody = peerIdOf(new Uint8Array(32));
       expect((await failureOf(on.alpha.call(nobody, "echo", null, TIMES))).code).toBe("peer.unreachable");
-      expect((await failureOf(collect(on.alpha.stream(nobody, "blob", null, TIMES)))).code).toBe("peer.unreachable");
+      expect(
+        (await failureOf(collect(streamFrom(on.alpha, nobody, { method: "blob", params: null }, TIMES)))).code,
+      ).toBe("peer.unreachable");
       expect(on.alpha.tell(nobody, "beat", null)).toBe(false);
     });
 
@@ -288,7 +291,7 @@ for (const [kind, makeMesh] of [
           yield* sliced(params as number);
         });
       const from = async (machine: Machine, target: Machine, size: number): Promise<void> => {
-        const got = await collect(machine.stream(target.self, "blob", size, TIMES));
+        const got = await collect(streamFrom(machine, target.self, { method: "blob", params: size }, TIMES));
         expect(Bun.hash(got)).toBe(Bun.hash(bytes));
         expect(got.length).toBe(bytes.length);
       };
@@ -302,6 +305,43 @@ for (const [kind, makeMesh] of [
       ]);
     });
 
+    test("takes pieces that lie in the same memory, one after another", async () => {
+      await using on = await two();
+      const memory = new Uint8Array(300_000);
+      on.beta.onStream("counted", async function* () {
+        for (let piece = 0; piece < 40; piece++) yield memory.fill(piece);
+      });
+      const counts = new Map<number, number>();
+      await on.alpha.pull(on.beta.self, "counted", null, {
+        ...TIMES,
+        take: (bytes) => {
+          for (const byte of bytes) counts.set(byte, (counts.get(byte) ?? 0) + 1);
+          return undefined;
+        },
+      });
+      expect([...counts]).toEqual(Array.from({ length: 40 }, (_, piece) => [piece, memory.length]));
+    });
+
+    test("what the taker throws ends the stream, and stops the sender", async () => {
+      await using on = await two();
+      const { promise: stopped, resolve } = Promise.withResolvers<boolean>();
+      on.beta.onStream("endless", async function* (_, { signal }) {
+        try {
+          for (;;) yield new Uint8Array(100_000);
+        } finally {
+          resolve(signal.aborted);
+        }
+      });
+      const took = on.alpha.pull(on.beta.self, "endless", null, {
+        ...TIMES,
+        take: () => {
+          throw new MeshError("store.full", "There is no room");
+        },
+      });
+      expect(await failureOf(took)).toEqual({ code: "store.full", message: "There is no room" });
+      expect(await stopped).toBe(true);
+    });
+
     test("fails with the handler's error after the bytes before it", async () => {
       await using on = await two(["submitter"]);
       on.beta.onStream("broken", async function* () {
@@ -313,18 +353,24 @@ for (const [kind, makeMesh] of [
         throw new Error("password: 1234");
       });
       on.beta.onStream("admin", () => sliced(1_000), { needs: ["admin"] });
-      expect(await failureOf(collect(on.alpha.stream(on.beta.self, "broken", null, TIMES)))).toEqual({
+      expect(
+        await failureOf(collect(streamFrom(on.alpha, on.beta.self, { method: "broken", params: null }, TIMES))),
+      ).toEqual({
         code: "blob.missing",
         message: "It is gone",
       });
-      expect(await failureOf(collect(on.alpha.stream(on.beta.self, "bug", null, TIMES)))).toEqual({
+      expect(
+        await failureOf(collect(streamFrom(on.alpha, on.beta.self, { method: "bug", params: null }, TIMES))),
+      ).toEqual({
         code: "peer.failed",
         message: "The handler of bug failed",
       });
-      expect((await failureOf(collect(on.alpha.stream(on.beta.self, "admin", null, TIMES)))).code).toBe("peer.refused");
-      expect((await failureOf(collect(on.alpha.stream(on.beta.self, "no.such", null, TIMES)))).code).toBe(
-        "peer.version",
-      );
+      expect(
+        (await failureOf(collect(streamFrom(on.alpha, on.beta.self, { method: "admin", params: null }, TIMES)))).code,
+      ).toBe("peer.refused");
+      expect(
+        (await failureOf(collect(streamFrom(on.alpha, on.beta.self, { method: "no.such", params: null }, TIMES)))).code,
+      ).toBe("peer.version");
     });
 
     test("stops the sender when the reader ends early", async () => {
@@ -338,7 +384,7 @@ for (const [kind, makeMesh] of [
         }
       });
       let count = 0;
-      for await (const piece of on.alpha.stream(on.beta.self, "endless", null, TIMES)) {
+      for await (const piece of streamFrom(on.alpha, on.beta.self, { method: "endless", params: null }, TIMES)) {
         count += piece.length;
         if (count > 3_000_000) break;
       }
@@ -355,7 +401,9 @@ for (const [kind, makeMesh] of [
         }
       });
       on.beta.onCall("given", () => given);
-      const reader = on.alpha.stream(on.beta.self, "endless", null, TIMES)[Symbol.asyncIterator]();
+      const reader = streamFrom(on.alpha, on.beta.self, { method: "endless", params: null }, TIMES)[
+        Symbol.asyncIterator
+      ]();
       await reader.next();
       for (let asks = 0; asks < 50; asks++) await on.alpha.call(on.beta.self, "given", null, TIMES);
       expect(given).toBeLessThan(LIMITS.streamWindowBytes / 1_000_000 + 4);
@@ -368,11 +416,17 @@ for (const [kind, makeMesh] of [
         yield Uint8Array.of(1);
         await aborted(signal);
       });
-      expect(await failureOf(collect(on.alpha.stream(on.beta.self, "slow", null, { timeoutMs: 30 })))).toEqual({
+      expect(
+        await failureOf(
+          collect(streamFrom(on.alpha, on.beta.self, { method: "slow", params: null }, { timeoutMs: 30 })),
+        ),
+      ).toEqual({
         code: "peer.timeout",
         message: "beta did not answer slow within 30 ms",
       });
-      const reader = on.alpha.stream(on.beta.self, "slow", null, TIMES)[Symbol.asyncIterator]();
+      const reader = streamFrom(on.alpha, on.beta.self, { method: "slow", params: null }, TIMES)[
+        Symbol.asyncIterator
+      ]();
       await reader.next();
       const rest = failureOf(reader.next());
       on.mesh.cut(on.alpha, on.beta);

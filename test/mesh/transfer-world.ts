@@ -11,6 +11,8 @@ export interface FanOut {
   readonly seed: number;
   /** Receivers that die on the way. */
   readonly deaths?: number;
+  /** How long words and asks take, in milliseconds: as on busy machines, from half of it to as much again. */
+  readonly delayMs?: number;
   /** Pieces in a hundred that are lost. */
   readonly lossPercent?: number;
 }
@@ -147,7 +149,7 @@ class FanOutWorld {
       switch (effect.kind) {
         case "fetch":
           if (effect.isScarce) this.#say(receiver, { kind: "promised", peer: receiver.id, piece: effect.piece });
-          this.#after(LATENCY_MS, () => this.#ask(receiver, effect.peer, effect.piece));
+          this.#after(this.#delay(), () => this.#ask(receiver, effect.peer, effect.piece));
           break;
         case "abort": {
           const node = this.#node(effect.peer);
@@ -166,7 +168,12 @@ class FanOutWorld {
   }
 
   #say(from: Receiver, event: TransferEvent): void {
-    for (const other of this.#receivers) if (other !== from) this.#after(LATENCY_MS, () => this.#tell(other, event));
+    for (const other of this.#receivers) if (other !== from) this.#after(this.#delay(), () => this.#tell(other, event));
+  }
+
+  #delay(): number {
+    const { delayMs } = this.#options;
+    return delayMs === undefined ? LATENCY_MS : delayMs * (0.5 + this.#random.below(1_000) / 1_000);
   }
 
   #ask(receiver: Receiver, peer: PeerId, piece: number): void {

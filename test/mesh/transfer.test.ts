@@ -45,20 +45,37 @@ describe("TransferMachine", () => {
   });
 
   test("step() takes from those who have a part what they have, and from the others what nobody else has", () => {
-    const transfer = machine(4);
-    transfer.step({ kind: "peer", peer: B, has: [0, 1] }, 0);
-    expect(fetches(transfer.step({ kind: "peer", peer: A, has: null }, 0))).toEqual(["a2"]);
-    expect(fetches(transfer.step({ kind: "promised", peer: B, piece: 3 }, 0))).toEqual([]);
-    expect(fetches(transfer.step({ kind: "done", peer: A, piece: 2 }, 0))).toEqual([]);
-    expect(fetches(transfer.step({ kind: "got", peer: B, piece: 3 }, 0))).toEqual([]);
-    expect(fetches(transfer.step({ kind: "done", peer: B, piece: 0 }, 0))).toEqual(["b3"]);
+    const transfer = machine(5);
+    transfer.step({ kind: "peer", peer: B, has: [3, 4] }, 0);
+    expect(fetches(transfer.step({ kind: "peer", peer: A, has: null }, 0))).toEqual(["a0", "a1"]);
+    expect(fetches(transfer.step({ kind: "promised", peer: B, piece: 2 }, 0))).toEqual([]);
+    expect(fetches(transfer.step({ kind: "done", peer: A, piece: 0 }, 0))).toEqual([]);
+    expect(fetches(transfer.step({ kind: "got", peer: B, piece: 2 }, 0))).toEqual([]);
+    expect(transfer.hasPiece(B, 2)).toBe(true);
+    expect(transfer.hasPiece(B, 0)).toBe(false);
+    expect(fetches(transfer.step({ kind: "done", peer: B, piece: 3 }, 0))).toEqual(["b2"]);
   });
 
-  test("step() asks the holder of the whole for one piece at a time from the first, when others receive the same", () => {
+  test("step() asks the holder of the whole for two pieces at a time from the first, when others receive the same", () => {
     const transfer = machine(9, [], 3, true);
-    expect(fetches(transfer.step({ kind: "peer", peer: A, has: null }, 0))).toEqual(["a3"]);
+    expect(fetches(transfer.step({ kind: "peer", peer: A, has: null }, 0))).toEqual(["a3", "a4"]);
     expect(fetches(transfer.step({ kind: "peer", peer: B, has: [7] }, 0))).toEqual(["b7"]);
-    expect(fetches(transfer.step({ kind: "done", peer: A, piece: 3 }, 10))).toEqual(["a4"]);
+    expect(fetches(transfer.step({ kind: "done", peer: A, piece: 3 }, 10))).toEqual(["a5"]);
+  });
+
+  test("step() goes on at another place when the next piece is somebody else's, each receiver at its own", () => {
+    const next = [3, 4].map((startAt) => {
+      const transfer = machine(1_000, [], startAt, true);
+      transfer.step({ kind: "peer", peer: A, has: null }, 0);
+      transfer.step({ kind: "peer", peer: B, has: [] }, 0);
+      transfer.step({ kind: "promised", peer: B, piece: startAt + 2 }, 0);
+      const [first = ""] = fetches(transfer.step({ kind: "done", peer: A, piece: startAt }, 10));
+      const [second = ""] = fetches(transfer.step({ kind: "done", peer: A, piece: startAt + 1 }, 20));
+      expect(Number(second.slice(1))).toBe(Number(first.slice(1)) + 1);
+      expect(Math.abs(Number(first.slice(1)) - startAt)).toBeGreaterThan(3);
+      return first;
+    });
+    expect(new Set(next).size).toBe(2);
   });
 
   test("step() asks the holder of the whole for a promised piece when nothing else is under way", () => {
@@ -137,6 +154,14 @@ describe("a blob on its way to many", () => {
       const many = simulateFanOut({ receivers, pieces: PIECES, seed: 1 });
       expect(many.completed).toBe(receivers);
       expect(many.elapsedMs / one.elapsedMs).toBeLessThan(1.5);
+    });
+  }
+
+  for (const receivers of [4, 7]) {
+    test(`a source hardly sends a piece twice to ${receivers} receivers that hear of each other late`, () => {
+      const { sourceSent, completed } = simulateFanOut({ receivers, pieces: 256, seed: 1, delayMs: 15 });
+      expect(completed).toBe(receivers);
+      expect(sourceSent / 256).toBeLessThan(1.15);
     });
   }
 

@@ -37,21 +37,21 @@ function storeWithRun(folder: TemporaryFolder): Store {
 }
 
 /** Takes the run up as often as given, a minute apart; its node ends at once each time. */
-function takeUpOften(store: Store, times: number, apartMs = 60_000): number {
+async function takeUpOften(store: Store, times: number, apartMs = 60_000): Promise<number> {
   let atMs = 0;
   for (let at = 0; at < times; at++) {
     expect(keptRuns(store.runs, (atMs += apartMs))).toEqual([ID]);
-    takeUp(ID, store.runs, atMs);
+    await takeUp(ID, store.runs, atMs);
     store.runs.release(ID);
   }
   return atMs;
 }
 
 describe("keptRuns()", () => {
-  test("gives up a run that has ended its node as often as is borne, and shows it as failed", () => {
+  test("gives up a run that has ended its node as often as is borne, and shows it as failed", async () => {
     using folder = temporaryFolder();
     using store = storeWithRun(folder);
-    const atMs = takeUpOften(store, LIMITS.runTakeUps);
+    const atMs = await takeUpOften(store, LIMITS.runTakeUps);
     expect(keptRuns(store.runs, atMs + 1)).toEqual([]);
     const stored = store.runs.get(ID);
     const run = (stored?.summary as RunSummary | undefined)?.run;
@@ -60,22 +60,22 @@ describe("keptRuns()", () => {
     expect(keptRuns(store.runs, atMs + LIMITS.runTakeUpGapMs)).toEqual([]);
   });
 
-  test("goes on with one that is taken up now and then", () => {
+  test("goes on with one that is taken up now and then", async () => {
     using folder = temporaryFolder();
     using store = storeWithRun(folder);
-    takeUpOften(store, LIMITS.runTakeUps * 2, LIMITS.runTakeUpGapMs);
+    await takeUpOften(store, LIMITS.runTakeUps * 2, LIMITS.runTakeUpGapMs);
   });
 
-  test("goes on with one whose machine is switched off and on often in a short time", () => {
+  test("goes on with one whose machine is switched off and on often in a short time", async () => {
     using folder = temporaryFolder();
     using store = storeWithRun(folder);
-    takeUpOften(store, LIMITS.runTakeUps * 2, 2_000);
+    await takeUpOften(store, LIMITS.runTakeUps * 2, 2_000);
   });
 
-  test("goes on with one of which a task ends between", () => {
+  test("goes on with one of which a task ends between", async () => {
     using folder = temporaryFolder();
     using store = storeWithRun(folder);
-    takeUpOften(store, LIMITS.runTakeUps - 1);
+    await takeUpOften(store, LIMITS.runTakeUps - 1);
     const outcome = {
       result: "failed",
       exitCode: 1,
@@ -86,6 +86,6 @@ describe("keptRuns()", () => {
       message: null,
     };
     store.runs.append(ID, [{ kind: "event", event: { kind: "task-finished", ...ATTEMPT, atMs: 1, outcome } }]);
-    takeUpOften(store, LIMITS.runTakeUps - 1);
+    await takeUpOften(store, LIMITS.runTakeUps - 1);
   });
 });

@@ -43,7 +43,7 @@ function fleetOf(taken: readonly Taken[]): RunFleet {
   const ref = { key: "a", attempt: 1, lease: "a#1" };
   machine.step({ kind: "task-placed", ...ref, node: "there", atMs: 900 });
   machine.step({ kind: "task-started", ...ref, atMs: 1_000 });
-  return new RunFleet({ machine, executor: { taken: () => taken }, bytesPerMs: 1 });
+  return new RunFleet({ machine, executor: { taken: () => taken }, bytesPerMs: 1, ownSpeedPercent: () => 50 });
 }
 
 const taken = (key: string): Taken => ({ key, ask: ASK });
@@ -57,7 +57,16 @@ test("what the run has on a machine is likely to end after what is left of it, a
     [cpuMilli, 2_000],
     [cpuMilli, 1_700],
   ]);
-  expect(running("here")).toEqual([[cpuMilli, 1_900]]);
+  expect(running("here")).toEqual([[cpuMilli, 2_300]]);
+});
+
+test("how fast a machine is stays known, and counts as 100 before anything is", () => {
+  const machines = fleetOf([]);
+  machines.at(0, capacity("here"), []);
+  expect([machines.speedPercentOf("here"), machines.speedPercentOf("there")]).toEqual([100, 100]);
+  machines.at(0, capacity("here"), [site("there", [])]);
+  machines.at(0, capacity("here"), [site("there", [], false)]);
+  expect([machines.speedPercentOf("here"), machines.speedPercentOf("there")]).toEqual([50, 200]);
 });
 
 test("alone, a machine is asked for nothing but what is free", () => {

@@ -58,6 +58,7 @@ export const ABILITIES = {
   perl: { from: "package", lacks: () => lacksProgram("perl") },
   pasta: { from: "package", lacks: () => lacksProgram("pasta") },
   slirp4netns: { from: "package", lacks: () => lacksProgram("slirp4netns") },
+  faketime: { from: "package", lacks: () => lacksProgram("faketime") },
   getfattr: { from: "package", lacks: () => lacksProgram("getfattr") },
   git: { from: "package", lacks: () => lacksProgram("git") },
   openssl: { from: "package", lacks: () => lacksProgram("openssl") },

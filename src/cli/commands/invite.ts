@@ -31,7 +31,7 @@ export const execute: Execute = async (context, args) => {
   const invite = await service.invite({ roles: rolesOf(args), ttlMs, memberForMs });
   const { addresses } = await service.status();
   const { code, roles, expiresAtMs } = invite;
-  if (json) printJson(context, { code, roles, expiresAt: new Date(expiresAtMs).toISOString() });
+  if (json) printJson(context, { code, roles, expiresAt: new Date(expiresAtMs).toISOString(), memberForMs });
   else printLines(context, inviteLines(invite, addresses, context.now.unixMs()));
   if (args.on("no-wait")) return 0;
   context.stdout.flush();

@@ -59,6 +59,7 @@ export function nodeJson(peer: PeerView): object {
     free: snapshot?.capacity.free ?? null,
     gpus: gpusJson(peer),
     cpuPercent: snapshot?.cpuPercent ?? null,
+    speedPercent: snapshot?.speedPercent ?? null,
     runningTasks: snapshot?.runningTasks ?? null,
     blobs: snapshot?.blobs ?? null,
     draining: snapshot?.draining ?? null,

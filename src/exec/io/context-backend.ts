@@ -1,7 +1,8 @@
-// The backend that isolates: a rootless OCI context over this machine's own root filesystem.
+// The backend that isolates: a rootless OCI context over this machine's own root filesystem. A run that executes nothing loads
+// nothing of contexts.
 
 import { bestIdMap } from "../../oci/io/id-map.ts";
-import { ContextRuntime } from "../../oci/io/launch.ts";
+import type { ContextRuntime } from "../../oci/io/launch.ts";
 import type { PreparedContext } from "../../oci/io/prepared-context.ts";
 import type { ContextCommand, ContextSetup, IdMapKind } from "../../oci/runtime/context-spec.ts";
 import { CONTEXT } from "../../store/paths.ts";
@@ -32,23 +33,24 @@ export class ContextBackend implements Backend {
     artifactFolder: (hex: string) => `${CONTEXT.in}/${hex.slice(0, 12)}`,
     runDirectory: CONTEXT.run,
   };
-  readonly #runtime: ContextRuntime;
+  readonly #home: string;
   readonly #hostname: string;
   readonly #hidden: readonly string[];
   readonly #idMap: IdMapKind;
   /** By the root of their scratch. */
   readonly #waiting = new Map<string, Waiting>();
+  #runtime: Promise<ContextRuntime> | null = null;
   #lastShape: Shape | null = null;
 
   constructor(options: ContextBackendOptions) {
-    this.#runtime = ContextRuntime.open({ home: options.home });
+    this.#home = options.home;
     this.#hostname = options.hostname;
     this.#idMap = options.idMap ?? bestIdMap();
     this.#hidden = [options.home];
   }
 
-  sweep(): void {
-    this.#runtime.sweep();
+  async sweep(): Promise<void> {
+    (await this.#open()).sweep();
   }
 
   /** Contexts are prepared as long as executions need nothing of their own, like the last one. */
@@ -57,7 +59,9 @@ export class ContextBackend implements Backend {
     if (shape === null || this.#waiting.has(scratch.root)) return;
     const setup = this.#setupOf({ ...shape, ...NOTHING_OF_ITS_OWN, scratch });
     // What goes wrong is said by the execution that starts there from nothing.
-    const context = this.#runtime.prepare(setup).catch(() => null);
+    const context = this.#open()
+      .then((runtime) => runtime.prepare(setup))
+      .catch(() => null);
     this.#waiting.set(scratch.root, { shape: keyOf(shape), context });
   }
 
@@ -65,8 +69,8 @@ export class ContextBackend implements Backend {
     const isPlain = execution.layers.length + execution.binds.length + execution.devices.length === 0;
     const { network, limits, tmpfsTmp } = execution;
     this.#lastShape = isPlain ? { network, limits, tmpfsTmp } : null;
-    const context =
-      (await this.#takeWaiting(execution, isPlain)) ?? (await this.#runtime.prepare(this.#setupOf(execution)));
+    const runtime = await this.#open();
+    const context = (await this.#takeWaiting(execution, isPlain)) ?? (await runtime.prepare(this.#setupOf(execution)));
     return await context.begin(commandOf(execution), { stdin: "null", output: execution.output });
   }
 
@@ -80,6 +84,13 @@ export class ContextBackend implements Backend {
     if (isPlain && waiting.shape === keyOf(execution) && context.isWaiting) return context;
     await context.discard();
     return null;
+  }
+
+  #open(): Promise<ContextRuntime> {
+    this.#runtime ??= import("../../oci/io/launch.ts").then(({ ContextRuntime: Runtime }) =>
+      Runtime.open({ home: this.#home }),
+    );
+    return this.#runtime;
   }
 
   #setupOf(execution: Shape & Pick<Execution, "scratch" | "layers" | "binds" | "devices">): ContextSetup {
@@ -98,7 +109,7 @@ export class ContextBackend implements Backend {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#runtime[Symbol.asyncDispose]();
+    await (await this.#runtime)?.[Symbol.asyncDispose]();
   }
 }
 

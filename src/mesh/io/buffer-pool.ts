@@ -1,18 +1,32 @@
 // Large buffers that are used again: fresh memory of this size costs more than filling it.
 
-const KEPT = 16;
+/** Bytes that are kept while nobody uses them. */
+const KEPT_BYTES = 32 << 20;
+
+export interface PooledBuffer extends Disposable {
+  /** For its holder alone; what is in it is anything. */
+  readonly bytes: Uint8Array;
+  /** Lets others use the memory. A buffer that may still be read by somebody is dropped instead. */
+  [Symbol.dispose](): void;
+}
 
 export class BufferPool {
   readonly #free: Uint8Array[] = [];
+  #freeBytes = 0;
 
-  /** A buffer of this length for the caller alone until it is disposed of; what is in it is anything. */
-  take(length: number): { readonly bytes: Uint8Array } & Disposable {
+  take(length: number): PooledBuffer {
     const at = this.#free.findIndex((buffer) => buffer.length >= length);
-    const buffer = (at < 0 ? undefined : this.#free.splice(at, 1)[0]) ?? Buffer.allocUnsafeSlow(length);
+    const kept = at < 0 ? undefined : this.#free.splice(at, 1)[0];
+    if (kept) this.#freeBytes -= kept.length;
+    const buffer = kept ?? Buffer.allocUnsafeSlow(length);
+    let isHeld = true;
     return {
       bytes: buffer.subarray(0, length),
       [Symbol.dispose]: () => {
-        if (this.#free.length < KEPT) this.#free.push(buffer);
+        if (!isHeld || this.#freeBytes + buffer.length > KEPT_BYTES) return;
+        isHeld = false;
+        this.#free.push(buffer);
+        this.#freeBytes += buffer.length;
       },
     };
   }

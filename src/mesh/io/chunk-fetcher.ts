@@ -115,7 +115,7 @@ export class ChunkFetcher {
       list,
       time,
       has: (piece) => content.has(piece),
-      chunk: (index) => content.read(index),
+      read: (index, target) => content.read(index, target),
       openEntry: () => -1,
       newcomer: (peer) => this.#transfers.meet(peer, key),
     });

@@ -1,17 +1,16 @@
 // One connection with another machine, performed: the machine in ../channel.ts over a TLS socket, as promises, async iterables and
 // handlers. It never dials, and never decides which connection a call takes.
 
-import { LIMITS } from "../../base/limits.ts";
 import { MeshError } from "../../base/errors.ts";
 import type { PeerId } from "../../base/ids.ts";
 import { Channel } from "../channel.ts";
 import type { ChannelEffect, ChannelEvent } from "../channel-event.ts";
 import type { Hello } from "../hello.ts";
 import { isUnheard, type MemberOf, type MemberView, type Methods } from "../methods.ts";
-import type { Lane } from "../peers.ts";
+import type { Lane, Take } from "../peers.ts";
 import { type WireError, wireErrorOf } from "../remote-error.ts";
 import type { SecureSocket } from "./secure-socket.ts";
-import { PieceQueue } from "./piece-queue.ts";
+import { Pull } from "./pull.ts";
 
 export interface ConnectionOptions {
   readonly socket: SecureSocket;
@@ -63,7 +62,7 @@ export class Connection {
   readonly #memberOf: MemberOf;
   readonly #events: ConnectionEvents;
   readonly #calls = new Map<number, PendingCall>();
-  readonly #reading = new Map<number, PieceQueue>();
+  readonly #reading = new Map<number, Pull>();
   readonly #served = new Map<number, AbortController>();
   readonly #producers = new Map<number, () => void>();
   #hello: Hello | null = null;
@@ -155,22 +154,22 @@ export class Connection {
     return true;
   }
 
-  /** Reads bytes from the other end; ends the stream when the iteration ends. */
-  async *stream({ method, params, timeoutMs, signal }: Request): AsyncGenerator<Uint8Array, void, undefined> {
+  /** Reads bytes from the other end as they come. */
+  async pull({ method, params, timeoutMs, signal }: Request, take: Take): Promise<void> {
     signal?.throwIfAborted();
     const id = this.#nextId++;
-    const queue = new PieceQueue(LIMITS.streamWindowBytes);
-    const onAbort = (): void => queue.fail(signal?.reason);
+    using pull = new Pull({
+      take,
+      timeoutMs,
+      late: () => timeoutError(this.peerName, method, timeoutMs),
+      consumed: (bytes) => this.#step({ kind: "consumed", id, bytes }),
+    });
+    const onAbort = (): void => pull.fail(signal?.reason);
     signal?.addEventListener("abort", onAbort, { once: true });
-    this.#reading.set(id, queue);
+    this.#reading.set(id, pull);
     try {
       this.#step({ kind: "open", id, method, params });
-      for (;;) {
-        const piece = await queue.next(timeoutMs, () => timeoutError(this.peerName, method, timeoutMs));
-        if (piece === null) return;
-        yield piece;
-        this.#step({ kind: "consumed", id, bytes: piece.length });
-      }
+      await pull.ended;
     } finally {
       signal?.removeEventListener("abort", onAbort);
       if (this.#reading.delete(id)) this.#step({ kind: "cancel", id });
@@ -214,7 +213,7 @@ export class Connection {
         return this.#take(this.#reading, effect.id)?.fail(error);
       }
       case "data":
-        return this.#reading.get(effect.id)?.push(effect.bytes);
+        return this.#reading.get(effect.id)?.data(effect.bytes);
       case "ended":
         return this.#take(this.#reading, effect.id)?.end();
       case "called":
@@ -261,21 +260,19 @@ export class Connection {
   async #serveStream(id: number, method: string, params: unknown): Promise<void> {
     const controller = new AbortController();
     this.#served.set(id, controller);
-    // The first piece is asked for before this runs; the others when the one before is sent.
     let wanted = Promise.withResolvers<void>();
-    wanted.resolve();
     this.#producers.set(id, () => wanted.resolve());
     controller.signal.addEventListener("abort", () => wanted.resolve());
     try {
       const member = this.#member();
       const handler = this.#methods.find("stream", method, member);
       for await (const piece of handler(params, { peer: this.peer, ...member, signal: controller.signal })) {
-        await wanted.promise;
         if (controller.signal.aborted) break;
         wanted = Promise.withResolvers<void>();
         this.#step({ kind: "piece", id, bytes: piece });
+        await wanted.promise;
+        if (controller.signal.aborted) break;
       }
-      await wanted.promise;
       this.#step({ kind: "end", id });
     } catch (error) {
       if (!controller.signal.aborted) this.#step({ kind: "fail", id, error: this.#failureOf(method, error) });

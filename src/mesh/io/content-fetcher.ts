@@ -130,7 +130,7 @@ export class ContentFetcher {
       list: null,
       time: { seconds: 0, nanoseconds: 0 },
       has: isDone,
-      chunk: () => null,
+      read: () => false,
       openEntry: (entry) => writer.open(indexOf.get(entry) ?? -1),
       newcomer: (peer) => this.#transfers.meet(peer, key),
     };

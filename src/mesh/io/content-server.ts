@@ -26,6 +26,7 @@ import {
 } from "../content-messages.ts";
 import { ABSENT_HEAD, FILE_HEAD_BYTES, putFileHead } from "../file-stream.ts";
 import type { Caller, Peers } from "../peers.ts";
+import { BufferPool, type PooledBuffer } from "./buffer-pool.ts";
 import { closeContent, type OpenContent, readSpan, type ServedContent } from "./served-content.ts";
 import { Slots } from "./slots.ts";
 import type { Swarms } from "./swarms.ts";
@@ -57,6 +58,7 @@ class ContentServer {
   readonly #store: Store;
   readonly #served: ServedContent;
   readonly #swarms: Swarms;
+  readonly #buffers = new BufferPool();
   readonly #slots = new Slots<PeerId>({
     each: LIMITS.servedPerPeer,
     all: LIMITS.served,
@@ -129,7 +131,7 @@ class ContentServer {
     const files = this.#served.layerFiles(layer);
     if (!files) throw missing({ kind: "layer", digest: layer });
     try {
-      yield* streamOf(entries, (entry) => files.open(entry), caller.signal);
+      yield* streamOf(this.#buffers, entries, (entry) => files.open(entry), caller.signal);
     } finally {
       files.close();
     }
@@ -142,26 +144,38 @@ class ContentServer {
       this.#store.blobs.has(digest)
         ? Math.max(-1, raw.openAt(raw.HERE, this.#store.blobs.path(digest), raw.READ_FILE))
         : -1;
-    yield* streamOf(digests, open, caller.signal);
+    yield* streamOf(this.#buffers, digests, open, caller.signal);
   }
 
   async *chunk(params: unknown, caller: Caller): AsyncIterable<Uint8Array> {
     const { moving, index } = readChunkRequest(params);
     using _slot = await this.#slots.take(caller.peer, caller.signal);
-    const arrived = this.#served.arriving.get(movingKey(moving))?.chunk(index);
-    if (arrived) {
-      yield* inPieces(arrived);
-      return;
-    }
+    const buffer = this.#arrivedChunk(moving, index) ?? (await this.#ownChunk(moving, index));
+    yield* inPieces(buffer.bytes);
+    // Only here: of a stream that was given up the last piece may still be on its way.
+    buffer[Symbol.dispose]();
+  }
+
+  /** A chunk of content that is arriving; null when it is not there, or the content has arrived. */
+  #arrivedChunk(moving: Moving, index: number): PooledBuffer | null {
+    const arriving = this.#served.arriving.get(movingKey(moving));
+    if (!arriving?.list) return null;
+    const buffer = this.#buffers.take(chunkSpan(arriving.list, index).length);
+    if (arriving.read(index, buffer.bytes)) return buffer;
+    buffer[Symbol.dispose]();
+    return null;
+  }
+
+  async #ownChunk(moving: Moving, index: number): Promise<PooledBuffer> {
     const content: OpenContent | null = this.#served.open(moving);
     if (!content) throw missing(moving);
     try {
       const list = await this.#served.list(moving.digest, content);
       if (!list) throw missing(moving);
       const { at, length } = chunkSpan(list, index);
-      const bytes = await readSpan(content.fd, at, length);
-      if (bytes === null) throw missing(moving);
-      yield* inPieces(bytes);
+      const buffer = this.#buffers.take(length);
+      if (!(await readSpan(content.fd, at, buffer.bytes))) throw missing(moving);
+      return buffer;
     } finally {
       await closeContent(content);
     }
@@ -179,11 +193,14 @@ function* inPieces(bytes: Uint8Array): Iterable<Uint8Array> {
 
 /** Small files one after another, in pieces; one that can't be read, or is not small, is absent. */
 async function* streamOf<T>(
+  buffers: BufferPool,
   wanted: readonly T[],
   open: (one: T) => number,
   signal: AbortSignal,
 ): AsyncIterable<Uint8Array> {
-  let piece = Buffer.allocUnsafe(PIECE_BYTES);
+  const buffer = buffers.take(PIECE_BYTES);
+  // One file may be larger than the pieces are.
+  let piece = buffer.bytes;
   let filled = 0;
   let until = performance.now() + SLICE_MS;
   for (const one of wanted) {
@@ -194,9 +211,9 @@ async function* streamOf<T>(
       const needed = isFile && stat.size <= LIMITS.smallContentBytes ? FILE_HEAD_BYTES + stat.size : ABSENT_HEAD.length;
       if (filled > 0 && filled + needed > piece.length) {
         yield piece.subarray(0, filled);
-        piece = Buffer.allocUnsafe(Math.max(PIECE_BYTES, needed));
         filled = 0;
-      } else if (needed > piece.length) piece = Buffer.allocUnsafe(needed);
+      }
+      if (needed > piece.length) piece = Buffer.allocUnsafe(needed);
       if (!isFile || needed === ABSENT_HEAD.length || !readWhole(fd, piece, filled + FILE_HEAD_BYTES, stat.size)) {
         piece.set(ABSENT_HEAD, filled);
         filled += ABSENT_HEAD.length;
@@ -214,6 +231,8 @@ async function* streamOf<T>(
     }
   }
   if (filled > 0) yield piece.subarray(0, filled);
+  // Only here: of a stream that was given up the last piece may still be on its way.
+  buffer[Symbol.dispose]();
 }
 
 function readWhole(fd: number, target: Uint8Array, at: number, length: number): boolean {

@@ -9,8 +9,20 @@ import { FileStreamReader, type StreamedFile } from "../file-stream.ts";
 import type { Peers } from "../peers.ts";
 
 /** A layer's tree, as bytes that nobody has checked. */
-export function readTreeFrom(peers: Peers, peer: PeerId, digest: Digest, signal: AbortSignal): Promise<Uint8Array> {
-  return collect(pull(peers, peer, { method: CONTENT.tree, params: { digest }, signal }), { most: LIMITS.treeBytes });
+export async function readTreeFrom(
+  peers: Peers,
+  peer: PeerId,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  await pull(peers, peer, { method: CONTENT.tree, params: { digest }, signal }, (piece) => {
+    length += piece.length;
+    if (length > LIMITS.treeBytes) throw misbehaved(`more than ${LIMITS.treeBytes} bytes`);
+    parts.push(new Uint8Array(piece));
+  });
+  return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts, length);
 }
 
 /** Reads one chunk into `target`, which it must fill exactly, unverified. Throws `peer.misbehaved` when it is longer or shorter. */
@@ -22,11 +34,11 @@ export async function readChunkFrom(
 ): Promise<void> {
   const { of, index, target } = chunk;
   let length = 0;
-  for await (const piece of pull(peers, peer, { method: CONTENT.chunk, params: { of, index }, signal })) {
+  await pull(peers, peer, { method: CONTENT.chunk, params: { of, index }, signal }, (piece) => {
     if (length + piece.length > target.length) throw misbehaved(`more than ${target.length} bytes as a chunk`);
     target.set(piece, length);
     length += piece.length;
-  }
+  });
   if (length < target.length) throw misbehaved(`${length} bytes of a chunk of ${target.length}`);
 }
 
@@ -46,7 +58,7 @@ export async function readFilesFrom(
 ): Promise<void> {
   const reader = new FileStreamReader(wanted.sizes, wanted.each);
   const params = { layer: wanted.layer, entries: packEntries(wanted.entries) };
-  for await (const piece of pull(peers, peer, { method: CONTENT.files, params, signal })) reader.push(piece);
+  await pull(peers, peer, { method: CONTENT.files, params, signal }, (piece) => reader.push(piece));
   reader.end();
 }
 
@@ -59,28 +71,25 @@ export async function readBlobsFrom(
 ): Promise<void> {
   const reader = new FileStreamReader(wanted.sizes, wanted.each);
   const params = { digests: packDigests(wanted.digests) };
-  for await (const piece of pull(peers, peer, { method: CONTENT.blobs, params, signal })) reader.push(piece);
+  await pull(peers, peer, { method: CONTENT.blobs, params, signal }, (piece) => reader.push(piece));
   reader.end();
 }
 
-/** A stream that fails with `peer.timeout` when nothing comes for a while. */
+/** Reads a stream, which fails with `peer.timeout` when nothing comes for a while. */
 function pull(
   peers: Peers,
   peer: PeerId,
   { method, params, signal }: { readonly method: string; readonly params: unknown; readonly signal: AbortSignal },
-): AsyncIterable<Uint8Array> {
-  return peers.stream(peer, method, params, { timeoutMs: LIMITS.contentStallMs, signal });
-}
-
-async function collect(pieces: AsyncIterable<Uint8Array>, { most }: { readonly most: number }): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  for await (const piece of pieces) {
-    length += piece.length;
-    if (length > most) throw misbehaved(`more than ${most} bytes`);
-    parts.push(piece);
-  }
-  return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts, length);
+  take: (piece: Uint8Array) => void,
+): Promise<void> {
+  return peers.pull(peer, method, params, {
+    timeoutMs: LIMITS.contentStallMs,
+    signal,
+    take: (piece) => {
+      take(piece);
+      return undefined;
+    },
+  });
 }
 
 function misbehaved(what: string): MeshError {

@@ -60,6 +60,8 @@ export interface JoinOptions {
 }
 
 const FIND_MS = 5_000;
+/** How much longer others are looked for when one has refused the code: they answer to the same question at the same time. */
+const AFTER_REFUSAL_MS = 1_000;
 
 /**
  * Joins a mesh. Throws `usage.invalid` for what is no code, `mesh.code-refused`, `mesh.not-found`, `mesh.already-a-member`,
@@ -83,8 +85,8 @@ async function joinFound(attempt: Attempt): Promise<Joined> {
   const { signal, findMs = FIND_MS } = attempt;
   let wake = Promise.withResolvers<void>();
   await using finder = await MeshFinder.open(() => wake.resolve());
-  const timer = setTimeout(() => wake.resolve(), findMs);
-  const endsAtMs = performance.now() + findMs;
+  let timer = setTimeout(() => wake.resolve(), findMs);
+  let endsAtMs = performance.now() + findMs;
   const onAbort = () => wake.resolve();
   signal.addEventListener("abort", onAbort, { once: true });
   const tried = new Set<PeerId>();
@@ -100,6 +102,9 @@ async function joinFound(attempt: Attempt): Promise<Joined> {
         const joined = await joinAt(next.addresses, attempt).catch((error: unknown) => error);
         if (!(joined instanceof Error)) return joined as Joined;
         refusal = joined;
+        endsAtMs = Math.min(endsAtMs, performance.now() + AFTER_REFUSAL_MS);
+        clearTimeout(timer);
+        timer = setTimeout(() => wake.resolve(), endsAtMs - performance.now());
         continue;
       }
       if (performance.now() >= endsAtMs) break;

@@ -9,10 +9,19 @@ import { PROTOCOL, type ProtocolRange } from "../hello.ts";
 import type { Identity } from "../identity.ts";
 import { type MemberOf, Methods } from "../methods.ts";
 import type { Address } from "../peer-view.ts";
-import type { CallHandler, CallOptions, HandlerOptions, Lane, Peers, StreamHandler, WordHandler } from "../peers.ts";
+import type {
+  CallHandler,
+  CallOptions,
+  HandlerOptions,
+  Lane,
+  Peers,
+  StreamHandler,
+  PullOptions,
+  WordHandler,
+} from "../peers.ts";
 import { Connection, type ConnectionEvents } from "./connection.ts";
 import { Link, type LinkInfo } from "./link.ts";
-import { callHere, type Ends, streamHere, tellHere } from "./own-calls.ts";
+import { callHere, type Ends, pullHere, tellHere } from "./own-calls.ts";
 import type { SecureSocket } from "./secure-socket.ts";
 import { addressText, dialTls, listenTls, type Purpose, type TlsListener } from "./tls.ts";
 
@@ -46,7 +55,7 @@ export interface LinkEvents {
 const MORE_BULK = "link.bulk";
 const TICK_MS = 500;
 
-export class Links implements Pick<Peers, "self" | "call" | "tell" | "stream" | "onCall" | "onWord" | "onStream"> {
+export class Links implements Pick<Peers, "self" | "call" | "tell" | "pull" | "onCall" | "onWord" | "onStream"> {
   readonly self: PeerId;
   readonly #options: LinksOptions;
   readonly #methods = new Methods();
@@ -155,18 +164,13 @@ export class Links implements Pick<Peers, "self" | "call" | "tell" | "stream" | 
     return open?.tell(method, params) ?? false;
   }
 
-  async *stream(
-    peer: PeerId,
-    method: string,
-    params: unknown,
-    options: CallOptions,
-  ): AsyncGenerator<Uint8Array, void, undefined> {
+  async pull(peer: PeerId, method: string, params: unknown, options: PullOptions): Promise<void> {
     const request = { method, params, timeoutMs: options.timeoutMs, signal: options.signal };
-    if (peer === this.self) return yield* streamHere(this.#here(), request);
+    if (peer === this.self) return await pullHere(this.#here(), request, options.take);
     const lane = options.lane ?? "bulk";
     const open = this.#openNow(peer, lane) ?? (await this.#openLater(peer, lane));
     if (lane === "bulk" && open.busy > 0) this.#wantMoreBulk(peer);
-    yield* open.stream(request);
+    await open.pull(request, options.take);
   }
 
   onCall(method: string, handler: CallHandler, options?: HandlerOptions): void {

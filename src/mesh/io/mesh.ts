@@ -14,6 +14,7 @@ import type { Address, NodeSnapshot, PeerView } from "../peer-view.ts";
 import type {
   CallHandler,
   CallOptions,
+  PullOptions,
   HandlerOptions,
   Lane,
   PeerChange,
@@ -225,8 +226,8 @@ export class Mesh implements Peers, AsyncDisposable {
     return this.#links.tell(peer, method, params, lane);
   }
 
-  stream(peer: PeerId, method: string, params: unknown, options: CallOptions): AsyncIterable<Uint8Array> {
-    return this.#links.stream(peer, method, params, options);
+  async pull(peer: PeerId, method: string, params: unknown, options: PullOptions): Promise<void> {
+    await this.#links.pull(peer, method, params, options);
   }
 
   onCall(method: string, handler: CallHandler, options?: HandlerOptions): void {

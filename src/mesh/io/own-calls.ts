@@ -4,6 +4,7 @@
 import { MeshError } from "../../base/errors.ts";
 import type { PeerId } from "../../base/ids.ts";
 import { isUnheard, type MemberView, type Methods } from "../methods.ts";
+import type { Take } from "../peers.ts";
 import { wireErrorOf } from "../remote-error.ts";
 import { packValue, unpackValue } from "../wire-value.ts";
 import type { Request } from "./connection.ts";
@@ -50,8 +51,8 @@ export function tellHere(ends: Ends, { method, params, failed }: OwnWord): void 
   });
 }
 
-/** Reads a stream. */
-export async function* streamHere(ends: Ends, request: Request): AsyncGenerator<Uint8Array, void, undefined> {
+/** Reads a stream. Throws what reading it over the network would throw. */
+export async function pullHere(ends: Ends, request: Request, take: Take): Promise<void> {
   request.signal?.throwIfAborted();
   const params = copied(request.params);
   using patience = new Patience(ends, request);
@@ -65,7 +66,8 @@ export async function* streamHere(ends: Ends, request: Request): AsyncGenerator<
     for (;;) {
       const next = await patience.orGiveUp(pieces.next());
       if (next.done === true) return;
-      if (next.value.length > 0) yield new Uint8Array(next.value);
+      const held = next.value.length > 0 ? take(next.value) : undefined;
+      if (held) await patience.orStopped(held);
     }
   } finally {
     patience.end();
@@ -95,23 +97,31 @@ class Patience implements Disposable {
   /** What the promise gives within the request's time; its errors as they would come over the network. */
   async orGiveUp<T>(answer: Promise<T>): Promise<T> {
     const { method, timeoutMs } = this.#request;
-    const { promise: gaveUp, reject } = Promise.withResolvers<never>();
-    const onAbort = (): void => reject(this.signal.reason as Error);
-    this.signal.addEventListener("abort", onAbort, { once: true });
-    if (this.signal.aborted) onAbort();
     const late = `${this.#ends.answerer} did not answer ${method} within ${timeoutMs} ms`;
     const timer = setTimeout(
       () => this.#controller.abort(new MeshError("peer.timeout", late)),
       Math.min(timeoutMs, 2 ** 31 - 1),
     );
     try {
-      return await Promise.race([answer, gaveUp]);
+      return await this.orStopped(answer);
     } catch (error) {
       if (this.signal.aborted) throw error;
       const { code, message } = wireErrorOf(error, method);
       throw new MeshError(code, message);
     } finally {
       clearTimeout(timer);
+    }
+  }
+
+  /** What the promise gives, however long it takes, unless nobody wants the answer any more. */
+  async orStopped<T>(answer: Promise<T>): Promise<T> {
+    const { promise: stopped, reject } = Promise.withResolvers<never>();
+    const onAbort = (): void => reject(this.signal.reason as Error);
+    this.signal.addEventListener("abort", onAbort, { once: true });
+    if (this.signal.aborted) onAbort();
+    try {
+      return await Promise.race([answer, stopped]);
+    } finally {
       this.signal.removeEventListener("abort", onAbort);
     }
   }

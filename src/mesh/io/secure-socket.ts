@@ -9,6 +9,7 @@ import type { Address } from "../peer-view.ts";
 import { pairingChannelOf } from "./pairing-channel.ts";
 
 export interface SocketListener {
+  /** The bytes are valid during the call only. */
   received(bytes: Uint8Array): void;
   /** Bytes went out; as many still wait. */
   flushed(queuedBytes: number): void;
@@ -18,6 +19,8 @@ export interface SocketListener {
 
 /** One TLS record: small writes are gathered up to it. */
 const RECORD_BYTES = 16 * 1024;
+/** Memory of reads at least this large is given back at once. */
+const RELEASED_BYTES = 16 * 1024;
 /** Written at most before other events have their turn. */
 const TURN_BYTES = 1024 * 1024;
 const BINDING_LABEL = "EXPORTER-mesh-channel-binding";
@@ -57,7 +60,7 @@ export class SecureSocket {
   /** Starts to tell of what comes, what came already first. */
   listen(listener: SocketListener): void {
     this.#listener = listener;
-    for (const bytes of this.#early.splice(0)) listener.received(bytes);
+    for (const bytes of this.#early.splice(0)) this.#give(listener, bytes);
     if (this.#closedBecause !== undefined) listener.closed(this.#closedBecause);
   }
 
@@ -86,7 +89,7 @@ export class SecureSocket {
   /** For the owner of the underlying socket: bytes came. */
   wasGiven(bytes: Uint8Array): void {
     if (this.#listener === null) this.#early.push(bytes);
-    else this.#listener.received(bytes);
+    else this.#give(this.#listener, bytes);
   }
 
   /** For the owner of the underlying socket: it takes bytes again. */
@@ -102,6 +105,11 @@ export class SecureSocket {
     this.#queue = [];
     this.#queuedBytes = 0;
     this.#listener?.closed(why);
+  }
+
+  #give(listener: SocketListener, bytes: Uint8Array): void {
+    listener.received(bytes);
+    release(bytes);
   }
 
   #flushSoon(): void {
@@ -159,4 +167,14 @@ export class SecureSocket {
     this.#queue.splice(0, taken);
     return gather.subarray(0, filled);
   }
+}
+
+/**
+ * Gives the memory of a read back before the collector would: each read gets memory of its own, and at the speed of a line that is more
+ * than the allocator keeps, so that all of it would be fresh memory, which costs more than what is done with it.
+ */
+function release(bytes: Uint8Array): void {
+  const { buffer, byteOffset, length } = bytes;
+  if (length < RELEASED_BYTES || byteOffset !== 0 || buffer.byteLength !== length) return;
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }

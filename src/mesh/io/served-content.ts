@@ -2,6 +2,7 @@
 // files. What is asked for is named by digest; only what that digest's own layer or blob holds can ever be opened.
 
 import { close, read } from "node:fs";
+import { availableParallelism } from "node:os";
 import { promisify } from "node:util";
 import type { Digest } from "../../base/digest.ts";
 import { MeshError } from "../../base/errors.ts";
@@ -19,6 +20,8 @@ import type { Moving } from "../content-messages.ts";
 const readAsync = promisify(read);
 const closeAsync = promisify(close);
 
+/** Chunks of one content that are hashed at once. */
+const HASHED_AT_ONCE = 4;
 /** Chunk lists that are kept, by their bytes. */
 const KEPT_LIST_BYTES = 8 << 20;
 
@@ -35,8 +38,8 @@ export interface Arriving {
   readonly list: ChunkList | null;
   readonly time: FileTime;
   has(piece: number): boolean;
-  /** A verified chunk, or null. */
-  chunk(index: number): Uint8Array | null;
+  /** Reads a verified chunk into bytes of its length; false when it is not there. */
+  read(index: number, target: Uint8Array): boolean;
   /** A descriptor for the file at a position of the layer's tree, or -1. */
   openEntry(entry: number): number;
   /** Somebody else fetches the same. */
@@ -135,33 +138,41 @@ export interface LayerFiles {
   close(): void;
 }
 
-/** Reads a part of an open file; null when it ends before. */
-export async function readSpan(fd: number, at: number, length: number): Promise<Uint8Array | null> {
-  const bytes = Buffer.allocUnsafe(length);
-  for (let done = 0; done < length;) {
-    const { bytesRead } = await readAsync(fd, bytes, done, length - done, at + done);
-    if (bytesRead === 0) return null;
+/** Fills `target` with the part of an open file that begins at `at`; false when it ends before. */
+export async function readSpan(fd: number, at: number, target: Uint8Array): Promise<boolean> {
+  for (let done = 0; done < target.length;) {
+    const { bytesRead } = await readAsync(fd, target, done, target.length - done, at + done);
+    if (bytesRead === 0) return false;
     done += bytesRead;
   }
-  return bytes;
+  return true;
 }
 
 export async function closeContent(content: OpenContent): Promise<void> {
   await closeAsync(content.fd);
 }
 
+/** Several chunks at once, each on a thread of the runtime's: this one stays free meanwhile. */
 async function hashChunks(content: OpenContent): Promise<ChunkList | null> {
   const chunkBytes = chunkBytesOf(content.sizeBytes);
   const count = Math.ceil(content.sizeBytes / chunkBytes);
   if (count > LIMITS.chunks) throw new MeshError("io.failed", `Cannot send content of ${content.sizeBytes} bytes`);
   const digests = new Uint8Array(count * DIGEST_BYTES);
-  for (let index = 0; index < count; index++) {
-    const { at, length } = chunkSpan({ sizeBytes: content.sizeBytes, chunkBytes }, index);
-    const bytes = await readSpan(content.fd, at, length);
-    if (bytes === null) return null;
-    digests.set(Bun.SHA256.hash(bytes) as Uint8Array, index * DIGEST_BYTES);
-  }
-  return chunkListOf(content.sizeBytes, digests);
+  let next = 0;
+  let isWhole = true;
+  const hash = async (): Promise<void> => {
+    const buffer = new Uint8Array(Math.min(chunkBytes, content.sizeBytes));
+    while (next < count && isWhole) {
+      const index = next++;
+      const { at, length } = chunkSpan({ sizeBytes: content.sizeBytes, chunkBytes }, index);
+      const bytes = buffer.subarray(0, length);
+      if (await readSpan(content.fd, at, bytes))
+        digests.set(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)), index * DIGEST_BYTES);
+      else isWhole = false;
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(HASHED_AT_ONCE, availableParallelism(), count) }, hash));
+  return isWhole ? chunkListOf(content.sizeBytes, digests) : null;
 }
 
 function opened(fd: number): OpenContent | null {

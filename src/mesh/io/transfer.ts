@@ -127,10 +127,14 @@ export class Transfer {
     else this.#tell({ kind: word.kind, peer, piece: word.piece });
   }
 
-  /** On the lane for control: behind bulk data a word would come seconds late, and nobody would ask for what is here. */
-  #say(word: Word, except?: PeerId): void {
+  /**
+   * To those who may want it. On the lane for control: behind bulk data a word would come seconds late, and nobody would ask for what
+   * is here.
+   */
+  #say(word: Word): void {
     for (const peer of this.#parts.swarms.of(this.#key))
-      if (peer !== except) this.#parts.peers.tell(peer, CONTENT.word, word);
+      if (word.kind === "all" || !this.#machine.hasPiece(peer, word.piece))
+        this.#parts.peers.tell(peer, CONTENT.word, word);
   }
 
   async #join(peer: PeerId): Promise<void> {
@@ -193,7 +197,7 @@ export class Transfer {
 
   #arrived(peer: PeerId, piece: number): void {
     this.#progressMs = this.#parts.nowMs();
-    this.#say({ kind: "got", key: this.#key, piece }, peer);
+    this.#say({ kind: "got", key: this.#key, piece });
     this.#tell({ kind: "done", peer, piece });
   }
 

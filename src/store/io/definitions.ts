@@ -2,6 +2,7 @@
 
 import type { Digest } from "../../base/digest.ts";
 import type { Index } from "./index-db.ts";
+import { packText, unpackText } from "./packed-text.ts";
 
 export class Definitions {
   readonly #index: Index;
@@ -12,21 +13,22 @@ export class Definitions {
 
   /** The checked form as it was put, or null. A damaged row is none. */
   get(digest: Digest, checkerVersion: string): string | null {
-    const row = this.#index.get<{ body: string; sum: number }>(
+    const row = this.#index.get<{ body: string | Uint8Array; sum: number }>(
       "SELECT body, sum FROM definitions WHERE digest = ? AND checker = ?",
       digest,
       checkerVersion,
     );
-    return row && Bun.hash.xxHash32(row.body) === row.sum ? row.body : null;
+    return row && Bun.hash.xxHash32(row.body) === row.sum ? unpackText(row.body) : null;
   }
 
   put(digest: Digest, checkerVersion: string, body: string): void {
+    const packed = packText(body);
     this.#index.run(
       "INSERT OR REPLACE INTO definitions (digest, checker, body, sum, used_at) VALUES (?, ?, ?, ?, ?)",
       digest,
       checkerVersion,
-      body,
-      Bun.hash.xxHash32(body),
+      packed,
+      Bun.hash.xxHash32(packed),
       Date.now(),
     );
   }

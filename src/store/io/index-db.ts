@@ -2,7 +2,7 @@
 // bun:sqlite. Tables belong to the files named after them; this one knows none.
 
 import { constants, Database, type SQLQueryBindings, type Statement } from "bun:sqlite";
-import { closeSync, existsSync, openSync, readSync, renameSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync, renameSync, statSync } from "node:fs";
 import { LIMITS } from "../../base/limits.ts";
 import { isBusy, isCorruption, storeFailure } from "./failures.ts";
 import { SCHEMA, SCHEMA_VERSION } from "./schema.ts";
@@ -15,6 +15,9 @@ export interface StoreWarning {
 
 /** WAL pages before a checkpoint, whose two syncs are the only waits for the disk: 32 MiB. */
 const CHECKPOINT_PAGES = 8_192;
+
+/** A log up to this size is left to the next process, which reads all of it first. */
+const MOST_LEFT_BYTES = 4 << 20;
 
 /** Pause between two tries to open an index that another process is making. */
 const BUSY_WAIT_MS = 5;
@@ -76,11 +79,28 @@ export class Index implements Disposable {
     if (this.warnings.length < 100) this.warnings.push({ code, message });
   }
 
+  /**
+   * Closes the index. A short log is left, as by a process that is killed: the next one goes on in it. Whoever is the last to close
+   * would move it into the index, for which the disk is waited for twice, and the next one's first change waits once more.
+   */
   [Symbol.dispose](): void {
+    using _reader = this.#openReader();
     try {
       this.#db.close(false);
     } catch {
       // Nothing is lost: what was committed is in the log file.
+    }
+  }
+
+  /** Whoever closes beside a reader is not the last one, and the reader may not write. Null: the log is long, or nothing can be read. */
+  #openReader(): Database | null {
+    try {
+      if (statSync(`${this.#path}-wal`).size > MOST_LEFT_BYTES) return null;
+      const reader = new Database(this.#path, { readonly: true });
+      reader.query("PRAGMA user_version").get();
+      return reader;
+    } catch {
+      return null;
     }
   }
 

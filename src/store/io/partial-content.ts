@@ -54,6 +54,8 @@ export class PartialContent implements Disposable {
   /** The whole's digest so far, over the first `#hashed` chunks. */
   #hasher = new Bun.CryptoHasher("sha256");
   #hashed = 0;
+  /** For chunks that are read back. */
+  #buffer: Buffer | null = null;
   #isOpen = true;
 
   /**
@@ -139,12 +141,11 @@ export class PartialContent implements Disposable {
     return true;
   }
 
-  /** Reads a verified chunk; null when it is not there. */
-  read(index: number): Uint8Array | null {
-    if (!this.#isOpen || !this.has(index)) return null;
+  /** Reads a verified chunk into `target`, as long as the chunk is; false when it is not there. */
+  read(index: number, target: Uint8Array): boolean {
+    if (!this.#isOpen || !this.has(index)) return false;
     const { at, length } = chunkSpan(this.list, index);
-    const bytes = Buffer.allocUnsafe(length);
-    return readSync(this.#fd, bytes, 0, length, at) === length ? bytes : null;
+    return target.length === length && readSync(this.#fd, target, 0, length, at) === length;
   }
 
   /** Whether the whole, all of whose chunks are there, has its digest. */
@@ -193,9 +194,16 @@ export class PartialContent implements Disposable {
   }
 
   #hashNext(): void {
-    const bytes = this.read(this.#hashed);
+    const bytes = this.#readAgain(this.#hashed);
     if (bytes) this.#hasher.update(bytes);
     this.#hashed++;
+  }
+
+  /** A chunk that is there, valid until the next is read; null when it can't be read. */
+  #readAgain(index: number): Uint8Array | null {
+    this.#buffer ??= Buffer.allocUnsafeSlow(this.list.chunkBytes);
+    const bytes = this.#buffer.subarray(0, chunkSpan(this.list, index).length);
+    return this.read(index, bytes) ? bytes : null;
   }
 
   /** What was written under an earlier boot was not synced: each chunk is read again. */
@@ -203,7 +211,7 @@ export class PartialContent implements Disposable {
     if (this.#before === null || this.#before.boot === boot) return;
     for (const [index, flag] of this.#done.entries()) {
       if (flag !== 1) continue;
-      const bytes = this.read(index);
+      const bytes = this.#readAgain(index);
       if (bytes && isChunk(this.list, index, bytes)) continue;
       this.#done[index] = 0;
       this.#left++;

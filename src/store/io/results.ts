@@ -120,15 +120,27 @@ export class Results {
     return row ? this.#stored(row) : null;
   }
 
-  /** Records that these results were used: one statement, at the end of a run. */
+  /**
+   * Records that these results were used: one statement, at the end of a run. Nothing is written when they are the ones used last,
+   * as when a run is repeated: their order is right already, and their time of use may be `USE_SLACK_MS` behind.
+   */
   touch(keys: readonly Digest[]): void {
-    if (keys.length === 0) return;
+    if (keys.length === 0 || this.#wereUsedLast(keys)) return;
     this.#index.run(
       `UPDATE results SET used_at = ?, used_seq = (SELECT COALESCE(MAX(used_seq), 0) + 1 FROM results)
        WHERE key IN (SELECT value FROM json_each(?))`,
       Date.now(),
       JSON.stringify(keys),
     );
+  }
+
+  #wereUsedLast(keys: readonly Digest[]): boolean {
+    const newest = this.#index.all<{ key: Digest; used_at: number }>(
+      "SELECT key, used_at FROM results WHERE used_seq = (SELECT MAX(used_seq) FROM results)",
+    );
+    const asked = new Set(keys);
+    const after = Date.now() - USE_SLACK_MS;
+    return newest.length === asked.size && newest.every((row) => row.used_at > after && asked.has(row.key));
   }
 
   /** Most recently used first. */
@@ -195,6 +207,9 @@ function isFresh(row: ResultRow, nowMs: number): boolean {
   if (row.expires_at === null) return true;
   return nowMs < row.expires_at && nowMs >= row.created_at - CLOCK_SLACK_MS;
 }
+
+/** How far the time of a result's last use may be behind. */
+const USE_SLACK_MS = 60 * 60_000;
 
 /** Clocks are adjusted by small steps all the time. */
 const CLOCK_SLACK_MS = 60_000;

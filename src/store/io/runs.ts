@@ -5,6 +5,7 @@ import type { Digest } from "../../base/digest.ts";
 import type { Owner } from "../owner.ts";
 import type { Index } from "./index-db.ts";
 import { currentOwner, isAlive } from "./liveness.ts";
+import { packText, unpackText } from "./packed-text.ts";
 
 export interface NewRun {
   readonly id: string;
@@ -36,7 +37,7 @@ interface RunRow {
   readonly owner: string;
   readonly created_at: number;
   readonly finished_at: number | null;
-  readonly summary: string | null;
+  readonly summary: string | Uint8Array | null;
 }
 
 export class Runs {
@@ -111,7 +112,8 @@ export class Runs {
   /** Closes a run; its pins are gone with it. */
   finish(id: string, summary: unknown, nowMs: number): void {
     this.#index.transaction(() => {
-      this.#index.run("UPDATE runs SET finished_at = ?, summary = ? WHERE id = ?", nowMs, JSON.stringify(summary), id);
+      const packed = packText(JSON.stringify(summary));
+      this.#index.run("UPDATE runs SET finished_at = ?, summary = ? WHERE id = ?", nowMs, packed, id);
       this.#index.run("DELETE FROM pins WHERE run = ?", id);
       this.#index.run("DELETE FROM run_messages WHERE run = ?", id);
     });
@@ -192,6 +194,6 @@ function recordOf(row: RunRow): RunRecord {
     createdAtMs: row.created_at,
     finishedAtMs: row.finished_at,
     state: row.finished_at !== null ? "finished" : isAlive(owner) ? "running" : "interrupted",
-    summary: row.summary === null ? null : (JSON.parse(row.summary) as unknown),
+    summary: row.summary === null ? null : (JSON.parse(unpackText(row.summary)) as unknown),
   };
 }

@@ -9,6 +9,7 @@ import type { ChunkList } from "../chunks.ts";
 import { Claims } from "./claims.ts";
 import { Definitions } from "./definitions.ts";
 import { Durations } from "./durations.ts";
+import { FileDigests } from "./file-digests.ts";
 import { FilePlaces } from "./file-places.ts";
 import { HashPool } from "./hash-pool.ts";
 import { Home } from "./home.ts";
@@ -46,6 +47,7 @@ export class Store implements Disposable {
   readonly definitions: Definitions;
   readonly durations: Durations;
   readonly places: FilePlaces;
+  readonly fileDigests: FileDigests;
   readonly room: Room;
   readonly #home: Home;
   readonly #ownership: Ownership;
@@ -74,6 +76,7 @@ export class Store implements Disposable {
     const parts = { home, index: this.#index, blobs, pool: this.#pool, boot: this.#boot, ownership };
     this.layers = new Layers(parts);
     this.places = new FilePlaces({ index: this.#index, layers: this.layers, blobs, boot: this.#boot });
+    this.fileDigests = new FileDigests(this.#index);
     this.artifacts = new Artifacts(parts, this.layers);
     this.owned = new OwnedFiles(this.layers, this.artifacts, ownership);
     this.results = new Results(this.#index, this.layers, this.blobs);

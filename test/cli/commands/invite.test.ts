@@ -35,6 +35,7 @@ describe("mesh invite", () => {
       code: "k7q-m2x-dn4",
       roles: ["worker", "submitter"],
       expiresAt: "2026-01-01T00:15:00.000Z",
+      memberForMs: null,
     });
   });
 

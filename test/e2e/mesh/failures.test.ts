@@ -89,6 +89,27 @@ describeIf(["binary", "lan", "bash"], "a run goes on", () => {
     await expectWhole(started);
   });
 
+  test("when a worker is slow, as one with a bad disk: it stands still most of the time, and never long enough to be missed", async () => {
+    const started = await start("slow", 1);
+    const host = machines.lan.host(1);
+    for (let time = 0; time < 6; time++) {
+      host.freeze();
+      await Bun.sleep(700);
+      host.thaw();
+      await Bun.sleep(150);
+      expect(await machines.at(0).sees("down")).toEqual([]);
+    }
+    await expectWhole(started);
+  });
+
+  test("when its coordinator's cable is pulled and plugged again", async () => {
+    const started = await start("coordinator's cable", 1);
+    await machines.lan.host(0).unplug();
+    await until("it is missed", async () => (await machines.at(1).sees("down")).includes("host-1"));
+    await machines.lan.host(0).plug();
+    await expectWhole(started);
+  });
+
   test("when its coordinator sleeps for longer than it takes to be missed", async () => {
     const started = await start("coordinator sleeps", 1);
     machines.lan.host(0).freeze();
@@ -119,6 +140,17 @@ describeIf(["binary", "lan", "bash"], "a run goes on", () => {
     const started = await start("moved", 2);
     await machines.lan.host(2).moveTo("10.77.0.99");
     await expectWhole(started);
+  });
+
+  test("when a worker sleeps and wakes elsewhere, with another address", async () => {
+    const started = await start("woken elsewhere", 1);
+    machines.lan.host(1).freeze();
+    await sees("down", "host-2");
+    await machines.lan.host(1).moveTo("10.77.0.98");
+    machines.lan.host(1).thaw();
+    await expectWhole(started);
+    const { nodes } = await machines.at(0).json<{ nodes: { name: string; addresses: string[] }[] }>("nodes");
+    expect(nodes.find(({ name }) => name === "host-2")?.addresses.join()).toContain("10.77.0.98");
   });
 
   test("when its coordinator is killed: the run is taken up where it was", async () => {

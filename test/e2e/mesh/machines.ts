@@ -8,6 +8,8 @@ import type { Finished, NamespaceProcess } from "../../support/lan/namespace.ts"
 import { type TemporaryFolder, temporaryFolder } from "../../support/temporary.ts";
 import type { RunJson } from "../harness.ts";
 
+/** The library by which a program gets another time; the dynamic linker knows what $LIB is. */
+const FAKETIME = "/usr/$LIB/faketime/libfaketime.so.1";
 /** How long a test waits for what must come. */
 const WAIT_MS = 20_000;
 
@@ -17,12 +19,14 @@ export class Machine {
   readonly directory: string;
   readonly environment: Readonly<Record<string, string>>;
 
-  constructor(host: LanHost, folder: string) {
+  /** `clock`: what its programs think that the time is, as an offset like "+6h" (faketime(1)); the true time when absent. */
+  constructor(host: LanHost, folder: string, clock?: string) {
     this.host = host;
     this.home = join(folder, host.name, "home");
     this.directory = join(folder, host.name, "project");
     mkdirSync(this.directory, { recursive: true });
     this.environment = { HOME: this.directory, MESH_HOME: this.home, NO_COLOR: "1", LANG: "C.UTF-8" };
+    if (clock !== undefined) Object.assign(this.environment, { FAKETIME: clock, LD_PRELOAD: FAKETIME });
   }
 
   get name(): string {
@@ -85,11 +89,16 @@ export interface Machines extends AsyncDisposable {
   at(index: number): Machine;
 }
 
+interface MachineOptions extends LanOptions {
+  /** Of each machine's clock, by index: "+6h", or null for a true one. */
+  readonly clocks?: readonly (string | null)[];
+}
+
 /** Machines with the program and nothing else. */
-export async function makeMachines(options: LanOptions): Promise<Machines> {
+export async function makeMachines({ clocks = [], ...options }: MachineOptions): Promise<Machines> {
   const folder: TemporaryFolder = temporaryFolder();
   const lan = await makeLan(options);
-  const all = lan.hosts.map((host) => new Machine(host, folder.path));
+  const all = lan.hosts.map((host, index) => new Machine(host, folder.path, clocks[index] ?? undefined));
   return {
     lan,
     all,
@@ -105,7 +114,7 @@ export async function makeMachines(options: LanOptions): Promise<Machines> {
   };
 }
 
-interface MeshOptions extends LanOptions {
+interface MeshOptions extends MachineOptions {
   /** Flags with which each machine's node starts, by index; all get the last ones. */
   readonly flags?: readonly (readonly string[])[];
 }

@@ -8,18 +8,24 @@ import { type Machines, makeMachines, until } from "./machines.ts";
 
 setDefaultTimeout(60_000);
 
-/** Two meshes of two machines each on one LAN: host-1 and host-2, host-3 and host-4. */
+/** Two meshes of two machines each on one LAN, host-1 and host-2, host-3 and host-4; and one machine more. */
 describeIf(["binary", "lan", "bash"], "a mesh and those outside of it", () => {
   let machines: Machines;
 
   const codeOf = async (index: number) => (await machines.at(index).json<{ code: string }>("invite", "--no-wait")).code;
+  const portOf = async (index: number) => {
+    const { running } = await machines
+      .at(index)
+      .json<{ running: { addresses: { port: number }[] } }>("service", "status");
+    return running.addresses[0]?.port ?? 0;
+  };
   const namesAt = async (index: number) => {
     const { nodes } = await machines.at(index).json<{ nodes: { name: string; state: string }[] }>("nodes");
     return nodes.filter(({ state }) => state === "up" || state === "self").map(({ name }) => name);
   };
 
   beforeAll(async () => {
-    machines = await makeMachines({ hosts: 4 });
+    machines = await makeMachines({ hosts: 5 });
     for (const first of [0, 2]) {
       await machines.at(first).mesh("init");
       await machines.at(first).mesh("up", "--cpus", "1");
@@ -65,9 +71,27 @@ describeIf(["binary", "lan", "bash"], "a mesh and those outside of it", () => {
     await until("it is in", async () => (await namesAt(2)).length === 2);
   });
 
+  test("a code typed wrong three times costs three codes and lets nobody in; the next one is still good", async () => {
+    const port = await portOf(2);
+    for (let time = 1; time <= 3; time++) {
+      const asked = await machines.at(2).spawn("invite", "--json");
+      const lines = asked.stdout.getReader();
+      const { code } = JSON.parse(new TextDecoder().decode((await lines.read()).value)) as { code: string };
+      const guess = makeInviteCode(parsedSlot(code), Uint8Array.from([time, 2, 3, 4, 5])).text;
+      const guessed = await machines.at(4).try("join", `${machines.at(2).host.ipv4}:${port}`, guess, "--detach");
+      expect(guessed.exitCode).not.toBe(0);
+      expect(guessed.stderr).toContain("mesh invite");
+      // whoever gave the code out hears of it at once
+      expect(JSON.parse(new TextDecoder().decode((await lines.read()).value))).toEqual({ end: { kind: "burnt" } });
+      expect(await asked.exited).toBe(4);
+      expect(await namesAt(2)).toHaveLength(2);
+    }
+    await machines.at(4).mesh("join", await codeOf(2), "--detach");
+    await until("it is in", async () => (await namesAt(2)).length === 3);
+  });
+
   test("who is no member gets nothing but a closed connection, and nobody else notices", async () => {
-    const { running } = await machines.at(0).json<{ running: { addresses: { port: number }[] } }>("service", "status");
-    const port = running.addresses[0]?.port ?? 0;
+    const port = await portOf(0);
     const script = `
       const net = require("node:net");
       const sent = [Buffer.alloc(0), Buffer.from("GET / HTTP/1.0\\r\\n\\r\\n"), Buffer.alloc(1 << 16, 255)];

@@ -5,6 +5,7 @@ import { LIMITS } from "../../../src/base/limits.ts";
 import type { ContentRef } from "../../../src/mesh/content.ts";
 import { CONTENT } from "../../../src/mesh/content-messages.ts";
 import type { StreamHandler } from "../../../src/mesh/peers.ts";
+import { streamFrom } from "../../../src/mesh/stream-from.ts";
 import { DIGEST_BYTES } from "../../../src/store/chunks.ts";
 import { Store } from "../../../src/store/io/store.ts";
 import { MeshContent } from "../../../src/mesh/io/content-exchange.ts";
@@ -395,7 +396,7 @@ describe("what a machine serves", () => {
       );
     const drain = async (method: string, params: unknown): Promise<unknown> => {
       let bytes = 0;
-      for await (const piece of here.peers.stream(source.id, method, params, options)) bytes += piece.length;
+      for await (const piece of streamFrom(here.peers, source.id, { method, params }, options)) bytes += piece.length;
       return bytes;
     };
     const path = { digest: "../../etc/passwd" };

@@ -8,6 +8,7 @@ import type { Address, PeerView } from "../../../src/mesh/peer-view.ts";
 import type {
   CallHandler,
   CallOptions,
+  PullOptions,
   HandlerOptions,
   Lane,
   PeerChange,
@@ -78,8 +79,8 @@ export class LinkedPeers implements Peers, AsyncDisposable {
     return this.links.tell(peer, method, params, lane);
   }
 
-  stream(peer: PeerId, method: string, params: unknown, options: CallOptions): AsyncIterable<Uint8Array> {
-    return this.links.stream(peer, method, params, options);
+  pull(peer: PeerId, method: string, params: unknown, options: PullOptions): Promise<void> {
+    return this.links.pull(peer, method, params, options);
   }
 
   onCall(method: string, handler: CallHandler, options?: HandlerOptions): void {

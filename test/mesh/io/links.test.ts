@@ -3,6 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { MeshError } from "../../../src/base/errors.ts";
 import { LIMITS } from "../../../src/base/limits.ts";
+import { streamFrom } from "../../../src/mesh/stream-from.ts";
 import { peerIdOf } from "../../../src/base/ids.ts";
 import { failureOf } from "../../support/failure.ts";
 import { TestMesh, type TestMachine } from "../../support/test-mesh.ts";
@@ -205,7 +206,8 @@ describe("lanes", () => {
       [alpha, beta],
     ] as const) {
       let length = 0;
-      for await (const piece of from.links.stream(to.id, "blob", null, TIMES)) length += piece.length;
+      for await (const piece of streamFrom(from.links, to.id, { method: "blob", params: null }, TIMES))
+        length += piece.length;
       expect(length).toBe(1_000);
     }
     expect(alpha.links.connectionsWith(beta.id)).toEqual({ control: 1, bulk: 1 });
@@ -221,7 +223,8 @@ describe("lanes", () => {
     await mesh.link(alpha, beta);
     const lengths = Array.from({ length: 12 }, async () => {
       let length = 0;
-      for await (const piece of alpha.links.stream(beta.id, "blob", null, TIMES)) length += piece.length;
+      for await (const piece of streamFrom(alpha.links, beta.id, { method: "blob", params: null }, TIMES))
+        length += piece.length;
       return length;
     });
     expect(await Promise.all(lengths)).toEqual(Array.from({ length: 12 }, () => 2_000_000));

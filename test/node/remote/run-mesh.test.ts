@@ -52,6 +52,28 @@ describe("a run over several machines", () => {
     expect([here.backend.started, there.backend.started]).toEqual([["use"], ["make"]]);
   });
 
+  test("a machine of another architecture gets no task of this one's system, and is asked for by none", async () => {
+    await using mesh = new NodeMesh();
+    const here = await mesh.add("here", { cpus: 1 });
+    const arm = await mesh.add("arm", { cpus: 8 });
+    const capacity = arm.node.nodeCapacity();
+    const said = {
+      ...capacity,
+      arch: "arm64",
+      baseKeys: capacity.baseKeys.map((key) => key.replaceAll("x86_64", "arm64")),
+    };
+    const published = { gpuModels: [], cpuPercent: 0, runningTasks: 0, blobs: { count: 0, bytes: 0 }, draining: false };
+    arm.peers.publish({ ...published, capacity: said, speedPercent: 1_000 });
+    expect(new Set(Object.values(placesOf(await mesh.run(here, independent(6)))))).toEqual(new Set(["here"]));
+    const asking = `${HOST}tasks:\n  - { key: a, run: a, agent: { arch: arm64 } }\n`;
+    const { messages, status } = taskOf(await mesh.run(here, asking), "a");
+    expect(status.result).toBe("failed");
+    const [why = ""] = messages.map(({ text }) => text);
+    expect(why).toMatch(/here [^/]*arm64/);
+    expect(why).toMatch(/arm [^/]*base/);
+    expect(arm.backend.started).toEqual([]);
+  });
+
   test("many tasks use all machines, and none is overbooked", async () => {
     await using mesh = new NodeMesh();
     const machines = [

@@ -91,6 +91,28 @@ describe("Results.touch()", () => {
     store.results.touch([digestOf("one"), digestOf("unknown")]);
     expect(store.results.list().map(({ key }) => key)).toEqual(["one", "three", "two"].map((name) => digestOf(name)));
   });
+
+  test("touch() writes nothing for the results that were used last, and orders a part of them before the rest", () => {
+    using directory = new TemporaryDirectory();
+    using store = Store.open(directory.path);
+    for (const name of ["one", "two", "three"]) store.results.put(resultOf(digestOf(name)), {}, null);
+    const touch = (...names: string[]) => store.results.touch(names.map((name) => digestOf(name)));
+    const order = () => {
+      const { results } = store;
+      return results.list().map(({ key }) => key);
+    };
+    touch("one", "two");
+    using other = new Database(store.paths.index, { readonly: true });
+    const version = () => other.query("PRAGMA data_version").get();
+    const before = version();
+    touch("two", "one");
+    expect(version()).toEqual(before);
+    touch("one");
+    expect(version()).not.toEqual(before);
+    expect(order()).toEqual(["one", "two", "three"].map((name) => digestOf(name)));
+    touch("one", "three");
+    expect(order()).toEqual(["three", "one", "two"].map((name) => digestOf(name)));
+  });
 });
 
 describe("Definitions", () => {

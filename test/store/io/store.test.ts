@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import {
   chmodSync,
+  existsSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -29,6 +30,25 @@ describe("Store.open()", () => {
     }
     using store = Store.open(home);
     expect(store.results.get(key, Date.now())?.result).toEqual(resultOf(key));
+    expect(store.warnings).toEqual([]);
+  });
+
+  test("Store leaves a short log to the next one, which goes on in it, and closes a long one", () => {
+    using directory = new TemporaryDirectory();
+    const log = `${directory.path}/index.sqlite-wal`;
+    const put = (name: string, parts: Readonly<Record<string, string>>) => {
+      using store = Store.open(directory.path);
+      store.results.put(resultOf(digestOf(name)), parts, null);
+    };
+    put("one", {});
+    const { size } = statSync(log);
+    put("two", {});
+    expect(statSync(log).size).toBeGreaterThan(size);
+    put("three", { script: "x".repeat(5 << 20) });
+    expect(existsSync(log)).toBe(false);
+    using store = Store.open(directory.path);
+    for (const name of ["one", "two", "three"])
+      expect(store.results.get(digestOf(name), Date.now())?.result).toEqual(resultOf(digestOf(name)));
     expect(store.warnings).toEqual([]);
   });
 

@@ -207,6 +207,23 @@ export class LanHost implements AsyncDisposable {
     );
   }
 
+  /** Plugs it into a second network beside the first as well, the same for all who are: 10.78.0.0/24 on eth1. */
+  async plugIntoSecond(): Promise<string> {
+    const [port, ipv4] = [`second${this.#number}`, `10.78.0.${this.#number + 10}`];
+    await this.#hub.shell(`
+      ip link show second >/dev/null 2>&1 || ip link add second type bridge stp_state 0 forward_delay 0 mcast_snooping 0
+      ip link set second up
+      ip link add ${port} type veth peer name eth1 netns ${this.#own.pid}
+      ip link set ${port} master second up`);
+    await this.shell(`ip addr add ${ipv4}/24 brd + dev eth1; ip link set eth1 up`);
+    return ipv4;
+  }
+
+  /** Leaves it IPv6 alone. */
+  async forgetIpv4(): Promise<void> {
+    await this.shell("ip -4 addr flush dev eth0; ip -4 route flush dev eth0");
+  }
+
   async removeInterface(name: string): Promise<void> {
     await this.shell(`ip link del ${name}`);
   }

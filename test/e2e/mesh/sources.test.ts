@@ -1,0 +1,131 @@
+// What goes wrong with the machine that content comes from, while it comes.
+
+import { createHash, randomBytes } from "node:crypto";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { describeIf } from "../../support/require.ts";
+import { leftOn, startRun } from "./faults.ts";
+import { type Machine, type Machines, makeMesh, until } from "./machines.ts";
+
+setDefaultTimeout(60_000);
+
+const MIB = 1 << 20;
+const LINE_MBIT = 80;
+
+interface Got {
+  readonly sizeBytes: number;
+  readonly receivedBytes: number;
+}
+
+describeIf(["binary", "lan", "bash", "tc", "nft"], "content on its way", () => {
+  let machines: Machines;
+  let source: Machine;
+  let receiver: Machine;
+
+  beforeAll(async () => {
+    machines = await makeMesh({
+      hosts: 3,
+      flags: [
+        ["--cpus", "1"],
+        ["--cpus", "1", "--labels", "maker"],
+      ],
+    });
+    [receiver, source] = [machines.at(0), machines.at(1)];
+    await source.host.limit(LINE_MBIT);
+  });
+  afterAll(async () => {
+    await machines[Symbol.asyncDispose]();
+  });
+
+  /** Puts random bytes at the source, and begins to get them at the receiver. */
+  async function begin(bytes: number, name: string): Promise<{ digest: string; sha: string; got: Promise<Got> }> {
+    const content = randomBytes(bytes);
+    writeFileSync(join(source.directory, name), content);
+    const { digest } = await source.json<{ digest: string }>("blob", "put", name);
+    const sha = createHash("sha256").update(content).digest("hex");
+    const got = receiver.json<Got>("blob", "get", digest, "-o", `got-${name}`);
+    got.catch(() => undefined);
+    await until("some of it is there", async () => (await arrivedBytes()) > 4 * MIB);
+    return { digest, sha, got };
+  }
+
+  /** Verified bytes of what is on its way to the receiver. */
+  async function arrivedBytes(): Promise<number> {
+    const blocks = await receiver.host.shell(`du -sk ${receiver.home}/partial 2>/dev/null | cut -f 1`);
+    return 1024 * Number(blocks);
+  }
+
+  /** Waits until more has come: what was broken is mended. */
+  async function moves(): Promise<void> {
+    const before = await arrivedBytes();
+    await until("more comes", async () => (await arrivedBytes()) > before);
+  }
+
+  const seesSource = async (state: string) =>
+    await until(`the source is ${state}`, async () => (await receiver.sees(state)).includes(source.name));
+
+  test("goes on when its source slept, lost its cable, and was heard no more", async () => {
+    const { sha, got } = await begin(48 * MIB, "faults");
+    source.host.freeze();
+    await seesSource("down");
+    source.host.thaw();
+    await moves();
+    await source.host.unplug();
+    await seesSource("down");
+    await source.host.plug();
+    await moves();
+    await source.host.lose({ percent: 100, direction: "out" });
+    await seesSource("down");
+    await source.host.loseNothing();
+    const { sizeBytes, receivedBytes } = await got;
+    // A piece that was under way when the line broke is asked for again; nothing that had arrived is.
+    expect(receivedBytes).toBeLessThan(sizeBytes + MIB);
+    expect(
+      createHash("sha256")
+        .update(readFileSync(join(receiver.directory, "got-faults")))
+        .digest("hex"),
+    ).toBe(sha);
+  });
+
+  test("whose source dies, and nobody else has it: it is said so, and what had come is used when it is back", async () => {
+    const { digest, sha, got } = await begin(32 * MIB, "gone");
+    await source.mesh("down");
+    expect(await got.then(String, String)).toMatch(/Cannot find .* on any machine/);
+    expect(existsSync(join(receiver.directory, "got-gone"))).toBe(false);
+    await source.mesh("up");
+    await seesSource("up");
+    const { sizeBytes, receivedBytes } = await receiver.json<Got>("blob", "get", digest, "-o", "got-gone");
+    expect(receivedBytes).toBeLessThan(sizeBytes - 2 * MIB);
+    expect(
+      createHash("sha256")
+        .update(readFileSync(join(receiver.directory, "got-gone")))
+        .digest("hex"),
+    ).toBe(sha);
+  });
+
+  test("of a task whose machine loses its power: the task runs again elsewhere, and the next one gets it from there", async () => {
+    const definition = `
+tasks:
+  - key: make
+    agent: { labels: [maker] }
+    run: head -c ${24 * MIB} /dev/urandom > made; hostname
+  - key: use
+    use: make
+    agent: { node: ${receiver.name} }
+    run: stat -c %s made > "$MESH_VALUES/it"
+`;
+    await machines.at(2).mesh("drain");
+    const watched = await startRun(receiver, definition);
+    expect(await watched.finishedAt("make")).toBe(source.name);
+    await machines.at(2).mesh("drain", "--off");
+    await until("some of it is there", async () => (await arrivedBytes()) > 2 * MIB);
+    await source.host.powerOff();
+    const { run, twice } = await watched.over;
+    expect(run.status.result).toBe("succeeded");
+    expect(run.tasks.map(({ node }) => node)).toEqual(["host-3", receiver.name]);
+    expect(run.tasks[1]?.outputs.values["it"]).toBe(String(24 * MIB));
+    expect(twice).toEqual([]);
+    expect(await leftOn(receiver)).toEqual([]);
+  });
+});
