@@ -82,7 +82,8 @@ export class Coordinator {
   #loseAbsent(): void {
     const there = new Set(this.#host.believed.map(({ name }) => name));
     for (const task of this.machine.tasks)
-      if (isHeld(task) && task.node !== null && !there.has(task.node)) this.#lose(task, "its machine cannot be reached");
+      if (isHeld(task) && task.node !== null && !there.has(task.node))
+        this.#lose(task, "its machine cannot be reached");
   }
 
   cancel(): void {

@@ -18,6 +18,9 @@ import { must } from "./world.ts";
 /** When a process asks who is there, after it has started: the last pause goes on for ever. */
 const ASK_AFTER_MS = [0, 1_000, 2_000, 5_000, 10_000, 30_000] as const;
 
+/** Addresses are written down so long after somebody was found, those of all together. */
+const SAVE_ADDRESSES_MS = 2_000;
+
 /** An attempt to connect that can still be called off. */
 interface Attempt {
   readonly cancel: () => void;
@@ -35,6 +38,7 @@ export class MeshNode {
   readonly #greeting = new Map<Host, ((isLinked: boolean) => void)[]>();
   #alarmAtMs = Number.POSITIVE_INFINITY;
   #asked = 0;
+  #isSaving = false;
 
   constructor(host: Host, lan: Lan, timing: Partial<Timing>) {
     this.#host = host;
@@ -90,9 +94,12 @@ export class MeshNode {
 
   rosterChanged(): void {
     const { revoked } = this.#host.disk;
-    const members = [...this.#host.around.byId.values()].map(
-      ({ id, name }): Member => ({ id, name, roles: ["worker"], verdict: revoked.has(id) ? "revoked" : "member" }),
-    );
+    const members = [...this.#host.around.byId.values()].map(({ id, name }): Member => ({
+      id,
+      name,
+      roles: ["worker"],
+      verdict: revoked.has(id) ? "revoked" : "member",
+    }));
     this.step({ kind: "roster", members, digest: digestOf(revoked) });
   }
 
@@ -163,9 +170,18 @@ export class MeshNode {
 
   #changed(other: Host, change: Extract<MembershipEffect, { kind: "changed" }>["change"]): void {
     if (change === "up") {
-      this.#host.disk.addresses = this.#membership.remembered();
+      this.#saveSoon();
       this.#host.believe(other, true);
     } else if (change === "down") this.#host.believe(other, false);
+  }
+
+  #saveSoon(): void {
+    if (this.#isSaving) return;
+    this.#isSaving = true;
+    this.#host.after(SAVE_ADDRESSES_MS, () => {
+      this.#isSaving = false;
+      this.#host.disk.addresses = this.#membership.remembered();
+    });
   }
 
   #beat(other: Host, heartbeat: Heartbeat): void {
@@ -257,9 +273,7 @@ export class MeshNode {
       waiting.push((isLinked) => (isLinked ? over(null) : this.#greet(other, address, over)));
       return;
     }
-    this.#greeting.set(other, [
-      (isLinked) => over(isLinked ? null : "it took no connection from this machine"),
-    ]);
+    this.#greeting.set(other, [(isLinked) => over(isLinked ? null : "it took no connection from this machine")]);
     const end = new End(this.#host, other, { dialledHere: true, remote: address });
     this.#begin(other, end);
     const remote = { host: this.#host.address, port: 40_000 };

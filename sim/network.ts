@@ -54,6 +54,7 @@ export class Network {
   /** Whether words get through both ways between processes that are linked. */
   reaches(from: Host, to: Host): boolean {
     if (from === to) return from.isRunning;
-    return this.#lan.reaches(from, to) && from.mesh?.openTo(to) != null && to.mesh?.openTo(from) != null;
+    const isOpen = (a: Host, b: Host): boolean => (a.mesh?.openTo(b) ?? null) !== null;
+    return this.#lan.reaches(from, to) && isOpen(from, to) && isOpen(to, from);
   }
 }
