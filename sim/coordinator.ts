@@ -1,6 +1,7 @@
 // What drives one run on a simulated machine: it journals what happens and performs what the run machine wants, over a network
 // that loses, delays and repeats. It decides nothing that the machines of src/sched decide.
 
+import { LIMITS } from "../src/base/limits.ts";
 import { replay } from "../src/sched/journal.ts";
 import { makeAsk } from "../src/sched/ask.ts";
 import type { ClaimEffect } from "../src/sched/key-claims.ts";
@@ -74,6 +75,15 @@ export class Coordinator {
     this.#perform();
     for (const task of this.machine.tasks)
       if (task.phase === "deferred") this.#tell({ kind: "task-undeferred", key: task.key, round: task.round });
+    this.#host.after(LIMITS.adoptMs, () => this.#loseAbsent());
+  }
+
+  /** What was under way on machines that have not been found again since the run was taken up is lost to it. */
+  #loseAbsent(): void {
+    const there = new Set(this.#host.believed.map(({ name }) => name));
+    for (const task of this.machine.tasks)
+      if (isHeld(task) && task.node !== null && !there.has(task.node))
+        this.#lose(task, "its machine cannot be reached");
   }
 
   cancel(): void {

@@ -1,36 +1,38 @@
 // What goes wrong in a simulated mesh, and when: by chance, until a moment after which all is well again.
 
 import { Disk, type Host } from "./host.ts";
-import type { Network } from "./network.ts";
+import type { Lan } from "./lan.ts";
 import type { Rules } from "./rules.ts";
+import { AFTERMATH_MS } from "./sight.ts";
 import type { World } from "./world.ts";
 
 /** none: nothing goes wrong; crashes: machines die and come back; all: also what divides them. */
 export type Severity = "none" | "crashes" | "all";
 
-/** How long after a division machines may still act on what they knew in it: until all claims of then have run out. */
-const AFTERMATH_MS = 60_000;
-
 export class Faults {
   readonly #world: World;
-  readonly #network: Network;
+  readonly #lan: Lan;
   readonly #rules: Rules;
   readonly #hosts: readonly Host[];
+  readonly #submitters: ReadonlySet<Host>;
   readonly #untilMs: number;
 
   constructor(
     around: {
       readonly world: World;
-      readonly network: Network;
+      readonly lan: Lan;
       readonly rules: Rules;
       readonly hosts: readonly Host[];
+      /** Machines that runs are given to: they stay in the mesh. */
+      readonly submitters: ReadonlySet<Host>;
     },
     untilMs: number,
   ) {
     this.#world = around.world;
-    this.#network = around.network;
+    this.#lan = around.lan;
     this.#rules = around.rules;
     this.#hosts = around.hosts;
+    this.#submitters = around.submitters;
     this.#untilMs = untilMs;
   }
 
@@ -59,6 +61,8 @@ export class Faults {
       () => this.#freeze(),
       () => this.#split(),
       () => this.#mute(),
+      () => this.#move(),
+      () => this.#revoke(),
       () => this.#fill(),
       () => this.#slow(),
       () => this.#setClock(),
@@ -77,7 +81,7 @@ export class Faults {
 
   #crash(): void {
     const host = this.#pick();
-    host.crash();
+    host.crash(this.#world.random.chance(0.3));
     this.#world.after(this.#world.between(10, 20_000), () => host.start());
   }
 
@@ -124,10 +128,26 @@ export class Faults {
           act(a, b);
           if (bothWays) act(b, a);
         }
-      for (const host of from.length < to.length ? from : to) this.#network.changed(host);
     };
-    each((a, b) => this.#network.cut(a, b));
-    this.#world.after(ms, () => each((a, b) => this.#network.mend(a, b)));
+    each((a, b) => this.#lan.cut(a, b));
+    this.#world.after(ms, () => each((a, b) => this.#lan.mend(a, b)));
+  }
+
+  /** Until the others have found it again, the mesh is divided. */
+  #move(): void {
+    if (!this.#lan.hasMulticast) return;
+    this.#divided(0);
+    this.#pick().move();
+  }
+
+  #revoke(): void {
+    const by = this.#pick();
+    const other = this.#pick();
+    const isSpared = by === other || this.#submitters.has(other) || this.#world.random.chance(0.7);
+    if (isSpared || by.disk.revoked.has(by.id) || !by.isRunning) return;
+    this.#world.note(() => `${by.name} revokes ${other.name}`);
+    this.#divided(0);
+    by.revoke(other);
   }
 
   #fill(): void {
@@ -168,13 +188,12 @@ export class Faults {
   #heal(): void {
     this.#world.note(() => "all is well from here on");
     for (const host of this.#hosts) {
-      for (const other of this.#hosts) this.#network.mend(host, other);
+      for (const other of this.#hosts) this.#lan.mend(host, other);
       host.disk.isFull = false;
       host.disk.slowness = 1;
       host.dieAfterEntries = null;
       host.thaw();
       host.start();
     }
-    for (const host of this.#hosts) this.#network.changed(host);
   }
 }

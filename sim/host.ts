@@ -5,11 +5,15 @@ import type { PeerId } from "../src/base/ids.ts";
 import type { NodeCapacity } from "../src/sched/fit.ts";
 import { type ClaimEffect, type ClaimEvent, KeyClaims } from "../src/sched/key-claims.ts";
 import type { NodeTotals } from "../src/sched/ledger.ts";
+import type { Timing } from "../src/mesh/membership-event.ts";
+import type { Address } from "../src/mesh/peer-view.ts";
 import type { RunEvent } from "../src/sched/run-event.ts";
 import type { Content } from "./content.ts";
 import { Coordinator } from "./coordinator.ts";
 import type { SimDefinition } from "./definition.ts";
 import type { KeptResult, Message } from "./message.ts";
+import type { Lan } from "./lan.ts";
+import { MeshNode } from "./mesh-node.ts";
 import type { Network } from "./network.ts";
 import type { Rules } from "./rules.ts";
 import { SimWorker } from "./worker.ts";
@@ -22,6 +26,10 @@ export class Disk {
   readonly finished = new Set<string>();
   readonly results = new Map<string, KeptResult>();
   readonly outputs = new Set<string>();
+  /** Where others were last seen to listen. */
+  addresses: readonly { readonly peer: PeerId; readonly addresses: readonly Address[] }[] = [];
+  /** Machines that it knows to be out of the mesh. */
+  readonly revoked = new Set<PeerId>();
   isFull = false;
   /** How much longer everything takes. */
   slowness = 1;
@@ -33,7 +41,10 @@ const SETTLED_MS = 1_500;
 /** Where a machine stands. */
 export interface Surroundings {
   readonly world: World;
+  readonly lan: Lan;
   readonly network: Network;
+  /** Of membership. */
+  readonly timing: Partial<Timing>;
   readonly content: Content;
   readonly rules: Rules;
   readonly byId: ReadonlyMap<PeerId, Host>;
@@ -53,6 +64,13 @@ export class Host {
   /** Counts the processes there were. */
   life = 0;
   isAlive = false;
+  /** The whole machine has no power: nobody is told that its process has ended. */
+  isOff = false;
+  /** Where it is in the network. */
+  address = "";
+  /** When it last started, ended, stood still, went on, or moved; and when its process last started. */
+  changedAtMs = 0;
+  startedAtMs = 0;
   isFrozen = false;
   /** The process dies after so many more journal entries; null when it does not. */
   dieAfterEntries: number | null = null;
@@ -64,6 +82,7 @@ export class Host {
   #startedAtMs = 0;
   #around: Surroundings | null = null;
   #believed = new Set<Host>();
+  mesh: MeshNode | null = null;
   worker: SimWorker | null = null;
   claims: KeyClaims | null = null;
   coordinators = new Map<string, Coordinator>();
@@ -122,8 +141,12 @@ export class Host {
 
   start(): void {
     if (this.isAlive) return;
+    const { lan, timing, world } = this.around;
     this.isAlive = true;
+    this.isOff = false;
     this.isFrozen = false;
+    this.changedAtMs = world.nowMs;
+    this.startedAtMs = world.nowMs;
     this.life++;
     this.#backlog = [];
     this.#believed = new Set();
@@ -133,14 +156,21 @@ export class Host {
     this.around.world.note(() => `${this.name} starts, life ${this.life}`);
     this.#startedAtMs = this.monotonicMs;
     this.#tick();
+    this.mesh = new MeshNode(this, lan, timing);
+    this.#do(this.life, () => this.mesh?.start());
     this.after(SETTLED_MS + 10, () => this.#tellMembers());
     this.#do(this.life, () => this.#takeUpRuns());
-    this.around.network.changed(this);
   }
 
-  crash(): void {
+  /** `isOff`: the machine dies with its process. */
+  crash(isOff = false): void {
     if (!this.isAlive) return;
-    this.around.world.note(() => `${this.name} dies`);
+    this.around.world.note(() => `${this.name} ${isOff ? "loses its power" : "dies"}`);
+    const { mesh } = this;
+    this.changedAtMs = this.around.world.nowMs;
+    this.isOff = isOff;
+    this.mesh = null;
+    mesh?.ended(!isOff);
     this.isAlive = false;
     this.isFrozen = false;
     this.dieAfterEntries = null;
@@ -150,24 +180,23 @@ export class Host {
     this.coordinators = new Map();
     this.snapshot = null;
     this.around.rules.died(this.name);
-    this.around.network.changed(this);
   }
 
   freeze(): void {
     if (!this.isRunning) return;
     this.around.world.note(() => `${this.name} stands still`);
     this.isFrozen = true;
-    this.around.network.changed(this);
+    this.changedAtMs = this.around.world.nowMs;
   }
 
   thaw(): void {
     if (!this.isAlive || !this.isFrozen) return;
     this.around.world.note(() => `${this.name} goes on`);
     this.isFrozen = false;
+    this.changedAtMs = this.around.world.nowMs;
     const backlog = this.#backlog;
     this.#backlog = [];
     for (const act of backlog) this.#do(this.life, act);
-    this.around.network.changed(this);
   }
 
   /** Takes a run from a user. */
@@ -196,14 +225,30 @@ export class Host {
 
   /** Changes its mind about another machine. */
   believe(other: Host, isUp: boolean): void {
-    this.#do(this.life, () => {
-      if (this.#believed.has(other) === isUp) return;
-      this.around.world.note(() => `${this.name} believes ${other.name} ${isUp ? "up" : "down"}`);
-      if (isUp) this.#believed.add(other);
-      else this.#believed.delete(other);
-      this.#tellMembers();
-      for (const coordinator of this.coordinators.values()) coordinator.membersChanged(other, isUp);
-    });
+    if (this.#believed.has(other) === isUp) return;
+    this.around.world.note(() => `${this.name} believes ${other.name} ${isUp ? "up" : "down"}`);
+    if (isUp) this.#believed.add(other);
+    else this.#believed.delete(other);
+    this.#tellMembers();
+    for (const coordinator of this.coordinators.values()) coordinator.membersChanged(other, isUp);
+  }
+
+  /** Does something as that process, if it still lives; a frozen one does it when it goes on. */
+  inLife(life: number, act: () => void): void {
+    this.#do(life, act);
+  }
+
+  /** Gets another address. */
+  move(): void {
+    const { lan, world } = this.around;
+    lan.renumber(this);
+    world.note(() => `${this.name} moves to ${this.address}`);
+    this.#do(this.life, () => this.mesh?.networkChanged());
+  }
+
+  /** Takes another machine out of the mesh. */
+  revoke(other: Host): void {
+    this.#do(this.life, () => this.mesh?.learnRevoked([other.id]));
   }
 
   #tellMembers(): void {

@@ -1,15 +1,12 @@
-// The simulated network: messages between machines take their time, wait for a lost packet, overtake each other now and then,
-// and are gone when a link is cut or a process ends; and who believes whom to be alive, some time after it changes.
+// Words between machines that are linked: they take their time, wait for a lost packet, overtake each other now and then, and are
+// gone when the line is cut, the connection closed or a process has ended.
 
 import type { Host } from "./host.ts";
+import type { Lan, LanShape } from "./lan.ts";
 import type { Message } from "./message.ts";
-import type { World } from "./world.ts";
+import { must, type World } from "./world.ts";
 
-export interface NetworkShape {
-  readonly latencyMs: number;
-  readonly jitterMs: number;
-  /** Share of messages that wait for a packet to be sent again. */
-  readonly loss: number;
+export interface NetworkShape extends LanShape {
   /** Share of messages that may be overtaken: as on another connection. */
   readonly reordering: number;
   /** Share of messages that arrive twice: as a call that was repeated. */
@@ -19,23 +16,22 @@ export interface NetworkShape {
 export class Network {
   readonly #world: World;
   readonly #shape: NetworkShape;
-  readonly #hosts: readonly Host[];
-  /** One-way links that are cut, as "from to". */
-  readonly #cut = new Set<string>();
+  readonly #lan: Lan;
   readonly #lastArrival = new Map<string, number>();
   sent = 0;
 
-  constructor(world: World, shape: NetworkShape, hosts: readonly Host[]) {
+  constructor(world: World, shape: NetworkShape, lan: Lan) {
     this.#world = world;
     this.#shape = shape;
-    this.#hosts = hosts;
+    this.#lan = lan;
   }
 
   send(from: Host, to: Host, message: Message): void {
     this.sent++;
     const [sender, receiver] = [from.life, to.life];
-    const link = linkOf(from, to);
-    if (this.#cut.has(link)) return;
+    const end = from.mesh?.openTo(to) ?? null;
+    if ((from !== to && end === null) || this.#lan.isCut(from, to)) return;
+    const link = `${from.name} ${to.name}`;
     const { random } = this.#world;
     const times = random.chance(this.#shape.doubling) ? 2 : 1;
     for (let time = 0; time < times; time++) {
@@ -47,50 +43,18 @@ export class Network {
         this.#lastArrival.set(link, arrival);
       }
       this.#world.after(arrival - this.#world.nowMs, () => {
-        // A connection ends with either process, and when its link is cut.
-        if (from.life === sender && to.life === receiver && !this.#cut.has(link)) to.receive(from, message);
+        if (from.life !== sender || to.life !== receiver || this.#lan.isCut(from, to)) return;
+        if (from !== to && end?.other?.isClosed !== false) return;
+        must(!to.disk.revoked.has(from.id), () => `${to.name} hears ${from.name}, which is revoked`);
+        to.receive(from, message);
       });
     }
   }
 
-  /** Whether words get through both ways between processes that live. */
+  /** Whether words get through both ways between processes that are linked. */
   reaches(from: Host, to: Host): boolean {
-    return from.isRunning && to.isRunning && !this.#cut.has(linkOf(from, to)) && !this.#cut.has(linkOf(to, from));
+    if (from === to) return from.isRunning;
+    const isOpen = (a: Host, b: Host): boolean => (a.mesh?.openTo(b) ?? null) !== null;
+    return this.#lan.reaches(from, to) && isOpen(from, to) && isOpen(to, from);
   }
-
-  cut(from: Host, to: Host): void {
-    this.#cut.add(linkOf(from, to));
-  }
-
-  mend(from: Host, to: Host): void {
-    this.#cut.delete(linkOf(from, to));
-  }
-
-  /** Something about a machine or its links has changed: those concerned notice, each in its time. */
-  changed(host: Host): void {
-    for (const other of this.#hosts) {
-      if (other === host) continue;
-      this.#notice(host, other);
-      this.#notice(other, host);
-    }
-  }
-
-  #notice(watcher: Host, other: Host): void {
-    const isUp = this.reaches(watcher, other);
-    // A closed connection is seen at once; silence takes up to four seconds; a new connection, one at most.
-    const delayMs = isUp
-      ? this.#world.between(50, 1_000)
-      : !other.isAlive && this.#world.random.chance(0.7)
-        ? this.#world.between(1, 300)
-        : this.#world.between(2_000, 4_000);
-    const { life } = other;
-    this.#world.after(delayMs, () => {
-      if (this.reaches(watcher, other) !== isUp || other.life !== life) return;
-      watcher.believe(other, isUp);
-    });
-  }
-}
-
-function linkOf(from: Host, to: Host): string {
-  return `${from.name} ${to.name}`;
 }

@@ -1,13 +1,23 @@
 // One simulated mesh, from a seed to the end of all its runs. Throws `Broken` when a rule is.
 
+import { LIMITS } from "../src/base/limits.ts";
+import type { Timing } from "../src/mesh/membership-event.ts";
 import { peerNamed } from "../test/fake/claim-hub.ts";
+import type { SeededRandom } from "../test/fake/seeded-random.ts";
 import { Content } from "./content.ts";
 import { randomDefinition } from "./definition.ts";
 import { Faults, type Severity } from "./faults.ts";
 import { Host } from "./host.ts";
+import { Lan } from "./lan.ts";
+import { addressOf } from "./mesh-node.ts";
 import { Network } from "./network.ts";
 import { Rules } from "./rules.ts";
+import { Sight } from "./sight.ts";
 import { must, World } from "./world.ts";
+
+/** More machines than this beat slower, by so much. */
+const MANY = 40;
+const SLOWDOWN = 10;
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -32,14 +42,15 @@ export interface Report {
 
 /** How long runs may take once nothing goes wrong any more. */
 const END_WITHIN_MS = 30 * 60_000;
-/** Each so many seeds it is waited until nothing of any run is left anywhere. */
+/** Each so many seeds it is waited until nothing of any run is left anywhere, unless there are more machines than this. */
 const QUIET_EACH = 10;
+const QUIET_MOST = 12;
 
 export function simulate({ seed, nodes, tell }: SimulationOptions): Report {
   const world = new World(seed, tell);
   const { random } = world;
   const severity = random.pick<Severity>(["none", "crashes", "all", "all"]);
-  const count = nodes ?? (random.chance(0.02) ? 20 + random.below(180) : 1 + random.below(8));
+  const count = nodes ?? someNodes(random);
   const hosts = Array.from({ length: count }, (_, at) => makeHost(world, at));
   const shape = {
     latencyMs: random.pick([0.2, 1, 20, 100]),
@@ -47,15 +58,27 @@ export function simulate({ seed, nodes, tell }: SimulationOptions): Report {
     loss: random.pick([0, 0, 0.05]),
     reordering: random.pick([0, 0.02, 0.2]),
     doubling: random.pick([0, 0.02, 0.1]),
+    multicast: random.chance(0.9),
   };
-  const network = new Network(world, shape, hosts);
+  const lan = new Lan(world, shape, hosts);
+  const network = new Network(world, shape, lan);
   const rules = new Rules(world);
   const content = new Content(world, network, hosts);
   const byId = new Map(hosts.map((host) => [host.id, host]));
-  for (const host of hosts) host.around = { world, network, content, rules, byId };
+  const slowdown = count > MANY ? SLOWDOWN : 1;
+  const timing = timingOf(slowdown);
+  for (const host of hosts) host.around = { world, lan, network, content, rules, byId, timing };
+  // Whoever joined has the address of the one that invited it.
+  for (const host of hosts.slice(1)) {
+    const inviter = random.pick(hosts.slice(0, hosts.indexOf(host)));
+    host.disk.addresses = [{ peer: inviter.id, addresses: [addressOf(inviter)] }];
+  }
   for (const host of hosts) host.start();
-  const untilMs = 20_000 + random.below(80_000);
-  new Faults({ world, network, rules, hosts }, untilMs).begin(severity);
+  new Sight({ world, lan, rules, hosts }, slowdown).watch(count > MANY ? 20_000 : 1_000);
+  // Hundreds of machines have as much to tell in less time.
+  const untilMs = 20_000 + random.below(count > MANY ? 20_000 : 80_000);
+  const submitters = new Set<Host>();
+  new Faults({ world, lan, rules, hosts, submitters }, untilMs).begin(severity);
 
   const recipes = 3 + random.below(40);
   const runs: string[] = [];
@@ -66,6 +89,7 @@ export function simulate({ seed, nodes, tell }: SimulationOptions): Report {
     tasks += definition.tasks.length;
     runs.push(run);
     const submitter = random.pick(hosts);
+    submitters.add(submitter);
     world.after(random.below(10_000), () => submitter.submit(run, definition));
     if (random.chance(0.1)) world.after(random.below(30_000), () => submitter.cancel(run));
   }
@@ -73,10 +97,27 @@ export function simulate({ seed, nodes, tell }: SimulationOptions): Report {
   while (runs.some((run) => rules.endOf(run) === null)) {
     must(world.nowMs < lastMs && world.step(), () => `${openRuns(hosts, runs, rules)} after ${world.nowMs} ms`);
   }
-  if (seed % QUIET_EACH === 0) checkQuiet(world, hosts, untilMs);
+  if (seed % QUIET_EACH === 0 && count <= QUIET_MOST) checkQuiet(world, hosts, untilMs);
   const ends = runs.map((run) => rules.endOf(run) ?? "");
   const { performed, twice } = rules;
   return { severity, nodes: count, tasks, performed, twice, messages: network.sent, ends, virtualMs: world.nowMs };
+}
+
+/** Few, as most meshes have; some have dozens, and one of 500 hundreds, which costs as much as all the others. */
+function someNodes(random: SeededRandom): number {
+  const kind = random.next();
+  return kind < 0.9 ? 1 + random.below(8) : kind < 0.998 ? 9 + random.below(32) : 100 + random.below(150);
+}
+
+/** Where each of hundreds says each second to all others that it lives, nothing else would be simulated: all clocks go slower. */
+function timingOf(slowdown: number): Partial<Timing> {
+  const { heartbeatMs, suspectMs, silentMs, reconnectMs } = LIMITS;
+  return {
+    heartbeatMs: heartbeatMs * slowdown,
+    suspectMs: suspectMs * slowdown,
+    silentMs: silentMs * slowdown,
+    reconnectMs: reconnectMs * slowdown,
+  };
 }
 
 function makeHost(world: World, at: number): Host {

@@ -75,11 +75,16 @@ export class DialPlan {
   due(absent: readonly PeerId[], addressesOf: (peer: PeerId) => readonly Address[], nowMs: number): readonly Dial[] {
     const dials: Dial[] = [];
     this.#nextAtMs = Number.POSITIVE_INFINITY;
+    const turns: { readonly peer: PeerId; readonly rounds: Rounds }[] = [];
+    for (const peer of absent) {
+      const rounds = this.#of(peer);
+      // Most are not due: in a large mesh, putting them in order costs more than all else.
+      if (rounds.queue.length > 0 || nowMs >= rounds.nextRoundAtMs) turns.push({ peer, rounds });
+      else this.#nextAtMs = Math.min(this.#nextAtMs, rounds.nextRoundAtMs);
+    }
     // Whoever waits longest comes first, or a bound that is always met would leave some out for good.
-    const inTurn = absent
-      .map((peer) => ({ peer, rounds: this.#of(peer) }))
-      .toSorted((a, b) => a.rounds.nextRoundAtMs - b.rounds.nextRoundAtMs || (a.peer < b.peer ? -1 : 1));
-    for (const { peer, rounds } of inTurn) {
+    turns.sort((a, b) => a.rounds.nextRoundAtMs - b.rounds.nextRoundAtMs || (a.peer < b.peer ? -1 : 1));
+    for (const { peer, rounds } of turns) {
       // A round that is asked for meanwhile does not wait for attempts that may hang: a new address may be why it was.
       if (rounds.queue.length === 0 && nowMs >= rounds.nextRoundAtMs) {
         const underWay = [...rounds.flights.values()];

@@ -64,6 +64,9 @@ const ADDRESSES_EVERY = 10;
 /** Processes of a machine that are remembered, to see one speak again that another had replaced. */
 const FORMER_INSTANCES = 4;
 
+/** Events after which nothing but a dial may be due at once. */
+const QUIET: ReadonlySet<MembershipEvent["kind"]> = new Set(["heartbeat", "round-trip", "found", "sighted"]);
+
 export class Membership {
   readonly #self: PeerId;
   readonly #options: MembershipOptions;
@@ -78,6 +81,8 @@ export class Membership {
   #tellFrom = 0;
   #lastStepMs: number;
   #lastTickMs: number;
+  /** When the next heartbeat is due, as of the last tick. */
+  #nextBeatAtMs = Number.POSITIVE_INFINITY;
   #otherSelf: { readonly instance: string; readonly sinceMs: number } | null = null;
   #effects: MembershipEffect[] = [];
 
@@ -96,8 +101,8 @@ export class Membership {
     const isDue = nowMs >= this.wakeAtMs;
     this.#doubtOneself(nowMs);
     this.#take(event, nowMs);
-    // Most events are heartbeats: they make nothing due, and in a large mesh a look at everybody costs more than they do.
-    const isQuiet = event.kind === "heartbeat" || event.kind === "round-trip";
+    // Most events make nothing due but a dial, which the plan knows: in a large mesh a look at everybody costs more than they do.
+    const isQuiet = QUIET.has(event.kind);
     if (isDue || !isQuiet || this.#plan.nextAtMs <= nowMs) this.#tick(nowMs);
     const effects = this.#effects;
     this.#effects = [];
@@ -106,9 +111,7 @@ export class Membership {
 
   /** When the machine wants its next tick at the latest. */
   get wakeAtMs(): number {
-    let at = this.#lastTickMs + this.#timing.heartbeatMs / 4;
-    for (const { link } of this.#peers.values()) if (link !== null) at = Math.min(at, link.nextBeatAtMs);
-    return Math.min(at, this.#plan.nextAtMs);
+    return Math.min(this.#lastTickMs + this.#timing.heartbeatMs / 4, this.#nextBeatAtMs, this.#plan.nextAtMs);
   }
 
   /** All members by name, this machine included, and those that were revoked. */
@@ -359,15 +362,17 @@ export class Membership {
 
   #tick(nowMs: number): void {
     this.#lastTickMs = nowMs;
-    for (const peer of this.#peers.values()) {
+    this.#nextBeatAtMs = Number.POSITIVE_INFINITY;
+    const absent: PeerId[] = [];
+    for (const [id, peer] of this.#peers) {
       const { link, lostAtMs } = peer;
-      if (link !== null) this.#tickLink(peer, link, nowMs);
-      else if (peer.state === "suspect" && lostAtMs !== null && nowMs - lostAtMs >= this.#timing.reconnectMs)
+      if (link !== null) {
+        this.#tickLink(peer, link, nowMs);
+        if (peer.link !== null) continue;
+      } else if (peer.state === "suspect" && lostAtMs !== null && nowMs - lostAtMs >= this.#timing.reconnectMs)
         this.#down(peer, nowMs);
+      if (this.#isWelcome(id) && this.#book.of(id).length > 0) absent.push(id);
     }
-    const absent = [...this.#peers.keys()].filter(
-      (id) => this.#isWelcome(id) && this.#peers.get(id)?.link === null && this.#book.of(id).length > 0,
-    );
     for (const { dial, peer, address } of this.#plan.due(absent, (peer) => this.#book.toDial(peer), nowMs))
       this.#effects.push({ kind: "dial", dial, peer, address });
   }
@@ -384,11 +389,12 @@ export class Membership {
       this.#change("suspect", peer, nowMs);
     } else if (silentMs < this.#timing.suspectMs && peer.state === "suspect" && link.isProven) this.#up(peer, nowMs);
     if (nowMs >= link.nextBeatAtMs) this.#beat(peer, link, nowMs);
+    this.#nextBeatAtMs = Math.min(this.#nextBeatAtMs, link.nextBeatAtMs);
   }
 
   #beat(peer: Peer, link: Link, nowMs: number): void {
     link.sequence++;
-    link.nextBeatAtMs = nowMs + this.#timing.heartbeatMs;
+    link.nextBeatAtMs = this.#commonBeatAfter(nowMs);
     // By the second one, who else is up is known where many start at once.
     const isTelling = link.sequence <= 2 || link.sequence % ADDRESSES_EVERY === 0;
     this.#effects.push({
@@ -403,6 +409,14 @@ export class Membership {
         told: isTelling ? this.#tell(peer.member.id, link) : [],
       },
     });
+  }
+
+  /** All links beat together, however they came to be: each wakes this machine, and waking looks at everybody. */
+  #commonBeatAfter(nowMs: number): number {
+    const { heartbeatMs } = this.#timing;
+    const { nowMs: firstMs } = this.#options;
+    const atMs = firstMs + Math.floor((nowMs - firstMs) / heartbeatMs + 1) * heartbeatMs;
+    return atMs > nowMs ? atMs : atMs + heartbeatMs;
   }
 
   /** Addresses of some other members, the next ones each time. */
