@@ -57,14 +57,20 @@ export class Sight {
       isHeard || state === "down" || nowMs - sinceMs < downMs,
       () => `${a.name} holds ${b.name} for ${state}, which it has not heard for ${nowMs - sinceMs} ms`,
     );
+    // Claims bear that some know of a death sooner than others for as long as it takes by clocks that are not slowed.
+    if (this.#slowdown > 1 && !b.isRunning && state !== "down") this.#divide();
     if (!this.#lan.reaches(a, b)) return;
-    if (state !== "up" && nowMs - Math.max(a.startedAtMs, b.startedAtMs) > SETTLED_MS * this.#slowdown)
-      this.#rules.dividedUntilMs = Math.max(this.#rules.dividedUntilMs, nowMs + AFTERMATH_MS * this.#slowdown);
+    if (state !== "up" && nowMs - Math.max(a.startedAtMs, b.startedAtMs) > SETTLED_MS * this.#slowdown) this.#divide();
     if (nowMs - sinceMs < FOUND_MS * this.#slowdown) return;
     must(state === "up", () => `${a.name} holds ${b.name} for ${state}, which it can reach for ${nowMs - sinceMs} ms`);
     must(
       a.disk.revoked.size === b.disk.revoked.size,
       () => `${a.name} and ${b.name} see each other, and do not agree on who is revoked`,
     );
+  }
+
+  #divide(): void {
+    const untilMs = this.#world.nowMs + AFTERMATH_MS * this.#slowdown;
+    this.#rules.dividedUntilMs = Math.max(this.#rules.dividedUntilMs, untilMs);
   }
 }

@@ -74,7 +74,7 @@ export function simulate({ seed, nodes, tell }: SimulationOptions): Report {
     host.disk.addresses = [{ peer: inviter.id, addresses: [addressOf(inviter)] }];
   }
   for (const host of hosts) host.start();
-  new Sight({ world, lan, rules, hosts }, slowdown).watch(count > MANY ? 20_000 : 1_000);
+  new Sight({ world, lan, rules, hosts }, slowdown).watch(1_000);
   // Hundreds of machines have as much to tell in less time.
   const untilMs = 20_000 + random.below(count > MANY ? 20_000 : 80_000);
   const submitters = new Set<Host>();
