@@ -60,7 +60,7 @@ export class Sight {
     // Claims bear that some know of a death sooner than others for as long as it takes by clocks that are not slowed.
     if (this.#slowdown > 1 && !b.isRunning && state !== "down") this.#divide();
     if (!this.#lan.reaches(a, b)) return;
-    if (state !== "up" && nowMs - Math.max(a.startedAtMs, b.startedAtMs) > SETTLED_MS * this.#slowdown) this.#divide();
+    if (state !== "up" && nowMs - Math.max(a.startedAtMs, b.startedAtMs) > SETTLED_MS) this.#divide();
     if (nowMs - sinceMs < FOUND_MS * this.#slowdown) return;
     must(state === "up", () => `${a.name} holds ${b.name} for ${state}, which it can reach for ${nowMs - sinceMs} ms`);
     must(
