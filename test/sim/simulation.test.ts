@@ -17,7 +17,7 @@ test(
       }
     }
     // The meshes are worth simulating: runs end in every way there is.
-    expect([...ends.keys()]).toEqual(expect.arrayContaining(["aborted none", "finished failed", "finished succeeded"]));
+    for (const end of ["aborted none", "finished failed", "finished succeeded"]) expect(ends.has(end)).toBe(true);
   },
   TIMEOUT_MS,
 );
