@@ -44,7 +44,7 @@ export function neverFits(
     first === undefined
       ? {}
       : {
-          hint: `Start the node on ${first.capacity.name} (\`mesh up\`), or see \`mesh nodes\` for why it is missing.`,
+          hint: `\`mesh nodes\` says why ${first.capacity.name} takes nothing now; \`mesh up\` there starts its node.`,
         },
   );
 }

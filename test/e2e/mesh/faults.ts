@@ -1,7 +1,5 @@
 // What the tests of failures share: runs that are read event by event, nodes that are killed, and what may be left of either.
 
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import type { RunJson } from "../harness.ts";
 import type { Machine } from "./machines.ts";
 
@@ -15,6 +13,8 @@ export interface Started {
   readonly over: Promise<Ended>;
   /** Resolves with the machine at which a task has finished. */
   finishedAt(task: string): Promise<string>;
+  /** Resolves with the machine at which a task was placed first. */
+  placed(task: string): Promise<string>;
 }
 
 interface Line {
@@ -30,13 +30,21 @@ export async function startRun(machine: Machine, definition: string): Promise<St
   const places = new Map<string, string>();
   const ends = new Map<string, number>();
   const waiting = new Map<string, PromiseWithResolvers<string>>();
+  const waitFor = (what: string) => {
+    const wait = waiting.get(what) ?? Promise.withResolvers<string>();
+    waiting.set(what, wait);
+    return wait;
+  };
   const heed = ({ event, task, node }: Line) => {
     if (task === undefined) return;
-    if (event === "task-placed" && node !== undefined) places.set(task, node);
+    if (event === "task-placed" && node !== undefined) {
+      places.set(task, node);
+      waitFor(`placed ${task}`).resolve(node);
+    }
     if (event === "output-lost") ends.set(task, (ends.get(task) ?? 0) - 1);
     if (event !== "task-finished") return;
     ends.set(task, (ends.get(task) ?? 0) + 1);
-    waiting.get(task)?.resolve(places.get(task) ?? "");
+    waitFor(`finished ${task}`).resolve(places.get(task) ?? "");
   };
   const read = async (): Promise<Ended> => {
     const decoder = new TextDecoder();
@@ -50,7 +58,7 @@ export async function startRun(machine: Machine, definition: string): Promise<St
     const exitCode = await child.exited;
     if (!last.includes('"tasks":')) {
       const said = await new Response(child.stderr).text();
-      const log = readFileSync(join(machine.home, "mesh/node.log"), "utf8").slice(-2_000);
+      const log = await machine.host.shell(`tail -c 2000 ${machine.home}/mesh/node.log || true`);
       throw new Error(`mesh run ended with ${exitCode} after ${JSON.stringify(last)}: ${said}\nIts node: ${log}`);
     }
     return {
@@ -60,18 +68,17 @@ export async function startRun(machine: Machine, definition: string): Promise<St
   };
   const over = read();
   over.catch(() => undefined);
+  const before = async (what: string) =>
+    await Promise.race([
+      waitFor(what).promise,
+      over.then(() => {
+        throw new Error(`The run is over and nothing says: ${what}`);
+      }),
+    ]);
   return {
     over,
-    async finishedAt(task) {
-      const wait = Promise.withResolvers<string>();
-      waiting.set(task, wait);
-      return await Promise.race([
-        wait.promise,
-        over.then(() => {
-          throw new Error(`The run is over and ${task} has not finished`);
-        }),
-      ]);
-    },
+    finishedAt: async (task) => await before(`finished ${task}`),
+    placed: async (task) => await before(`placed ${task}`),
   };
 }
 
@@ -93,7 +100,7 @@ export async function leftOn(machine: Machine): Promise<readonly string[]> {
     for each in /proc/[0-9]*; do
       [ "$(cat $each/comm 2>/dev/null)" = sleep ] && tr '\\0' ' ' < $each/cmdline && echo
     done
-    grep -F ${machine.home} /proc/self/mounts || true
+    grep -F ${machine.home}/ /proc/self/mounts || true
     since=$(cut -d " " -f 22 /proc/1/stat)
     namespace=$(readlink /proc/self/ns/pid | tr -dc 0-9)
     find /sys/fs/cgroup -maxdepth 6 -type d -name "mesh-$namespace-*" 2>/dev/null | while read group; do

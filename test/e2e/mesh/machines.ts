@@ -75,6 +75,20 @@ export class Machine {
     return { run: JSON.parse(last) as RunJson, exitCode, stderr };
   }
 
+  /** Gives its MESH_HOME a disk of its own, of so many MiB. Before anything is there. */
+  async mountDisk(mebibytes: number): Promise<void> {
+    await this.host.shell(`mkdir -p ${this.home}; mount -t tmpfs -o size=${mebibytes}m,mode=700 none ${this.home}`);
+  }
+
+  /** Fills the disk of its MESH_HOME to the last byte. */
+  async fillDisk(): Promise<void> {
+    await this.host.shell(`cat /dev/zero > ${this.home}/filler 2>/dev/null || true`);
+  }
+
+  async emptyDisk(): Promise<void> {
+    await this.host.shell(`rm ${this.home}/filler`);
+  }
+
   /** Names of the machines that it sees in a state. */
   async sees(state: string): Promise<readonly string[]> {
     const { nodes } = await this.json<{ nodes: { name: string; state: string }[] }>("nodes");
@@ -117,12 +131,15 @@ export async function makeMachines({ clocks = [], ...options }: MachineOptions):
 interface MeshOptions extends MachineOptions {
   /** Flags with which each machine's node starts, by index; all get the last ones. */
   readonly flags?: readonly (readonly string[])[];
+  /** Each machine's MESH_HOME is on a disk of its own, of so many MiB. */
+  readonly diskMebibytes?: number;
 }
 
 /** Machines that have joined one mesh, made by the first, with their nodes in the background. */
-export async function makeMesh({ flags = [[]], ...options }: MeshOptions): Promise<Machines> {
+export async function makeMesh({ flags = [[]], diskMebibytes, ...options }: MeshOptions): Promise<Machines> {
   const machines = await makeMachines(options);
   try {
+    if (diskMebibytes !== undefined) for (const machine of machines.all) await machine.mountDisk(diskMebibytes);
     const flagsOf = (index: number) => flags[index] ?? flags.at(-1) ?? [];
     const [first, ...others] = machines.all;
     await first?.mesh("init");
