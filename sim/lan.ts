@@ -31,6 +31,7 @@ export class End implements LinkConnection {
   hello: { readonly instance: string } | null = null;
   isClosed = false;
   isFinishing = false;
+  heardAtMs = 0;
   /** Null before the other machine has taken the connection. */
   other: End | null = null;
   lastArrivalMs = 0;
@@ -123,7 +124,9 @@ export class Lan {
       if (waiting !== undefined) waiting.push(() => this.#world.after(RESEND_MS, deliver));
       else if (to.host.address === address && from.host.address === fromAddress && !to.isClosed)
         to.host.inLife(to.life, () => {
-          if (!to.isClosed) arrive();
+          if (to.isClosed) return;
+          to.heardAtMs = this.#world.nowMs;
+          arrive();
         });
     };
     const fromAddress = from.host.address;

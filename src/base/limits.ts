@@ -252,6 +252,8 @@ export const LIMITS = {
   /** How long a node that is started in the background may take to answer, and one that is stopped to end. */
   nodeStartMs: 15_000,
   nodeStopMs: 45_000,
+  /** How long a process that was killed may take to close its sockets. */
+  nodeGoneMs: 5_000,
   /** Output that may wait for one who watches a run; what is beyond is skipped for them, with a count. */
   feedOutputBytes: 4 * MIB,
   /** Runs that have ended and can still be watched, and the messages that are kept of all of them. */

@@ -15,6 +15,8 @@ export interface LinkConnection {
   /** What the other end said of itself; null before it did. */
   readonly hello: { readonly instance: string } | null;
   readonly isClosed: boolean;
+  /** When something last came over it, by any clock. */
+  readonly heardAtMs: number;
 }
 
 export type LinkEffect<C> =
@@ -137,11 +139,13 @@ export class LinkState<C extends LinkConnection> {
       this.#lose(new MeshError("peer.unreachable", `${peerName} was started anew`), hello?.instance);
       return this.#stand(connection);
     }
-    // Whoever dials again has lost the connection that stands; its end has just not been heard here.
-    if (old.dialledHere === connection.dialledHere) {
+    // Whoever dials again has lost the connection that stands, and with it all others; their ends have just not been heard here.
+    const isSilent = connection.heardAtMs - old.heardAtMs >= LIMITS.suspectMs;
+    if (old.dialledHere === connection.dialledHere || isSilent) {
       this.#stand(connection);
       const reason = new MeshError("peer.unreachable", `${peerName} connected anew`);
-      this.#effects.push({ kind: "abort", connection: old, reason });
+      for (const lost of this.#all)
+        if (lost !== connection && lost.hello !== null) this.#effects.push({ kind: "abort", connection: lost, reason });
     } else if (connection.dialledHere === this.#isFirst) {
       this.#stand(connection);
       this.#effects.push({ kind: "finish", connection: old });

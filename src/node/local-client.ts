@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import type { Digest } from "../base/digest.ts";
 import { errnoOf, errorFromJson, type ErrorJson, MeshError } from "../base/errors.ts";
 import type { PeerId } from "../base/ids.ts";
+import { LIMITS } from "../base/limits.ts";
 import type { ContentRef, FetchReport } from "../mesh/content.ts";
 import type { PeerView } from "../mesh/peer-view.ts";
 import type { RunOutcome, RunRequest } from "./node.ts";
@@ -23,6 +24,9 @@ import type { FeedMessage } from "./run-feed.ts";
 import { onAbort } from "./on-abort.ts";
 import { openSocketPath } from "./socket-path.ts";
 
+/** How often a node that ends is looked at. */
+const LOOK_MS = 20;
+
 export class LocalClient implements NodeService, Disposable {
   readonly #socket: ReturnType<typeof openSocketPath>;
 
@@ -33,13 +37,20 @@ export class LocalClient implements NodeService, Disposable {
   /** The node of this home; null when none runs. */
   static async find(home: string): Promise<LocalClient | null> {
     const client = new LocalClient(openSocketPath(home));
-    try {
-      await client.status();
-      return client;
-    } catch (error) {
-      client[Symbol.dispose]();
-      if (error instanceof MeshError && error.code === "node.not-running") return null;
-      throw error;
+    const until = performance.now() + LIMITS.nodeGoneMs;
+    for (;;) {
+      try {
+        await client.status();
+        return client;
+      } catch (error) {
+        if (isReset(error) && performance.now() < until) {
+          await Bun.sleep(LOOK_MS);
+          continue;
+        }
+        client[Symbol.dispose]();
+        if (error instanceof MeshError && error.code === "node.not-running") return null;
+        throw error;
+      }
     }
   }
 
@@ -175,6 +186,11 @@ export class LocalClient implements NodeService, Disposable {
       });
     }
   }
+}
+
+/** A process that is being killed takes connections, and drops them, until its sockets are closed. */
+function isReset(error: unknown): boolean {
+  return error instanceof MeshError && errnoOf(error.cause) === "ECONNRESET";
 }
 
 /** The node has another working directory. */

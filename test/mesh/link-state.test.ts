@@ -10,6 +10,7 @@ interface Fake extends LinkConnection {
   readonly name: string;
   isClosed: boolean;
   hello: { readonly instance: string } | null;
+  heardAtMs: number;
 }
 
 const [FIRST, LAST] = [peerNamed("a"), peerNamed("b")].toSorted() as [PeerId, PeerId];
@@ -17,7 +18,7 @@ const GONE = new MeshError("peer.unreachable", "gone");
 
 function fake(name: string, options: { here?: boolean; lane?: Lane; instance?: string } = {}): Fake {
   const { here = true, lane = "control", instance = "1" } = options;
-  return { name, peerName: "b", lane, dialledHere: here, hello: { instance }, isClosed: false };
+  return { name, peerName: "b", lane, dialledHere: here, hello: { instance }, isClosed: false, heardAtMs: 0 };
 }
 
 function said(effects: readonly LinkEffect<Fake>[]): readonly string[] {
@@ -60,6 +61,24 @@ test("LinkState takes the newer of two connections that the same end dialled", (
   const state = new LinkState<Fake>(FIRST, LAST);
   opened(state, fake("old", { here: false }));
   expect(opened(state, fake("new", { here: false }))).toEqual(["abort old"]);
+});
+
+test("LinkState lets go of all that it had with an end that connects anew", () => {
+  const state = new LinkState<Fake>(FIRST, LAST);
+  opened(state, fake("old", { here: false }));
+  for (const name of ["bulk1", "bulk2"]) opened(state, fake(name, { lane: "bulk" }));
+  expect(opened(state, fake("new", { here: false }))).toEqual(["abort old", "abort bulk1", "abort bulk2"]);
+});
+
+test("LinkState takes a newer connection for one that was silent, whoever dialled", () => {
+  for (const self of [FIRST, LAST]) {
+    const state = new LinkState<Fake>(self, self === FIRST ? LAST : FIRST);
+    const [old, newer] = [fake("old"), fake("new", { here: false })];
+    opened(state, old);
+    newer.heardAtMs = LIMITS.suspectMs;
+    expect(opened(state, newer)).toEqual(["abort old"]);
+    expect(state.control).toBe(newer);
+  }
 });
 
 test("LinkState loses a process that was started anew, with all its connections, before it links the new one", () => {

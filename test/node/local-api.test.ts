@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync } from "node:fs";
+import { createServer } from "node:net";
 import { MeshError } from "../../src/base/errors.ts";
 import { LIMITS } from "../../src/base/limits.ts";
 import { ActiveRuns } from "../../src/node/active-runs.ts";
@@ -54,6 +55,21 @@ function watching(): { readonly observer: RunObserver; readonly begun: Promise<v
 }
 
 describe("LocalClient and localApi()", () => {
+  test("wait for a node that is being killed: it takes connections until its sockets are closed", async () => {
+    using folder = temporaryFolder();
+    const home = folder.join("home");
+    mkdirSync(meshFolder(home), { recursive: true });
+    using socket = openSocketPath(home);
+    let dropped = 0;
+    const dying = createServer((connection) => {
+      connection.destroy();
+      if (++dropped === 3) dying.close();
+    });
+    await new Promise<void>((resolve) => void dying.listen(socket.path, resolve));
+    expect(await LocalClient.find(home)).toBeNull();
+    expect(dropped).toBe(3);
+  });
+
   test("find each other, also by a path that is too long for a socket", async () => {
     using folder = temporaryFolder();
     const long = folder.join("a".repeat(120), "home");

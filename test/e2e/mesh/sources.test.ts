@@ -57,9 +57,17 @@ describeIf(["binary", "lan", "bash", "tc", "nft"], "content on its way", () => {
   }
 
   /** Waits until more has come: what was broken is mended. */
-  async function moves(): Promise<void> {
+  async function moves(got: Promise<Got>): Promise<void> {
     const before = await arrivedBytes();
-    await until("more comes", async () => (await arrivedBytes()) > before);
+    let end = "";
+    got.then(
+      () => (end = "all of it came"),
+      (error: unknown) => (end = String(error)),
+    );
+    await until("more comes", async () => {
+      if (end !== "") throw new Error(`It is over too soon: ${end}`);
+      return (await arrivedBytes()) > before;
+    });
   }
 
   const seesSource = async (state: string) =>
@@ -70,11 +78,11 @@ describeIf(["binary", "lan", "bash", "tc", "nft"], "content on its way", () => {
     source.host.freeze();
     await seesSource("down");
     source.host.thaw();
-    await moves();
+    await moves(got);
     await source.host.unplug();
     await seesSource("down");
     await source.host.plug();
-    await moves();
+    await moves(got);
     await source.host.lose({ percent: 100, direction: "out" });
     await seesSource("down");
     await source.host.loseNothing();
