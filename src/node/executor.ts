@@ -183,7 +183,7 @@ export class Executor {
     for (const running of this.#running.values()) running.kill.abort();
     while (this.#ends.size > 0) await Promise.all(this.#ends);
     for (const running of this.#running.values()) this.#release(running);
-    this.#results.flush();
+    this.#results.close();
   }
 
   async #run(ref: AttemptRef, work: TaskWork): Promise<void> {

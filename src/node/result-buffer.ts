@@ -64,6 +64,16 @@ export class ResultBuffer {
     this.#claims.length = 0;
   }
 
+  /** Writes what waits, for the last time. Throws as `flush` does; then the results are lost, and the claims are given back later. */
+  close(): void {
+    try {
+      this.flush();
+    } catch (error) {
+      this.#store.claims.releaseLater(this.#claims);
+      throw error;
+    }
+  }
+
   /** A full disk may be free again in a moment, when what filled it is removed; the last flush has the last word. */
   #wait(delayMs = FLUSH_MS): void {
     this.#timer ??= setTimeout(() => {

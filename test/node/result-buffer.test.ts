@@ -9,7 +9,10 @@ class FakeStore {
   readonly written: string[] = [];
   isFull = false;
   readonly results = { put: ({ task }: TaskResult) => this.written.push(`result ${task}`) };
-  readonly claims = { release: (id: number) => this.written.push(`claim ${id}`) };
+  readonly claims = {
+    release: (id: number) => this.written.push(`claim ${id}`),
+    releaseLater: (ids: readonly number[]) => this.written.push(`later ${ids.join()}`),
+  };
 
   batch(work: () => void): void {
     if (this.isFull) throw new MeshError("store.full", "no space left");
@@ -42,5 +45,15 @@ describe("ResultBuffer", () => {
     store.isFull = false;
     buffer.flush();
     expect(store.written).toEqual(["batch", "result a"]);
+  });
+
+  test("close() on a full disk says so, and leaves the claims to be given back when there is room", () => {
+    const store = new FakeStore();
+    const buffer = new ResultBuffer(store as unknown as Store);
+    buffer.release(7);
+    buffer.release(8);
+    store.isFull = true;
+    expect(() => buffer.close()).toThrow("no space left");
+    expect(store.written).toEqual(["later 7,8"]);
   });
 });

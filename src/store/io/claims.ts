@@ -2,6 +2,7 @@
 // of it is decided in one transaction. A claim whose process is gone counts no more.
 
 import type { Digest } from "../../base/digest.ts";
+import { MeshError } from "../../base/errors.ts";
 import { type Capacity, type Demand, fitDemand, type GpuLease, type Shortage, type Taken } from "../capacity.ts";
 import type { Owner } from "../owner.ts";
 import type { Index } from "./index-db.ts";
@@ -42,9 +43,13 @@ interface ClaimRow {
   readonly gpus: string;
 }
 
+type Held = Taken & { readonly id: number; readonly key: Digest | null; readonly owner: ClaimOwner };
+
 export class Claims {
   readonly #index: Index;
   readonly #results: Results;
+  /** Claims that are over, and whose rows could not be removed yet. They count no more for this process. */
+  readonly #owed = new Set<number>();
 
   constructor(index: Index, results: Results) {
     this.#index = index;
@@ -58,18 +63,20 @@ export class Claims {
 
   /** Claims a key and room for its task; or says that its result is there, that it runs elsewhere, or what is short. */
   claim(options: ClaimOptions): Claim {
+    this.#removeOwed();
     return this.#index.transaction((): Claim => {
       if (options.key !== null) {
         const result = this.#results.get(options.key, options.nowMs, options.maxAgeMs);
         if (result) return { kind: "hit", result };
       }
-      const held = this.#living();
+      const { living: held, dead } = this.#read();
       const same = options.key === null ? undefined : held.find((claim) => claim.key === options.key);
       if (same) return { kind: "busy", by: same.owner };
       const ended = options.ended ?? [];
       const taking = ended.length === 0 ? held : held.filter((claim) => !ended.includes(claim.id));
       const fit = fitDemand(options.capacity, taking, options);
       if (!fit.fits) return { kind: "full", reasons: fit.reasons, by: held.map((claim) => claim.owner) };
+      for (const id of dead) this.release(id);
       this.#index.run(
         "INSERT INTO claims (key, owner, cpu_milli, memory_bytes, gpus) VALUES (?, ?, ?, ?, ?)",
         options.key,
@@ -87,16 +94,35 @@ export class Claims {
     this.#index.run("DELETE FROM claims WHERE id = ?", id);
   }
 
-  /** Claims of processes that live. */
-  list(): readonly (Taken & { readonly id: number; readonly key: Digest | null; readonly owner: ClaimOwner })[] {
-    return this.#index.transaction(() => this.#living());
+  /** Gives claims back as soon as that can be written: the disk may be full, and a process that lives on must not hold them for ever. */
+  releaseLater(ids: readonly number[]): void {
+    for (const id of ids) this.#owed.add(id);
   }
 
-  /** Reads all claims and removes those of dead processes; each process is looked at once. */
-  #living(): (Taken & { id: number; key: Digest | null; owner: ClaimOwner })[] {
+  /** Claims of processes that live. */
+  list(): readonly Held[] {
+    this.#removeOwed();
+    return this.#read().living;
+  }
+
+  #removeOwed(): void {
+    try {
+      for (const id of this.#owed) {
+        this.release(id);
+        this.#owed.delete(id);
+      }
+    } catch (error) {
+      if (!(error instanceof MeshError)) throw error;
+    }
+  }
+
+  /** Each process is looked at once. `dead`: claims of those that are gone. */
+  #read(): { readonly living: readonly Held[]; readonly dead: readonly number[] } {
     const alive = new Map<string, boolean>();
-    const living = [];
+    const living: Held[] = [];
+    const dead: number[] = [];
     for (const row of this.#index.all<ClaimRow>("SELECT * FROM claims ORDER BY id")) {
+      if (this.#owed.has(row.id)) continue;
       const owner = JSON.parse(row.owner) as ClaimOwner;
       const process = `${owner.pid} ${owner.startTicks} ${owner.bootId} ${owner.pidNamespace}`;
       let lives = alive.get(process);
@@ -104,19 +130,17 @@ export class Claims {
         lives = isAlive(owner);
         alive.set(process, lives);
       }
-      if (!lives) {
-        this.#index.run("DELETE FROM claims WHERE id = ?", row.id);
-        continue;
-      }
-      living.push({
-        id: row.id,
-        key: row.key as Digest | null,
-        owner,
-        cpuMilli: row.cpu_milli,
-        memoryBytes: row.memory_bytes,
-        gpus: JSON.parse(row.gpus) as readonly GpuLease[],
-      });
+      if (lives)
+        living.push({
+          id: row.id,
+          key: row.key as Digest | null,
+          owner,
+          cpuMilli: row.cpu_milli,
+          memoryBytes: row.memory_bytes,
+          gpus: JSON.parse(row.gpus) as readonly GpuLease[],
+        });
+      else dead.push(row.id);
     }
-    return living;
+    return { living, dead };
   }
 }

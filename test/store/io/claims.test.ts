@@ -1,6 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { digestOf } from "../../../src/base/digest.ts";
+import { MeshError } from "../../../src/base/errors.ts";
+import { Claims } from "../../../src/store/io/claims.ts";
+import type { Index } from "../../../src/store/io/index-db.ts";
+import { currentOwner } from "../../../src/store/io/liveness.ts";
+import type { Results } from "../../../src/store/io/results.ts";
 import { Store } from "../../../src/store/io/store.ts";
 import { resultOf, TemporaryDirectory } from "../support.ts";
 
@@ -44,6 +49,25 @@ describe("Claims.claim()", () => {
     store.results.put(resultOf(digestOf("a")), {}, null);
     expect(claim(store, "a")).toMatchObject({ kind: "hit" });
     expect(claim(store, "c").kind).toBe("granted");
+  });
+
+  test("releaseLater() frees the room at once, and removes the claim when that can be written", () => {
+    const row = { id: 7, key: null, owner: JSON.stringify(currentOwner()), cpu_milli: 1, memory_bytes: 1, gpus: "[]" };
+    let rows = [row];
+    let isFull = true;
+    const index = {
+      all: () => rows,
+      run: (_: string, id: number) => {
+        if (isFull) throw new MeshError("store.full", "no space left");
+        rows = rows.filter((each) => each.id !== id);
+      },
+    };
+    const claims = new Claims(index as unknown as Index, {} as Results);
+    expect(claims.list()).toHaveLength(1);
+    claims.releaseLater([7]);
+    expect([claims.list(), rows.length]).toEqual([[], 1]);
+    isFull = false;
+    expect([claims.list(), rows.length]).toEqual([[], 0]);
   });
 
   test("claim() without a key never waits for another", () => {
