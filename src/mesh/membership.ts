@@ -9,8 +9,9 @@ import { formatAddress, isLoopback, isTellable } from "./address.ts";
 import { AddressBook } from "./address-book.ts";
 import { DialPlan } from "./dial-plan.ts";
 import type { Heartbeat } from "./heartbeat.ts";
+import { type KnownPeer, newKnownPeer, type PeerLink, viewOf } from "./known-peer.ts";
 import type { CloseReason, DialId, Member, MembershipEffect, MembershipEvent, Timing } from "./membership-event.ts";
-import type { Address, FoundBy, NodeSnapshot, PeerState, PeerView } from "./peer-view.ts";
+import type { Address, FoundBy, PeerView } from "./peer-view.ts";
 
 export interface MembershipOptions {
   readonly self: PeerId;
@@ -23,37 +24,6 @@ export interface MembershipOptions {
   readonly seed: number;
   readonly timing?: Partial<Timing>;
   readonly nowMs: number;
-}
-
-interface Link {
-  readonly remote: Address;
-  readonly isOutgoing: boolean;
-  readonly sinceMs: number;
-  heardAtMs: number;
-  nextBeatAtMs: number;
-  /** Of the last heartbeat that was sent. */
-  sequence: number;
-  /** Whether a heartbeat came over it. */
-  isProven: boolean;
-}
-
-interface Peer {
-  member: Member;
-  /** What others were last told about. */
-  state: Exclude<PeerState, "self" | "revoked">;
-  link: Link | null;
-  reason: string;
-  /** Since when it is without a connection that works. */
-  lostAtMs: number | null;
-  lastSeenAtMs: number | null;
-  latencyMs: number | null;
-  version: string | null;
-  snapshot: NodeSnapshot | null;
-  /** The roster it holds that an exchange was begun for. */
-  syncedDigest: string | null;
-  /** The process that spoke last, and those that spoke before it, newest first. */
-  instance: string | null;
-  formerInstances: readonly string[];
 }
 
 const DEFAULT_TIMING: Timing = LIMITS;
@@ -73,7 +43,7 @@ export class Membership {
   readonly #timing: Timing;
   readonly #book = new AddressBook();
   readonly #plan: DialPlan;
-  readonly #peers = new Map<PeerId, Peer>();
+  readonly #peers = new Map<PeerId, KnownPeer>();
   #selfMember: Member | null = null;
   #rosterDigest = "";
   #own: readonly Address[] = [];
@@ -191,7 +161,7 @@ export class Membership {
     for (const member of members) {
       if (member.id === this.#self) continue;
       const peer = this.#peers.get(member.id);
-      if (peer === undefined) this.#peers.set(member.id, newPeer(member));
+      if (peer === undefined) this.#peers.set(member.id, newKnownPeer(member));
       else if (Bun.deepEquals(peer.member, member)) continue;
       else peer.member = member;
       const current = this.#peers.get(member.id);
@@ -276,7 +246,7 @@ export class Membership {
   }
 
   /** A machine is without a connection: it is looked for at once, and is down when that fails. */
-  #lose(peer: Peer, reason: string, nowMs: number): void {
+  #lose(peer: KnownPeer, reason: string, nowMs: number): void {
     const heldMs = peer.link === null ? Number.POSITIVE_INFINITY : nowMs - peer.link.sinceMs;
     peer.link = null;
     peer.latencyMs = null;
@@ -312,7 +282,7 @@ export class Membership {
   }
 
   /** A process that speaks again after another one of the same machine was there never ended: there are two machines. */
-  #isCopied(peer: Peer, instance: string): boolean {
+  #isCopied(peer: KnownPeer, instance: string): boolean {
     if (peer.instance === instance) return false;
     const isBack = peer.formerInstances.includes(instance);
     if (peer.instance !== null)
@@ -321,7 +291,7 @@ export class Membership {
     return isBack;
   }
 
-  #foundCopy(peer: Peer, nowMs: number): void {
+  #foundCopy(peer: KnownPeer, nowMs: number): void {
     const { id } = peer.member;
     this.#effects.push({ kind: "copied", peer: id });
     this.#close(id, "copied");
@@ -331,7 +301,7 @@ export class Membership {
     this.#plan.later(id, nowMs);
   }
 
-  #up(peer: Peer, nowMs: number): void {
+  #up(peer: KnownPeer, nowMs: number): void {
     peer.state = "up";
     peer.reason = "";
     peer.lostAtMs = null;
@@ -339,8 +309,8 @@ export class Membership {
   }
 
   #learnAddresses(
-    peer: Peer,
-    link: Link,
+    peer: KnownPeer,
+    link: PeerLink,
     { heartbeat, nowMs }: { readonly heartbeat: Heartbeat; readonly nowMs: number },
   ): void {
     const { id } = peer.member;
@@ -377,7 +347,7 @@ export class Membership {
       this.#effects.push({ kind: "dial", dial, peer, address });
   }
 
-  #tickLink(peer: Peer, link: Link, nowMs: number): void {
+  #tickLink(peer: KnownPeer, link: PeerLink, nowMs: number): void {
     const silentMs = nowMs - link.heardAtMs;
     if (silentMs >= this.#timing.silentMs) {
       this.#close(peer.member.id, "silent");
@@ -392,7 +362,7 @@ export class Membership {
     this.#nextBeatAtMs = Math.min(this.#nextBeatAtMs, link.nextBeatAtMs);
   }
 
-  #beat(peer: Peer, link: Link, nowMs: number): void {
+  #beat(peer: KnownPeer, link: PeerLink, nowMs: number): void {
     link.sequence++;
     link.nextBeatAtMs = this.#commonBeatAfter(nowMs);
     // By the second one, who else is up is known where many start at once.
@@ -420,7 +390,7 @@ export class Membership {
   }
 
   /** Addresses of some other members, the next ones each time. */
-  #tell(to: PeerId, link: Link): Heartbeat["told"] {
+  #tell(to: PeerId, link: PeerLink): Heartbeat["told"] {
     const isNear = isLoopback(link.remote.host);
     const others = [...this.#peers.values()].filter(
       ({ member, state }) => member.id !== to && member.verdict === "member" && state === "up",
@@ -441,7 +411,7 @@ export class Membership {
       .filter(({ addresses }) => addresses.length > 0);
   }
 
-  #down(peer: Peer, nowMs: number): void {
+  #down(peer: KnownPeer, nowMs: number): void {
     if (peer.state === "down") return;
     peer.state = "down";
     peer.lostAtMs = null;
@@ -456,36 +426,12 @@ export class Membership {
     for (const dial of this.#plan.cancel(id)) this.#effects.push({ kind: "cancel-dial", dial });
   }
 
-  #change(change: Extract<MembershipEffect, { kind: "changed" }>["change"], peer: Peer, nowMs: number): void {
+  #change(change: Extract<MembershipEffect, { kind: "changed" }>["change"], peer: KnownPeer, nowMs: number): void {
     this.#effects.push({ kind: "changed", change, peer: this.#view(peer, nowMs) });
   }
 
-  #view(peer: Peer, nowMs: number): PeerView {
-    const { member, link } = peer;
-    const known = this.#book.of(member.id);
-    const state = member.verdict === "member" ? peer.state : "revoked";
-    return {
-      id: member.id,
-      name: member.name,
-      roles: member.roles,
-      state,
-      reason: state === "up" ? null : this.#reason(peer, nowMs),
-      addresses: known.map(({ address }) => address),
-      foundBy: known[0]?.by ?? null,
-      latencyMs: link === null ? null : peer.latencyMs,
-      version: peer.version,
-      lastSeenAtMs: peer.lastSeenAtMs,
-      snapshot: peer.snapshot,
-    };
-  }
-
-  #reason(peer: Peer, nowMs: number): string {
-    if (peer.member.verdict !== "member")
-      return peer.member.verdict === "revoked" ? "its grant was taken back" : "its grant has expired";
-    if (peer.link !== null && peer.state === "suspect")
-      return `silent for ${((nowMs - peer.link.heardAtMs) / 1000).toFixed(1)} s`;
-    if (peer.reason !== "") return peer.reason;
-    return this.#book.of(peer.member.id).length === 0 ? "no address of it is known" : "not reached yet";
+  #view(peer: KnownPeer, nowMs: number): PeerView {
+    return viewOf(peer, this.#book.of(peer.member.id), nowMs);
   }
 
   #selfView(member: Member): PeerView {
@@ -503,21 +449,4 @@ export class Membership {
       snapshot: null,
     };
   }
-}
-
-function newPeer(member: Member): Peer {
-  return {
-    member,
-    state: "down",
-    link: null,
-    reason: "",
-    lostAtMs: null,
-    lastSeenAtMs: null,
-    latencyMs: null,
-    version: null,
-    snapshot: null,
-    syncedDigest: null,
-    instance: null,
-    formerInstances: [],
-  };
 }
