@@ -254,6 +254,8 @@ export const LIMITS = {
   nodeStopMs: 45_000,
   /** How long a process that was killed may take to close its sockets. */
   nodeGoneMs: 5_000,
+  /** How often a process that starts or ends is looked at. */
+  nodeLookMs: 20,
   /** Output that may wait for one who watches a run; what is beyond is skipped for them, with a count. */
   feedOutputBytes: 4 * MIB,
   /** Runs that have ended and can still be watched, and the messages that are kept of all of them. */

@@ -24,9 +24,6 @@ import type { FeedMessage } from "./run-feed.ts";
 import { onAbort } from "./on-abort.ts";
 import { openSocketPath } from "./socket-path.ts";
 
-/** How often a node that ends is looked at. */
-const LOOK_MS = 20;
-
 export class LocalClient implements NodeService, Disposable {
   readonly #socket: ReturnType<typeof openSocketPath>;
 
@@ -43,14 +40,13 @@ export class LocalClient implements NodeService, Disposable {
         await client.status();
         return client;
       } catch (error) {
-        if (isReset(error) && performance.now() < until) {
-          await Bun.sleep(LOOK_MS);
-          continue;
+        if (!isReset(error) || performance.now() > until) {
+          client[Symbol.dispose]();
+          if (error instanceof MeshError && error.code === "node.not-running") return null;
+          throw error;
         }
-        client[Symbol.dispose]();
-        if (error instanceof MeshError && error.code === "node.not-running") return null;
-        throw error;
       }
+      await Bun.sleep(LIMITS.nodeLookMs);
     }
   }
 

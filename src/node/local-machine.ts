@@ -28,9 +28,6 @@ export interface LocalMachineOptions {
   readonly program: readonly string[];
 }
 
-/** How often a process that starts or ends is looked at. */
-const LOOK_MS = 20;
-
 /** How long answers may still be read when the node ends. */
 const LAST_WORDS_MS = 500;
 
@@ -157,7 +154,7 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
       const client = await this.#running();
       const status = await client?.status();
       if (status?.pid === child.pid) return status;
-      await Bun.sleep(LOOK_MS);
+      await Bun.sleep(LIMITS.nodeLookMs);
     }
     if (child.exitCode === null) child.kill();
     else {
@@ -177,7 +174,7 @@ export class LocalMachine implements MeshSeat, NodeKeeper, AsyncDisposable {
     const pid = await client.stop();
     const until = performance.now() + LIMITS.nodeStopMs;
     while (performance.now() < until) {
-      await Bun.sleep(LOOK_MS);
+      await Bun.sleep(LIMITS.nodeLookMs);
       if (!lives(pid)) return;
     }
     throw new MeshError("node.failed", `The node (process ${pid}) was asked to stop and still runs`);

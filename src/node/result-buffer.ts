@@ -74,7 +74,7 @@ export class ResultBuffer {
     }
   }
 
-  /** A full disk may be free again in a moment, when what filled it is removed; the last flush has the last word. */
+  /** A full disk may be free again in a moment, when what filled it is removed; `close` has the last word. */
   #wait(delayMs = FLUSH_MS): void {
     this.#timer ??= setTimeout(() => {
       try {
