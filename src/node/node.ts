@@ -72,6 +72,8 @@ export interface NodeOptions {
   readonly keepsRuns?: boolean;
   /** How long a ready task of a run waits for a machine that could run it to come back; half a minute when absent. */
   readonly patienceMs?: number;
+  /** What this machine has, in place of reading it: for tests. */
+  readonly capacity?: MachineCapacity;
   /** How fast this machine says that it is, in place of measuring: for tests. */
   readonly speedPercent?: number;
   /** What runs tasks in place of the rootless context: for tests. */
@@ -114,7 +116,7 @@ export class MeshNode implements AsyncDisposable {
     this.store = Store.open(home, ownership);
     this.#openMesh = mesh ?? null;
     this.#makeBackend = backend ?? null;
-    const capacity = readCapacity(home);
+    const capacity = options.capacity ?? readCapacity(home);
     this.capacity = { ...capacity, name: given ?? capacity.name };
     this.#lending = lending ?? LEND_ALL;
     this.#totals = lentTotals(this.capacity, this.#lending, []);

@@ -8,6 +8,7 @@ import type { PeerId } from "../../src/base/ids.ts";
 import { MeshContent } from "../../src/mesh/io/content-exchange.ts";
 import type { NodeSnapshot } from "../../src/mesh/peer-view.ts";
 import type { Role } from "../../src/mesh/roles.ts";
+import { type MachineCapacity, readCapacity } from "../../src/node/capacity.ts";
 import { LEND_ALL, type Lending } from "../../src/node/lending.ts";
 import { MeshNode, type RunOutcome, type RunRequest, type RunWires, type ServedWork } from "../../src/node/node.ts";
 import type { RunEvent } from "../../src/sched/run-event.ts";
@@ -75,7 +76,8 @@ export class NodeMesh implements AsyncDisposable {
     const node = MeshNode.open({
       home,
       name,
-      lending: { ...LEND_ALL, cpuMilli: (options.cpus ?? 2) * 1_000, ...options.lending },
+      capacity: capacityWith(options.cpus ?? 2, home),
+      lending: { ...LEND_ALL, ...options.lending },
       mesh: async () => await Promise.resolve({ peers, content: (content ??= exchange()) }),
       patienceMs: options.patienceMs ?? 50,
       speedPercent,
@@ -107,7 +109,7 @@ export class NodeMesh implements AsyncDisposable {
     const node = MeshNode.open({
       home,
       name: machine.name,
-      lending: LEND_ALL,
+      capacity: capacityWith(2, home),
       speedPercent: 100,
       mesh: async () => await Promise.resolve({ peers, content: (content ??= exchange()) }),
       backend: () => backend,
@@ -193,6 +195,11 @@ export function placesOf(run: RunJson): Readonly<Record<string, string | null>> 
   return Object.fromEntries(
     run.tasks.map(({ key, node, status }) => [key, status.finished === "cacheHit" ? "cacheHit" : node]),
   );
+}
+
+/** This machine's, with so many CPUs, however many it really has. */
+function capacityWith(cpus: number, home: string): MachineCapacity {
+  return { ...readCapacity(home), cpuMilli: cpus * 1_000 };
 }
 
 /** Waits for something that comes soon, or fails. */

@@ -66,7 +66,7 @@ describe("MeshNode.resumeRun()", () => {
     const yaml = `${HOST}tasks:
   - { key: ended, run: ended, cache: false, agent: { node: there } }
   - { key: going, run: goes on, agent: { node: there } }
-  - { key: last, run: "last \${{ tasks.ended.values.x }}", after: going }`;
+  - { key: last, run: "last \${{ tasks.ended.values.x }}", after: going, agent: { node: here } }`;
     const first = mesh.start(before, yaml);
     await written(before, first, "task-started", "ended");
     const runId = await written(before, first, "task-started", "going");
