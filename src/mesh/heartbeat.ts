@@ -22,6 +22,13 @@ export interface Heartbeat {
   readonly snapshot: NodeSnapshot | null;
 }
 
+/** Whether the others should hear of it before the next heartbeat is due: they would send tasks here in vain, or not at all. */
+export function isUrgent(before: NodeSnapshot, now: NodeSnapshot): boolean {
+  const [was, is] = [before.capacity, now.capacity];
+  const gpusInUse = ({ gpus }: NodeCapacity) => gpus.filter(({ inUse }) => inUse).length;
+  return before.draining !== now.draining || is.free.cpuMilli > was.free.cpuMilli || gpusInUse(is) < gpusInUse(was);
+}
+
 export const INSTANCE = /^[0-9a-f]{16}$/;
 const ROSTER_DIGEST = /^[0-9a-f]{0,64}$/;
 /** Amounts beyond this are no machine's: they would only break sums. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { peerIdOf } from "../../src/base/ids.ts";
-import { type Heartbeat, readHeartbeat } from "../../src/mesh/heartbeat.ts";
+import { type Heartbeat, isUrgent, readHeartbeat } from "../../src/mesh/heartbeat.ts";
 import { SeededRandom } from "../fake/seeded-random.ts";
 
 const PEER = peerIdOf(new Uint8Array(32).fill(9));
@@ -47,6 +47,26 @@ function leavesOf(value: unknown, path = ""): readonly string[] {
   if (typeof value !== "object" || value === null) return [path];
   return Object.entries(value).flatMap(([key, inner]) => leavesOf(inner, path === "" ? key : `${path}.${key}`));
 }
+
+test("isUrgent(): what others would go by wrongly until the next heartbeat", () => {
+  const { snapshot } = HEARTBEAT;
+  if (snapshot === null) throw new Error("It has a snapshot");
+  const { capacity } = snapshot;
+  const withFree = (cpuMilli: number) => ({
+    ...snapshot,
+    capacity: { ...capacity, free: { ...capacity.free, cpuMilli } },
+  });
+  const withGpu = (inUse: boolean) => ({
+    ...snapshot,
+    capacity: { ...capacity, gpus: [{ index: 0, memoryBytes: 1, freeMemoryBytes: 1, inUse }] },
+  });
+  expect(isUrgent(withFree(0), withFree(1_000))).toBe(true);
+  expect(isUrgent(withFree(1_000), withFree(0))).toBe(false);
+  expect(isUrgent(snapshot, { ...snapshot, draining: !snapshot.draining })).toBe(true);
+  expect(isUrgent(withGpu(true), withGpu(false))).toBe(true);
+  expect(isUrgent(withGpu(false), withGpu(true))).toBe(false);
+  expect(isUrgent(snapshot, { ...snapshot, cpuPercent: 99 })).toBe(false);
+});
 
 describe("readHeartbeat()", () => {
   test("reads a heartbeat, and passes over fields of later versions", () => {

@@ -5,7 +5,7 @@ import { fail, MeshError } from "../../base/errors.ts";
 import { shortPeer, type PeerId } from "../../base/ids.ts";
 import { systemRandom } from "../../base/io/system.ts";
 import { type Announcement, meshTag } from "../announcement.ts";
-import { readHeartbeat } from "../heartbeat.ts";
+import { readHeartbeat, isUrgent } from "../heartbeat.ts";
 import type { Identity } from "../identity.ts";
 import { issueRevocation } from "../issue.ts";
 import type { Timing } from "../membership-event.ts";
@@ -251,7 +251,7 @@ export class Mesh implements Peers, AsyncDisposable {
     const before = this.#snapshot;
     this.#snapshot = snapshot;
     this.#discovery?.update(this.#announcement());
-    if (before !== null && before.draining !== snapshot.draining) this.#membership.step({ kind: "urgent" });
+    if (before !== null && isUrgent(before, snapshot)) this.#membership.step({ kind: "urgent" });
   }
 
   /**

@@ -50,6 +50,7 @@ export class Claims {
   readonly #results: Results;
   /** Claims that are over, and whose rows could not be removed yet. They count no more for this process. */
   readonly #owed = new Set<number>();
+  readonly #watchers = new Set<() => void>();
 
   constructor(index: Index, results: Results) {
     this.#index = index;
@@ -92,6 +93,13 @@ export class Claims {
   /** Gives a claim back. One that is gone already is no error. */
   release(id: number): void {
     this.#index.run("DELETE FROM claims WHERE id = ?", id);
+    for (const watcher of this.#watchers) watcher();
+  }
+
+  /** Calls back when this process gives a claim back, before that is known to be written. */
+  watch(watcher: () => void): Disposable {
+    this.#watchers.add(watcher);
+    return { [Symbol.dispose]: () => this.#watchers.delete(watcher) };
   }
 
   /** Gives claims back as soon as that can be written: the disk may be full, and a process that lives on must not hold them for ever. */
