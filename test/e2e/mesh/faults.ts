@@ -71,8 +71,9 @@ export async function startRun(machine: Machine, definition: string): Promise<St
   const before = async (what: string) =>
     await Promise.race([
       waitFor(what).promise,
-      over.then(() => {
-        throw new Error(`The run is over and nothing says: ${what}`);
+      over.then(({ run }) => {
+        const tasks = run.tasks.map(({ key, status, messages }) => `${key}: ${JSON.stringify([status, messages])}`);
+        throw new Error(`The run is over and nothing says: ${what}\n${tasks.join("\n")}`);
       }),
     ]);
   return {
