@@ -5,6 +5,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { spreadFolders } from "../src/base/io/libc.ts";
 import { bestIdMap } from "../src/oci/io/id-map.ts";
 import { ContextRuntime } from "../src/oci/io/launch.ts";
 import { PlainCgroups, spawned } from "./plain-cgroups.ts";
@@ -60,6 +61,8 @@ const MOST_CONTEXTS = 500;
 
 function meshContender(runtime: ContextRuntime, home: string): Contender {
   // A run has its folders ready before a task comes: making them is no part of the context.
+  mkdirSync(join(home, "scratch"));
+  spreadFolders(join(home, "scratch"));
   const folders = Array.from({ length: MOST_CONTEXTS }, (_, index) => join(home, "scratch", String(index)));
   for (const folder of folders) {
     mkdirSync(join(folder, "upper"), { recursive: true });

@@ -52,6 +52,8 @@ export interface ExecutionExit {
 export interface RunningExecution {
   /** Settles when every process of the task is dead and its output has been read to the end. */
   readonly exited: Promise<ExecutionExit>;
+  /** Resolves, at the latest a moment later, when nothing of it is left that holds its scratch. */
+  readonly gone: Promise<void>;
   /** Asks the task to end (SIGTERM). */
   terminate(): void;
   /** Ends the task and all it started (SIGKILL). */

@@ -1,7 +1,7 @@
 // One attempt at a piece of work, from its lease to its result: run it, read what it wrote, take its artifacts, make its
 // layer. What is half done when it fails leaves nothing in the store.
 
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { MeshError } from "../base/errors.ts";
 import type { Backend, Scratch } from "../exec/backend.ts";
@@ -14,7 +14,7 @@ import { WORKSPACE_IN_TREE } from "../store/paths.ts";
 import type { ImageSettings, LogRef, TaskResult } from "../store/result.ts";
 import { type LeftBehind, collectArtifacts, collectTestResults } from "./artifacts.ts";
 import { cloneVariables, executeClone } from "./clone.ts";
-import { type AttemptEnd, executeCommand } from "./execute.ts";
+import { type AttemptEnd, type Executed, executeCommand } from "./execute.ts";
 import type { GpuDevice } from "./gpus.ts";
 import { writtenHooks } from "./hooks.ts";
 import { Written } from "./outputs.ts";
@@ -51,6 +51,8 @@ export interface Attempted {
   readonly messages: readonly string[];
   /** Whether the scratch is as it was before. */
   readonly clean: boolean;
+  /** Resolves when nothing holds the scratch any more. */
+  readonly gone: Promise<void>;
 }
 
 const NO_USE = { cpuMs: 0, memoryBytesMax: null } as const;
@@ -69,10 +71,11 @@ type Left = Partial<Omit<TaskResult, "key" | "log">>;
 export async function attempt(work: TaskWork, context: AttemptContext): Promise<Attempted> {
   const startedAtMs = Date.now();
   const started = performance.now();
-  const finish = ({ end, left, messages, clean }: Collected, log: LogRef): Attempted => ({
+  const finish = ({ end, left, messages, clean }: Collected, log: LogRef, gone = Promise.resolve()): Attempted => ({
     end,
     messages: [...end.messages, ...messages],
     clean,
+    gone,
     result: {
       key: work.key,
       identity: work.identity,
@@ -99,9 +102,9 @@ export async function attempt(work: TaskWork, context: AttemptContext): Promise<
   try {
     switch (work.kind) {
       case "command": {
-        const end = await executeCommand(work, context);
+        const { end, gone } = await executeCommand(work, context);
         const log = await context.log.finish();
-        return finish(await collect(work, end, log, context), log);
+        return finish(await collect(work, { end, gone }, log, context), log, gone);
       }
       case "checkout":
         return finish(doneWith({ layer: work.layer }), await context.log.finish());
@@ -133,7 +136,12 @@ function doneWith(left: Left): Collected {
 }
 
 /** Reads back what a command left. What it wrote wrongly makes the task fail, and is said. */
-async function collect(work: CommandWork, end: AttemptEnd, log: LogRef, context: AttemptContext): Promise<Collected> {
+async function collect(
+  work: CommandWork,
+  { end, gone }: Executed,
+  log: LogRef,
+  context: AttemptContext,
+): Promise<Collected> {
   const { store, scratch } = context;
   const written = new Written(scratch.io);
   const roots = rootsOf(work, context);
@@ -153,6 +161,8 @@ async function collect(work: CommandWork, end: AttemptEnd, log: LogRef, context:
       ...hooksOf(written),
     };
     if (!end.succeeded) return { end, left, messages: errors, clean: false };
+    // what a mount still holds is nobody's layer
+    if (readdirSync(scratch.upper).length > 0) await gone;
     const layer = await commitLayer(work, context);
     return {
       end,

@@ -48,8 +48,14 @@ export interface AttemptOptions {
 /** Free bytes under which a failed task is said to have met a full disk. */
 const DISK_FULL_BYTES = 1024 * 1024;
 
+export interface Executed {
+  readonly end: AttemptEnd;
+  /** Resolves when nothing holds the scratch any more. */
+  readonly gone: Promise<void>;
+}
+
 /** Runs the task's process to its end. Throws `context.*` when it could not be started; a failing task is an answer. */
-export async function executeCommand(work: CommandWork, options: AttemptOptions): Promise<AttemptEnd> {
+export async function executeCommand(work: CommandWork, options: AttemptOptions): Promise<Executed> {
   const { backend, scratch, cancel, signal } = options;
   const running = await backend.start(await executionOf(work, options));
   options.onBegun();
@@ -68,7 +74,7 @@ export async function executeCommand(work: CommandWork, options: AttemptOptions)
   if (signal.aborted || cancel.aborted) onCancel();
   try {
     const exit = await running.exited;
-    return judge(work, exit, reason, scratch);
+    return { end: judge(work, exit, reason, scratch), gone: running.gone };
   } finally {
     clearTimeout(timer);
     if (killTimer) clearTimeout(killTimer);

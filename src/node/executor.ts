@@ -166,7 +166,11 @@ export class Executor {
 
   /** Runs an attempt that has room; how it ended comes as an event. */
   start(ref: AttemptRef, work: TaskWork): void {
-    const end = this.#run(ref, work).catch((error: unknown) => this.#options.onFault(error));
+    this.#expect(this.#run(ref, work).catch((error: unknown) => this.#options.onFault(error)));
+  }
+
+  /** Closing waits for it. */
+  #expect(end: Promise<void>): void {
     this.#ends.add(end);
     void end.then(() => this.#ends.delete(end));
   }
@@ -220,6 +224,7 @@ export class Executor {
     let scratch: Scratch | null = null;
     let outcome: TaskOutcome;
     let clean = false;
+    let gone = Promise.resolve();
     try {
       // what executes is loaded with the first task that has to be
       const { attempt } = await import("./attempt.ts");
@@ -241,7 +246,7 @@ export class Executor {
       });
       this.#keep(running, work, attempted);
       outcome = outcomeOf(attempted);
-      clean = attempted.clean;
+      ({ clean, gone } = attempted);
     } catch (cause) {
       const error = storeFailure(cause, `run task ${ref.key}`);
       // what one context cannot have, no other can
@@ -253,10 +258,13 @@ export class Executor {
       );
     } finally {
       this.#release(running);
-      if (scratch !== null) machine.scratch.give(scratch, clean);
+      if (scratch !== null) this.#expect(machine.scratch.give(scratch, { clean, gone }));
     }
     // what filled the disk goes before anything else has to be written
-    if (outcome.reason === "disk-full") await machine.store.settled();
+    if (outcome.reason === "disk-full") {
+      await gone;
+      await machine.store.settled();
+    }
     onEvent({ kind: "task-finished", ...ref, atMs: Date.now(), outcome });
   }
 

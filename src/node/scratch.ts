@@ -2,6 +2,7 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { spreadFolders } from "../base/io/libc.ts";
 import type { Scratch } from "../exec/backend.ts";
 import type { Store } from "../store/io/store.ts";
 import { makeIoFolders } from "./outputs.ts";
@@ -38,8 +39,15 @@ export class ScratchPool implements AsyncDisposable {
     return this.#idle.slice(0, count);
   }
 
-  /** Takes a scratch back. `clean`: the task changed no file and wrote no output; what another one left is removed. */
-  give(scratch: Scratch, clean: boolean): void {
+  /**
+   * Takes a scratch back when the task is gone from it. `clean`: that changed no file and wrote no output; what another one left
+   * is removed.
+   */
+  async give(
+    scratch: Scratch,
+    { clean, gone }: { readonly clean: boolean; readonly gone: Promise<void> },
+  ): Promise<void> {
+    await gone;
     if (clean) {
       this.#idle.push(scratch);
       return;
@@ -65,6 +73,7 @@ export class ScratchPool implements AsyncDisposable {
       this.#guardian ??= this.#guard();
       this.#directory = this.#store.temporary();
       mkdirSync(this.#directory, { mode: 0o700 });
+      spreadFolders(this.#directory);
     }
     const root = join(this.#directory, String(this.#made++));
     const scratch = { root, upper: join(root, "upper"), work: join(root, "work"), io: join(root, "io") };

@@ -67,7 +67,9 @@ export class FakeBackend implements Backend {
       return { ...SUCCESS, ...end };
     };
     const exited = run().finally(() => this.running--);
-    return { exited, terminate: terminated.resolve, kill: killed.resolve };
+    const gone = exited.then(() => undefined);
+    gone.catch(() => undefined);
+    return { exited, gone, terminate: terminated.resolve, kill: killed.resolve };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}

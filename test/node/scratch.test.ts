@@ -15,16 +15,28 @@ describe("ScratchPool", () => {
     expect(first.root).not.toBe(second.root);
     expect(new Written(first.io).isNothing).toBe(true);
     writeFileSync(join(second.upper, "left"), "");
-    pool.give(first, true);
-    pool.give(second, false);
-    // a scratch is made ready beside the event loop
-    let again = pool.take();
-    for (let tries = 0; again.root !== first.root && tries < 10_000; tries++) {
-      await new Promise((resolve) => setImmediate(resolve));
-      again = pool.take();
-    }
+    await pool.give(first, { clean: true, gone: Promise.resolve() });
+    await pool.give(second, { clean: false, gone: Promise.resolve() });
+    const again = pool.take();
     await store.settled();
     expect([again.root, existsSync(second.root)]).toEqual([first.root, false]);
+  });
+
+  test("give() leaves a scratch alone as long as something holds it", async () => {
+    using folder = temporaryFolder();
+    using store = Store.open(folder.join("home"));
+    await using pool = new ScratchPool(store);
+    const [held, dirty] = [pool.take(), pool.take()];
+    const gone = Promise.withResolvers<void>();
+    const given = [
+      pool.give(held, { clean: true, gone: gone.promise }),
+      pool.give(dirty, { clean: false, gone: gone.promise }),
+    ];
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([pool.take().root === held.root, existsSync(dirty.root)]).toEqual([false, true]);
+    gone.resolve();
+    await Promise.all(given);
+    expect([pool.take().root === held.root, existsSync(dirty.root)]).toEqual([true, false]);
   });
 
   test("dispose() removes all, also what is still in use or was not given back", async () => {
@@ -32,7 +44,7 @@ describe("ScratchPool", () => {
     using store = Store.open(folder.join("home"));
     const pool = new ScratchPool(store);
     mkdirSync(join(pool.take().upper, "workspace"));
-    pool.give(pool.take(), true);
+    await pool.give(pool.take(), { clean: true, gone: Promise.resolve() });
     await pool[Symbol.asyncDispose]();
     expect(readdirSync(store.paths.tmp)).toEqual([]);
   });

@@ -3,6 +3,7 @@
 // makes a call five times cheaper and its code harder to read.
 // Failures are `Error`s with a `code` ("ENOENT"), like those of node:fs.
 
+import { closeSync, openSync } from "node:fs";
 import { constants } from "node:os";
 import { dlopen, type Pointer, read } from "bun:ffi";
 
@@ -72,6 +73,27 @@ export function tryLock(fd: number): boolean {
   throw systemError("flock", code);
 }
 
+/**
+ * Tells the filesystem that the folders in this one have nothing to do with each other, so that it may keep them apart (chattr(1),
+ * T). Ext4 without a journal walks past every inode that was removed from a group of blocks in the last minute whenever it
+ * makes one there: folders that are made and removed all the time, side by side, take ten times as long. A hint: what does not
+ * know it goes without.
+ */
+export function spreadFolders(directory: string): void {
+  const FS_IOC_GETFLAGS = 0x80086601n;
+  const FS_IOC_SETFLAGS = 0x40086602n;
+  const FS_TOPDIR_FL = 0x20000;
+  const fd = openSync(directory, "r");
+  try {
+    const flags = new Int32Array(2);
+    if (library().ioctl(fd, FS_IOC_GETFLAGS, flags) < 0) return;
+    flags[0] = (flags[0] ?? 0) | FS_TOPDIR_FL;
+    library().ioctl(fd, FS_IOC_SETFLAGS, flags);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 const CLOSE_ON_EXEC = 0o2000000;
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
@@ -80,6 +102,7 @@ const SYMBOLS = {
   __errno_location: { args: [], returns: "ptr" },
   pipe2: { args: ["ptr", "i32"], returns: "i32" },
   socketpair: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
+  ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
   memfd_create: { args: ["ptr", "u32"], returns: "i32" },
   flock: { args: ["i32", "i32"], returns: "i32" },

@@ -62,7 +62,11 @@ export class ProcessBackend implements Backend {
         used: { cpuMs: Math.round(Number(usage?.cpuTime.total ?? 0) / 1000), memoryBytesMax: usage?.maxRSS ?? null },
       };
     })();
-    return { exited, terminate: () => sendSignal(-child.pid, "SIGTERM"), kill };
+    const gone = exited.then(
+      () => undefined,
+      () => undefined,
+    );
+    return { exited, gone, terminate: () => sendSignal(-child.pid, "SIGTERM"), kill };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}

@@ -1,13 +1,14 @@
 // One context from its spawn to its end: set up, waiting for its command, running, over. What it is was decided by plan.ts.
 
 import { closeSync, rmdirSync } from "node:fs";
+import { constants } from "node:os";
 import { dirname } from "node:path";
 import { assert } from "../../base/assert.ts";
 import { type ErrorCode, fail } from "../../base/errors.ts";
 import { LIMITS } from "../../base/limits.ts";
 import { encodeCommand, isOfCommand, operationOn } from "../runtime/command.ts";
 import type { ContextCommand, ContextExit, ContextSetup, RunningContext } from "../runtime/context-spec.ts";
-import { PID_RECORD } from "../runtime/emit.ts";
+import { BEGUN_RECORD, END_RECORD, PID_RECORD } from "../runtime/emit.ts";
 import type { HostPart } from "../runtime/plan-input.ts";
 import { checkCommand } from "../runtime/spec-checks.ts";
 import type { CgroupLease, LimitMechanisms } from "./cgroup.ts";
@@ -39,7 +40,10 @@ export interface Spawned {
 /** A context that was spawned. It sets itself up at its own pace, and waits then for `begin` or `discard`. */
 export class PreparedContext {
   readonly #made: Spawned;
-  readonly #reports: Promise<void>;
+  /** Whether its task has become the command, or failed to, or it is over. */
+  readonly #begunOrOver = Promise.withResolvers<void>();
+  /** What pid 1 told of the end; null when it was killed before. */
+  readonly #told = Promise.withResolvers<TaskEnd | null>();
   /** Whether the command may be sent: a network helper has to be answered before. */
   readonly #reachable = Promise.withResolvers<void>();
   /** Whether its pid 1 is known, or there is none. */
@@ -51,15 +55,16 @@ export class PreparedContext {
   #pid: number | null = null;
   #network: AttachedNetwork | null = null;
   #watching: Watch | null = null;
-  #finishing: Promise<MemoryUse> | null = null;
+  #exit: Promise<ContextExit> | null = null;
+  #finishing: Promise<void> | null = null;
   #begun = false;
   #over = false;
 
   constructor(made: Spawned) {
     this.#made = made;
-    this.#reports = this.#readReports();
-    // Whoever begins or discards it is told.
-    this.#reports.catch(() => undefined);
+    // Whoever begins it is told.
+    this.#begunOrOver.promise.catch(() => undefined);
+    void this.#readReports();
   }
 
   /** Whether it can begin: it is not over, and nothing has begun in it. */
@@ -114,14 +119,23 @@ export class PreparedContext {
   readonly #abort = (): void => this.kill();
 
   async #readReports(): Promise<void> {
+    const reports = this.#made.image.records();
     try {
-      for await (const record of this.#made.image.records()) {
+      for await (const record of reports) {
         if (record.word === PID_RECORD) await this.#born(Number(record.value));
-        else this.#failure ??= record;
+        else if (record.word === END_RECORD) this.#told.resolve(await readEnd(record, reports));
+        else {
+          if (record.word !== BEGUN_RECORD) this.#failure ??= record;
+          this.#begunOrOver.resolve();
+        }
       }
+    } catch (error) {
+      this.#begunOrOver.reject(error);
     } finally {
       this.#bornOrOver.resolve();
       this.#reachable.resolve();
+      this.#begunOrOver.resolve();
+      this.#told.resolve(null);
     }
   }
 
@@ -155,7 +169,7 @@ export class PreparedContext {
     try {
       if (setup.network === "nat") await this.#reachable.promise;
       isSent = await image.send(message);
-      await this.#reports;
+      await this.#begunOrOver.promise;
     } finally {
       clearTimeout(timer);
     }
@@ -179,9 +193,12 @@ export class PreparedContext {
     const watchesMemory = mechanisms.memory === "fallback" && setup.limits.memoryBytes !== null;
     const needsWatch = watchesMemory || mechanisms.pids === "fallback";
     if (needsWatch) this.#watching = watch(pid, setup.limits, () => this.kill());
+    this.#exit = this.#readExit();
+    void this.#finish();
     return {
       pid,
-      exited: this.#exit(),
+      exited: this.#exit,
+      gone: this.ended,
       kill: () => this.kill(),
       terminate: () => this.#terminate(pid),
     };
@@ -192,41 +209,48 @@ export class PreparedContext {
     for (const inside of descendants(pid)) signalQuietly(inside, "SIGTERM");
   }
 
-  async #exit(): Promise<ContextExit> {
-    const used = await this.#finish();
-    const child = this.#made.image.process;
+  /** Resolves when everybody inside is dead and the output is delivered: pid 1 tells it, or the monitor by its own death. */
+  async #readExit(): Promise<ContextExit> {
+    const { setup, hostParts, cgroups } = this.#made;
+    const { exitCode, signal, cpuMs } = (await this.#told.promise) ?? (await this.#endOfMonitor());
+    this.#watching?.stop();
+    await this.#drained;
+    removeEmptyParts(setup.root.upper, hostParts);
     return {
-      exitCode: child.signalCode === null ? child.exitCode : null,
-      signal: child.signalCode === null ? null : String(child.signalCode),
-      outOfMemory: used.outOfMemory,
-      used: {
-        cpuMs: Math.round(Number(child.resourceUsage()?.cpuTime.total ?? 0) / 1000),
-        memoryBytesMax: used.memoryBytesMax,
-      },
+      exitCode,
+      signal,
+      outOfMemory: exitCode !== 0 && (this.#watching?.outOfMemory === true || cgroups.outOfMemoryKills() > 0),
+      used: { cpuMs, memoryBytesMax: cgroups.peakMemoryBytes() ?? this.#watching?.peakMemoryBytes ?? null },
     };
   }
 
-  /** Resolves when everything inside is dead and the output is delivered. Rejects only with what `output` threw. */
-  #finish(): Promise<MemoryUse> {
+  /** The monitor dies the task's death. It outlives pid 1, unless it was killed: then the kernel kills pid 1, which takes a moment. */
+  async #endOfMonitor(): Promise<TaskEnd> {
+    const { process } = this.#made.image;
+    await process.exited;
+    if (this.#pid !== null && process.signalCode !== null) await untilDead(this.#pid);
+    return {
+      exitCode: process.signalCode === null ? process.exitCode : null,
+      signal: process.signalCode === null ? null : String(process.signalCode),
+      cpuMs: Math.round(Number(process.resourceUsage()?.cpuTime.total ?? 0) / 1000),
+    };
+  }
+
+  /** Resolves when nothing of it is left. */
+  #finish(): Promise<void> {
     return (this.#finishing ??= this.#finishOnce());
   }
 
-  async #finishOnce(): Promise<MemoryUse> {
+  async #finishOnce(): Promise<void> {
     const { image, setup, hostParts, cgroups, stdoutFd, stderrFd } = this.#made;
     try {
-      await image.process.exited;
-      // The monitor outlives pid 1, unless somebody killed the monitor; then the kernel kills pid 1, which takes a moment.
-      if (this.#pid !== null && image.process.signalCode !== null) await untilDead(this.#pid);
+      await this.#endOfMonitor();
       this.#over = true;
       image.closeReport();
       if (this.#drained === null) for (const fd of [stdoutFd, stderrFd]) closeSync(fd);
-      await this.#drained;
+      // Whoever began it is told what its output threw.
+      await (this.#exit ?? this.#drained)?.catch(() => undefined);
       await this.#network?.detach();
-      return {
-        outOfMemory:
-          image.process.exitCode !== 0 && (this.#watching?.outOfMemory === true || cgroups.outOfMemoryKills() > 0),
-        memoryBytesMax: cgroups.peakMemoryBytes() ?? this.#watching?.peakMemoryBytes ?? null,
-      };
     } finally {
       this.#watching?.stop();
       removeEmptyParts(setup.root.upper, hostParts);
@@ -237,9 +261,33 @@ export class PreparedContext {
   }
 }
 
-interface MemoryUse {
-  readonly outOfMemory: boolean;
-  readonly memoryBytesMax: number | null;
+interface TaskEnd {
+  /** null when a signal ended it. */
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly cpuMs: number;
+}
+
+/** Pid 1's last words: the task's wait status (wait(2)), and two times. */
+async function readEnd(record: ReportRecord, following: AsyncIterator<ReportRecord, void>): Promise<TaskEnd> {
+  let cpuMs = 0;
+  for (let times = 0; times < 2; times++) {
+    const { value } = await following.next();
+    if (value) cpuMs += value.word * 1000 + Number(value.value) / 1000;
+  }
+  const status = Number(record.value);
+  const signal = status & 0x7f;
+  return {
+    exitCode: signal === 0 ? status >> 8 : null,
+    signal: signal === 0 ? null : nameOfSignal(signal),
+    cpuMs: Math.round(cpuMs),
+  };
+}
+
+/** "SIGKILL" for 9. */
+function nameOfSignal(number: number): string {
+  const found = Object.entries(constants.signals).find(([, value]) => value === number);
+  return found?.[0] ?? `signal ${number}`;
 }
 
 async function deliver(fd: number, output: (bytes: Uint8Array) => void): Promise<void> {

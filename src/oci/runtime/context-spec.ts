@@ -86,6 +86,8 @@ export interface RunningContext {
   readonly pid: number;
   /** Resolves once everything inside is dead and all output was delivered. Rejects only with what `output` threw. */
   readonly exited: Promise<ContextExit>;
+  /** Resolves a moment later, when its mounts and namespaces are gone too: only then may its upper directory be used again. */
+  readonly gone: Promise<void>;
   /** Ends everything inside at once. */
   kill(): void;
   /** Asks every process inside to end (SIGTERM). */

@@ -26,8 +26,15 @@ export interface ContextImage {
 
 /** Descriptor on which a program reports: a socket to mesh. Records are two 64-bit words. */
 export const REPORT_FD = 3;
-/** First word of the record that tells the process id of the context's pid 1. Any other first word is a failed row's address. */
+/** First word of the record that tells the process id of the context's pid 1. A first word that is none of these is a failed row's address. */
 export const PID_RECORD = 1;
+/** First word of the record that tells that the task's process has become the command, unless a failure was told before. */
+export const BEGUN_RECORD = 2;
+/**
+ * First word of the record that tells the task's wait status, once all in the context but pid 1 are dead. Two records follow
+ * with the time on CPUs of all that were in it, in user mode and in the kernel: seconds, microseconds.
+ */
+export const END_RECORD = 3;
 /** Exit code of a program that failed before its task began. */
 export const SETUP_FAILED_EXIT = 125;
 

@@ -6,7 +6,7 @@
 //
 // Each dies with the one above it (PR_SET_PDEATHSIG, and the kernel's rule for pid 1 of a PID namespace).
 
-import { PID_RECORD, REPORT_FD, SETUP_FAILED_EXIT } from "./emit.ts";
+import { BEGUN_RECORD, END_RECORD, PID_RECORD, REPORT_FD, SETUP_FAILED_EXIT } from "./emit.ts";
 import type { ContextSetup } from "./context-spec.ts";
 import { type Allotment, HOST_MOUNTS_FD, type MachineFacts, USER_NAMESPACE_FD } from "./plan-input.ts";
 import { enterHostMounts } from "./plan-root.ts";
@@ -32,7 +32,6 @@ const PR_SET_NAME = 15;
 const SIGKILL = 9;
 const SIGCHLD = 17;
 const EVERY_FD = 0xffffffff;
-const MSG_PEEK_DONTWAIT = 0x42;
 
 const CLONE = {
   NEWNS: 0x20000,
@@ -47,20 +46,29 @@ const CLONE_INTO_CGROUP = 0x200000000n;
 const CLONE_VM = 0x100;
 const CLONE_PARENT_SETTID = 0x100000;
 
-/** An eventfd(2) on which pid 1 waits for its id map. */
-const MAPPED_FD = 10;
+/**
+ * A pipe from the monitor to pid 1: a byte says that the ids are mapped, its end that the monitor is dead. Nobody but the monitor
+ * has the write end. Its numbers are the lowest, all others being closed when it is made.
+ */
+const MONITOR_PIPE = { readFd: REPORT_FD + 1, writeFd: REPORT_FD + 2 } as const;
 /** A page that monitor and pid 1 share: the task's wait status. */
 const SHARED_ADDRESS = 0x600000;
 const TASK_STATUS: Place = { fixed: SHARED_ADDRESS };
 
-/** How long pid 1 waits for the monitor. Reached only when that was killed in between. */
-const HANDSHAKE_SECONDS = 10;
+const RUSAGE_WORDS = 18;
+const RUSAGE_CHILDREN = -1;
+const END_RECORD_BYTES = 48;
+/** Both ends of the pipe by which pid 1 learns of the task's exec: the lowest numbers, all others being closed. */
+const EXEC_PIPE = { readFd: REPORT_FD + 1, writeFd: REPORT_FD + 2 } as const;
 
 const OOM_SCORE = "300";
 
 /** Variables with a content other than 8 zero bytes. */
 export const PROCESS_VARIABLES: Readonly<Record<string, Uint8Array>> = {
   pidRecord: words(PID_RECORD, 0),
+  begunRecord: words(BEGUN_RECORD, 0),
+  // The wait status, then `struct rusage` (getrusage(2)), which begins with the two times.
+  endRecord: words(END_RECORD, 0, ...Array.from({ length: RUSAGE_WORDS }, () => 0)),
   initStatus: words(0, 0),
 };
 
@@ -99,12 +107,14 @@ export function monitorOperations(
       -1,
       0,
     ]),
-    ...eventDescriptor("make the event of the finished map", MAPPED_FD),
+    call("close descriptors of the start", "close_range", [REPORT_FD + 1, EVERY_FD, 0]),
+    call("make a pipe to pid 1", "pipe2", [address("monitorPipe"), O_CLOEXEC]),
     ...birth(setup, allotment),
     ...writeIdMap(allotment),
-    call("tell pid 1 that its ids are mapped", "write", [MAPPED_FD, bytes(words(1)), 8]),
+    call("tell pid 1 that its ids are mapped", "write", [MONITOR_PIPE.writeFd, address("byte"), 1]),
     call("report the process id", "write", [REPORT_FD, address("pidRecord"), 16]),
-    call("close all descriptors", "close_range", [0, EVERY_FD, 0]),
+    call("close all descriptors", "close_range", [0, MONITOR_PIPE.writeFd - 1, 0]),
+    call("close all but the pipe", "close_range", [MONITOR_PIPE.writeFd + 1, EVERY_FD, 0]),
     call("leave pid 1's process directory", "chdir", ["/"]),
     call("wait for pid 1 to end", "wait4", [{ kind: "value", at: PID }, address("initStatus"), 0, 0]),
     ...dieTheSameDeath(),
@@ -116,35 +126,55 @@ export function monitorOperations(
 export function initOperations(): readonly SetupOp[] {
   return [
     dieWithParent(),
-    ...waitForEvent("wait for the id map", MAPPED_FD),
-    call("close descriptors of the start", "close_range", [USER_NAMESPACE_FD, EVERY_FD, 0]),
+    call("leave the pipe's other end to the monitor", "close_range", [MONITOR_PIPE.writeFd, EVERY_FD, 0]),
+    call("wait for the id map", "read", [MONITOR_PIPE.readFd, address("byte"), 1], {
+      onResult: { is: 1, goTo: { label: "the ids are mapped" } },
+    }),
+    call("end: the monitor is gone", "exit_group", [SETUP_FAILED_EXIT]),
+    { kind: "label", label: "the ids are mapped" },
     call("become group 0", "setresgid", [0, 0, 0]),
     call("become user 0", "setresuid", [0, 0, 0]),
     call("drop supplementary groups", "setgroups", [0, 0], ANYWAY),
     call("let helpers look at it", "prctl", [PR_SET_DUMPABLE, 1, 0, 0, 0]),
     dieWithParent(),
-    ...checkMeshLives("before the filesystem"),
+    ...checkMonitorLives(),
   ];
 }
 
 /**
- * Pid 1 gives birth to the task and reaps until that ends; the task continues behind the label "task". Until its exec it shares
- * pid 1's memory, hidden from all others: copying that costs a tenth of a context. So the kernel writes the task's id where
- * pid 1 looks for it, and pid 1 touches nothing else that the task does.
+ * Pid 1 gives birth to the task, reaps until that ends, kills and reaps who is left, and tells mesh of it: what the kernel does
+ * after that, undoing mounts and namespaces, nobody has to wait for. The task continues behind the label "task". Until its exec
+ * it shares pid 1's memory, hidden from all others: copying that costs a tenth of a context. So the kernel writes the task's id
+ * where pid 1 looks for it, and pid 1 touches nothing else that the task does.
  */
 export function reaperOperations(): readonly SetupOp[] {
+  const report = (name: string, record: string, length: number) =>
+    call(name, "write", [REPORT_FD, address(record), length], ANYWAY);
   return [
     call("hide from the task", "prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0]),
+    call("close all other descriptors", "close_range", [REPORT_FD + 1, EVERY_FD, 0]),
+    call("make a pipe that the task's exec closes", "pipe2", [address("execPipe"), O_CLOEXEC]),
     call("start the task's process", "clone", [CLONE_VM | CLONE_PARENT_SETTID | SIGCHLD, 0, address("task"), 0, 0], {
       onResult: { is: 0, goTo: { label: "task" } },
     }),
-    call("close all descriptors of pid 1", "close_range", [0, EVERY_FD, 0]),
+    call("close the task's input and output", "close_range", [0, REPORT_FD - 1, 0]),
+    call("close the task's end of the pipe", "close", [EXEC_PIPE.writeFd]),
+    call("wait for the task's exec", "read", [EXEC_PIPE.readFd, address("byte"), 1], ANYWAY),
+    report("report that it has begun", "begunRecord", 16),
     { kind: "label", label: "reap" },
     call("reap", "wait4", [-1, { kind: "address", at: TASK_STATUS }, 0, 0], {
       onResult: { is: variable("task"), goTo: { label: "task ended" } },
     }),
     { kind: "goto", label: "reap" },
     { kind: "label", label: "task ended" },
+    call("kill who is left", "kill", [-1, SIGKILL], ANYWAY),
+    { kind: "label", label: "reap who is left" },
+    call("reap who is left", "wait4", [-1, 0, 0, 0], { onError: { label: "nobody is left" } }),
+    { kind: "goto", label: "reap who is left" },
+    { kind: "label", label: "nobody is left" },
+    call("read the time on CPUs", "getrusage", [RUSAGE_CHILDREN, address("endRecord", 16)], ANYWAY),
+    { kind: "bits", name: "take the task's status", of: TASK_STATUS, mask: 0xffff, result: variable("endRecord", 8) },
+    report("report the end", "endRecord", END_RECORD_BYTES),
     call("end pid 1", "exit_group", [0]),
     { kind: "label", label: "task" },
   ];
@@ -161,16 +191,20 @@ export function waitForNetwork(): readonly SetupOp[] {
   ];
 }
 
-/** Ends the context when mesh's end of the report socket is closed. */
-function checkMeshLives(when: string): readonly SetupOp[] {
-  const label = `mesh lives ${when}`;
+/**
+ * New credentials have undone `dieWithParent`, so the monitor may have died unheard. Its descriptors are closed before its
+ * children are told of its death: one that says again that it dies with its parent, and finds the pipe open then, is told. What mesh
+ * has open proves nothing: its threads die one by one, and the first takes the monitor along.
+ */
+function checkMonitorLives(): readonly SetupOp[] {
+  const pollFd = new Uint8Array(8);
+  new DataView(pollFd.buffer).setInt32(0, MONITOR_PIPE.readFd, true);
   return [
-    call("look for mesh", "recvfrom", [REPORT_FD, address("byte"), 1, MSG_PEEK_DONTWAIT, 0, 0], {
-      onError: { label },
-      onResult: { is: 1, goTo: { label } },
+    call("look for the monitor", "ppoll", [bytes(pollFd), 1, bytes(words(0, 0)), 0, 0], {
+      onResult: { is: 0, goTo: { label: "the monitor lives" } },
     }),
-    call("end: mesh is gone", "exit_group", [SETUP_FAILED_EXIT]),
-    { kind: "label", label },
+    call("end: the monitor is gone", "exit_group", [SETUP_FAILED_EXIT]),
+    { kind: "label", label: "the monitor lives" },
   ];
 }
 
@@ -200,27 +234,6 @@ function enterUserNamespace(): readonly SetupOp[] {
   return [
     call("enter the user namespace of the subordinate ids", "setns", [USER_NAMESPACE_FD, CLONE.NEWUSER]),
     call("keep its own process files", "prctl", [PR_SET_DUMPABLE, 1, 0, 0, 0]),
-  ];
-}
-
-function eventDescriptor(name: string, fd: number): readonly SetupOp[] {
-  return [
-    call(name, "eventfd2", [0, O_CLOEXEC], { result: variable("descriptor") }),
-    call(name, "dup3", [value("descriptor"), fd, O_CLOEXEC]),
-    call(name, "close", [value("descriptor")]),
-  ];
-}
-
-function waitForEvent(name: string, fd: number): readonly SetupOp[] {
-  const pollFd = new Uint8Array(8);
-  new DataView(pollFd.buffer).setInt32(0, fd, true);
-  pollFd[4] = 1; // POLLIN
-  return [
-    call(name, "ppoll", [bytes(pollFd), 1, bytes(words(HANDSHAKE_SECONDS, 0)), 0, 0], {
-      onResult: { is: 1, goTo: { label: name } },
-    }),
-    call("end: nobody answered", "exit_group", [SETUP_FAILED_EXIT]),
-    { kind: "label", label: name },
   ];
 }
 
