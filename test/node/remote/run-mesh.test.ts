@@ -249,6 +249,26 @@ describe("when machines go", () => {
     await watched.outcome;
   });
 
+  test("a machine that has attempts of a run is told which of them nobody wants: all once it is over, none before", async () => {
+    await using mesh = new NodeMesh();
+    const ended = Promise.withResolvers<void>();
+    const here = await mesh.add("here", { cpus: 1, scripts: { "script 0": () => ended.promise } });
+    const there = await mesh.add("there", { serves: false });
+    const watched = mesh.start(here, independent(1));
+    await until(() => here.backend.running === 1);
+    const [started] = watched.events;
+    if (started?.kind !== "run-started") throw new Error("The run has not started");
+    const doubt = async (run: string) =>
+      await there.peers.call(here.id, "work.doubt", { run, leases: ["life.1"] }, { timeoutMs: 5_000 });
+    const run = started.run.id;
+    expect(await doubt(run)).toEqual({ run, leases: [] });
+    ended.resolve();
+    await watched.outcome;
+    expect(await doubt(run)).toEqual({ run, leases: ["life.1"] });
+    const unknown = run.replace(/.$/, (last) => (last === "0" ? "1" : "0"));
+    expect(await doubt(unknown)).toEqual({ run: unknown, leases: [] });
+  });
+
   test("an output that was lost with its machine is made again, elsewhere", async () => {
     await using mesh = new NodeMesh();
     let layers = 0;
