@@ -62,6 +62,22 @@ describeIf(["binary", "lan", "bash", "faketime"], "machines whose clocks are hou
     }
   });
 
+  test("what was made six hours ahead is fetched and used six hours behind, and the other way round", async () => {
+    for (const [made, used] of [
+      [AHEAD, BEHIND],
+      [BEHIND, AHEAD],
+    ] as const) {
+      const { run } = await machines.at(used).run(`tasks:
+  - { key: make, agent: { node: ${machines.at(made).name} }, run: 'head -c 3m /dev/urandom > ${made}; sha256sum * > "$MESH_VALUES/sum"' }
+  - { key: use, use: make, agent: { node: ${machines.at(used).name} }, run: 'sha256sum * > "$MESH_VALUES/sum"' }
+`);
+      expect(run.tasks.map(({ node }) => node)).toEqual([machines.at(made).name, machines.at(used).name]);
+      const [before, after] = run.tasks.map(({ outputs }) => outputs.values["sum"]);
+      expect(before).toMatch(/^[0-9a-f]{64} /);
+      expect(after).toBe(before);
+    }
+  });
+
   test("who is thrown out is out at once, also where that lies in the future", async () => {
     const { nodes } = await machines.at(RIGHT).json<{ nodes: { name: string }[] }>("nodes");
     expect(nodes).toHaveLength(3);

@@ -1,5 +1,5 @@
 // Machines that stand still for longer than anything they said is good for: claims on keys, leases that wait to begin. What they
-// know when they wake is old.
+// know when they wake is old. All stand still at the same time, as that takes the most of it.
 
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { LIMITS } from "../../../src/base/limits.ts";
@@ -16,14 +16,18 @@ const AT_ONCE = 4;
 
 describeIf(["binary", "lan", "bash"], "a machine that stands still for longer than what it said is good for", () => {
   let machines: Machines;
+  // The others stand still.
   let first: Machine;
-  let second: Machine;
-  let third: Machine;
+  let spare: Machine;
+  let worker: Machine;
 
   beforeAll(async () => {
-    const worker = ["--cpus", "1", "--labels", "worker"];
-    machines = await makeMesh({ hosts: 3, flags: [["--cpus", "1"], worker] });
-    [first, second, third] = [machines.at(0), machines.at(1), machines.at(2)];
+    const [plain, labelled] = [
+      ["--cpus", "1"],
+      ["--cpus", "1", "--labels", "worker"],
+    ];
+    machines = await makeMesh({ hosts: 5, flags: [plain, labelled, labelled, plain] });
+    [first, spare, worker] = [machines.at(0), machines.at(2), machines.at(3)];
   });
   afterAll(async () => {
     await machines[Symbol.asyncDispose]();
@@ -55,55 +59,57 @@ describeIf(["binary", "lan", "bash"], "a machine that stands still for longer th
     };
   }
 
-  test("as a worker: its work is done elsewhere and told once, it lets go of it, and takes no more than fits", async () => {
+  test.concurrent("as a worker: its work is done elsewhere and told once, it lets go of it, and takes no more than fits", async () => {
+    const sleeper = machines.at(1);
     // On the machine that sleeps they take long, elsewhere no time.
     const slow = (key: string, seconds: number) =>
       task(
         key,
         "labels: [worker]",
-        `[ "$(hostname)" != ${second.name} ] || sleep ${seconds}; hostname > "$MESH_VALUES/at"`,
+        `[ "$(hostname)" != ${sleeper.name} ] || sleep ${seconds}; hostname > "$MESH_VALUES/at"`,
       );
     const keep = task("keep", `node: ${first.name}`, `sleep ${FREEZE_MS / 1_000 + 4}`);
-    await third.mesh("drain");
+    await spare.mesh("drain");
     const longer = await startRun(first, `tasks:\n${slow("ends", 7)}${slow("runs", 600)}${keep}`);
-    for (const key of ["ends", "runs"]) expect(await longer.placed(key)).toBe(second.name);
+    for (const key of ["ends", "runs"]) expect(await longer.placed(key)).toBe(sleeper.name);
     const shorter = await startRun(first, `tasks:\n${slow("left", 601)}`);
-    await until("all of it runs", async () => (await sleepsOn(second)).length === 3);
-    await third.mesh("drain", "--off");
-    second.host.freeze();
+    await until("all of it runs", async () => (await sleepsOn(sleeper)).length === 3);
+    await spare.mesh("drain", "--off");
+    sleeper.host.freeze();
     const { run: before } = await shorter.over;
     expect(before.status.result).toBe("succeeded");
     await Bun.sleep(FREEZE_MS);
-    second.host.thaw();
-    await until("it is back", async () => (await third.sees("up")).includes(second.name));
+    sleeper.host.thaw();
+    await until("it is back", async () => (await spare.sees("up")).includes(sleeper.name));
     // Another coordinator, which knows nothing of what runs there, wants all of it twice over.
-    const most = await countSleeps(second);
+    const most = await countSleeps(sleeper);
     const wanted = Array.from({ length: 2 * AT_ONCE }, (_, at) =>
-      task(`n${at}`, `node: ${second.name}`, `sleep 1; echo ${at}`),
+      task(`n${at}`, `node: ${sleeper.name}`, `sleep 1; echo ${at}`),
     );
-    const { run: anew } = await (await startRun(third, `tasks:\n${wanted.join("")}`)).over;
+    const { run: anew } = await (await startRun(spare, `tasks:\n${wanted.join("")}`)).over;
     expect(anew.status.result).toBe("succeeded");
     expect(await most()).toBe(AT_ONCE);
     const { run, twice } = await longer.over;
     expect(run.status).toEqual({ execution: "finished", result: "succeeded" });
     for (const { node, outputs } of run.tasks.slice(0, 2))
-      expect([node, outputs.values]).toEqual([third.name, { at: third.name }]);
+      expect([node, outputs.values]).toEqual([spare.name, { at: spare.name }]);
     expect(twice).toEqual([]);
-    for (const machine of machines.all)
+    for (const machine of [first, sleeper, spare])
       await until(`nothing is left on ${machine.name}`, async () => (await leftOn(machine)).length === 0);
   });
 
-  test("as a coordinator: nobody runs what goes on meanwhile, and it takes all of it up", async () => {
+  test.concurrent("as a coordinator: nobody runs what goes on meanwhile, and it takes all of it up", async () => {
+    const sleeper = machines.at(4);
     const once = (key: string, seconds: number) =>
-      task(key, `node: ${second.name}`, `sleep ${seconds}; date +%N > "$MESH_VALUES/when"`);
+      task(key, `node: ${worker.name}`, `sleep ${seconds}; date +%N > "$MESH_VALUES/when"`);
     const definition = `tasks:\n${once("ends", 3)}${once("goes-on", FREEZE_MS / 1_000 + 5)}`;
-    const frozen = await startRun(first, definition);
-    await until("all of it runs", async () => (await sleepsOn(second)).length === 2);
-    first.host.freeze();
-    await until("it is missed", async () => (await third.sees("down")).includes(first.name));
-    const other = await startRun(third, definition);
+    const frozen = await startRun(sleeper, definition);
+    await until("all of it runs", async () => (await sleepsOn(worker)).length === 2);
+    sleeper.host.freeze();
+    await until("it is missed", async () => (await spare.sees("down")).includes(sleeper.name));
+    const other = await startRun(spare, definition);
     await Bun.sleep(FREEZE_MS);
-    first.host.thaw();
+    sleeper.host.thaw();
     const ends = await Promise.all([frozen.over, other.over]);
     for (const { run, twice } of ends) {
       expect(run.status).toEqual({ execution: "finished", result: "succeeded" });
@@ -111,7 +117,7 @@ describeIf(["binary", "lan", "bash"], "a machine that stands still for longer th
     }
     const [here, there] = ends.map(({ run }) => run.tasks.map(({ outputs }) => outputs.values["when"]));
     expect(here).toEqual(there ?? []);
-    for (const machine of machines.all)
+    for (const machine of [sleeper, worker])
       await until(`nothing is left on ${machine.name}`, async () => (await leftOn(machine)).length === 0);
   });
 });

@@ -5,7 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { describeIf } from "../../support/require.ts";
-import { leftOn, startRun } from "./faults.ts";
+import { hiccup, killNode, leftOn, startRun } from "./faults.ts";
 import { type Machine, type Machines, makeMesh, until } from "./machines.ts";
 
 setDefaultTimeout(60_000);
@@ -130,9 +130,20 @@ describeIf(["binary", "lan", "bash", "tc", "nft"], "content on its way", () => {
     await second.host.limit(null);
   });
 
-  test("whose source dies, and nobody else has it: it is said so, and what had come is used when it is back", async () => {
+  test("goes on while its source is slow, as one with a bad disk: it stands still most of the time, and is never missed", async () => {
+    const { sha, got } = await begin(32 * MIB, "slow");
+    for (let time = 0; time < 4; time++) {
+      await hiccup(source.host);
+      expect(await receiver.sees("down")).toEqual([]);
+    }
+    const { sizeBytes, receivedBytes } = await got;
+    expect(receivedBytes).toBe(sizeBytes);
+    expectGot("slow", sha);
+  });
+
+  test("whose source is killed, and nobody else has it: it is said so, and what had come is used when it is back", async () => {
     const { digest, sha, got } = await begin(32 * MIB, "gone");
-    await source.mesh("down");
+    await killNode(source);
     expect(await got.then(String, String)).toMatch(/Cannot find .* on any machine/);
     expect(existsSync(join(receiver.directory, "got-gone"))).toBe(false);
     await source.mesh("up");
