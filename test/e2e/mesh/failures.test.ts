@@ -146,6 +146,33 @@ describeIf(["binary", "lan", "bash"], "a run goes on", () => {
       await expectWhole(started);
     });
 
+  testIf(
+    "nft",
+    "when two workers cannot reach each other: what one needs of the other goes by way of its coordinator",
+    async () => {
+      const [maker, user] = [machines.at(1), machines.at(2)];
+      for (const direction of ["in", "out"] as const)
+        await user.host.lose({ percent: 100, direction, with: [maker.host] });
+      await until("they miss each other", async () => (await maker.sees("down")).includes(user.name));
+      const started = await startRun(
+        machines.at(0),
+        `tasks:
+  - { key: make, agent: { node: ${maker.name} }, run: 'head -c 2m /dev/urandom > made; sha256sum made > "$MESH_VALUES/sum"' }
+  - { key: use, use: make, agent: { node: ${user.name} }, run: 'sha256sum made > "$MESH_VALUES/sum"' }
+`,
+      );
+      const { run, twice } = await started.over;
+      expect(run.status).toEqual({ execution: "finished", result: "succeeded" });
+      expect(run.tasks.map(({ node }) => node)).toEqual([maker.name, user.name]);
+      const [made, used] = run.tasks.map(({ outputs }) => outputs.values["sum"]);
+      expect(used).toBe(made ?? "");
+      expect(twice).toEqual([]);
+      expect(await maker.sees("down")).toEqual([user.name]);
+      await user.host.loseNothing();
+      await until("they see each other", async () => (await maker.sees("up")).includes(user.name));
+    },
+  );
+
   test("when a worker has another address from now on", async () => {
     const started = await start("moved", 2);
     await machines.lan.host(2).moveTo("10.77.0.99");
