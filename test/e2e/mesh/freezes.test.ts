@@ -100,14 +100,17 @@ describeIf(["binary", "lan", "bash"], "a machine that stands still for longer th
 
   test.concurrent("as a coordinator: nobody runs what goes on meanwhile, and it takes all of it up", async () => {
     const sleeper = machines.at(4);
-    const once = (key: string, seconds: number) =>
-      task(key, `node: ${worker.name}`, `sleep ${seconds}; date +%N > "$MESH_VALUES/when"`);
-    const definition = `tasks:\n${once("ends", 3)}${once("goes-on", FREEZE_MS / 1_000 + 5)}`;
-    const frozen = await startRun(sleeper, definition);
+    // Their keys are the same wherever they run.
+    const definition = ({ name }: Machine) => {
+      const once = (key: string, seconds: number) =>
+        task(key, `node: ${name}`, `sleep ${seconds}; date +%N > "$MESH_VALUES/when"`);
+      return `tasks:\n${once("ends", 3)}${once("goes-on", FREEZE_MS / 1_000 + 5)}`;
+    };
+    const frozen = await startRun(sleeper, definition(worker));
     await until("all of it runs", async () => (await sleepsOn(worker)).length === 2);
     sleeper.host.freeze();
     await until("it is missed", async () => (await spare.sees("down")).includes(sleeper.name));
-    const other = await startRun(spare, definition);
+    const other = await startRun(spare, definition(spare));
     await Bun.sleep(FREEZE_MS);
     sleeper.host.thaw();
     const ends = await Promise.all([frozen.over, other.over]);
