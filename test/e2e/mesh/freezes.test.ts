@@ -68,7 +68,7 @@ describeIf(["binary", "lan", "bash"], "a machine that stands still for longer th
         "labels: [worker]",
         `[ "$(hostname)" != ${sleeper.name} ] || sleep ${seconds}; hostname > "$MESH_VALUES/at"`,
       );
-    const keep = task("keep", `node: ${first.name}`, `sleep ${FREEZE_MS / 1_000 + 4}`);
+    const keep = task("keep", `node: ${first.name}`, `sleep ${FREEZE_MS / 1_000 + 7}`);
     await spare.mesh("drain");
     const longer = await startRun(first, `tasks:\n${slow("ends", 7)}${slow("runs", 600)}${keep}`);
     for (const key of ["ends", "runs"]) expect(await longer.placed(key)).toBe(sleeper.name);
@@ -76,11 +76,13 @@ describeIf(["binary", "lan", "bash"], "a machine that stands still for longer th
     await until("all of it runs", async () => (await sleepsOn(sleeper)).length === 3);
     await spare.mesh("drain", "--off");
     sleeper.host.freeze();
+    const longEnough = Bun.sleep(FREEZE_MS);
     const { run: before } = await shorter.over;
     expect(before.status.result).toBe("succeeded");
-    await Bun.sleep(FREEZE_MS);
+    await longEnough;
     sleeper.host.thaw();
     await until("it is back", async () => (await spare.sees("up")).includes(sleeper.name));
+    expect(await sleepsOn(first)).toHaveLength(1);
     // Another coordinator, which knows nothing of what runs there, wants all of it twice over.
     const most = await countSleeps(sleeper);
     const wanted = Array.from({ length: 2 * AT_ONCE }, (_, at) =>
@@ -109,10 +111,12 @@ describeIf(["binary", "lan", "bash"], "a machine that stands still for longer th
     const frozen = await startRun(sleeper, definition(worker));
     await until("all of it runs", async () => (await sleepsOn(worker)).length === 2);
     sleeper.host.freeze();
+    const longEnough = Bun.sleep(FREEZE_MS);
     await until("it is missed", async () => (await spare.sees("down")).includes(sleeper.name));
     const other = await startRun(spare, definition(spare));
-    await Bun.sleep(FREEZE_MS);
+    await longEnough;
     sleeper.host.thaw();
+    expect(await sleepsOn(worker)).toHaveLength(1);
     const ends = await Promise.all([frozen.over, other.over]);
     for (const { run, twice } of ends) {
       expect(run.status).toEqual({ execution: "finished", result: "succeeded" });
