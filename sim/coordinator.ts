@@ -141,6 +141,8 @@ export class Coordinator {
       }
       case "unknown":
         return this.#unknown(said.leases);
+      case "doubt":
+        return; // it goes on
       case "holdings": {
         if (said.run !== this.#run) return;
         this.#unknown(said.unknown);

@@ -310,6 +310,9 @@ export class Host {
   #closeLease(from: Host, said: Extract<Message, { readonly kind: "lease" }>["said"]): void {
     if (said.kind === "finished") this.send(from, { kind: "acknowledge", leases: [said.lease] });
     if (said.kind === "granted") this.send(from, { kind: "cancel", lease: said.lease, graceful: false });
+    if (said.kind !== "doubt") return;
+    for (const lease of said.leases) this.send(from, { kind: "cancel", lease, graceful: false });
+    this.send(from, { kind: "acknowledge", leases: said.leases });
   }
 
   #takeUpRuns(): void {

@@ -218,6 +218,8 @@ export const LIMITS = {
   grantMs: 15_000,
   /** How long attempts go on, and their ends are kept, while their coordinator is silent. */
   orphanMs: 10 * 60_000,
+  /** How long a coordinator may say nothing of a run before a worker that has attempts of it asks whether it is over. */
+  doubtMs: 5_000,
   /** A gap between two events of a machine that ticks each second which means that the machine itself stood still. */
   ownPauseMs: 5_000,
   /** Most attempts that a worker answers for, ends that nobody acknowledged included: in all, and of one coordinator. */

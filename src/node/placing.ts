@@ -10,6 +10,7 @@ import type { NodeCapacity } from "../sched/fit.ts";
 import type { CapacityLedger } from "../sched/ledger.ts";
 import type { AttemptRef, RunEvent } from "../sched/run-event.ts";
 import type { RunMachine } from "../sched/run-machine.ts";
+import { Detours } from "./detours.ts";
 import type { Elsewhere } from "./elsewhere.ts";
 import type { Executor } from "./executor.ts";
 import { faultText } from "./fault-text.ts";
@@ -58,9 +59,6 @@ const LOOK_AGAIN_MS = 10;
 /** How long a task may be passed over by smaller ones before room is kept free for it. */
 const RESERVE_AFTER_MS = 30_000;
 
-/** How often a task may come back from machines that could not get its inputs, before these are made again. */
-const MOST_RETURNS = 3;
-
 export class Placing {
   readonly #options: PlacingOptions;
   #mesh: RunMesh | null = null;
@@ -68,7 +66,7 @@ export class Placing {
   readonly #offered = new Set<string>();
   /** Machines that will not run a task, and what the last of them said. */
   readonly #refusals = new Map<string, Map<string, MeshError>>();
-  readonly #returns = new Map<string, number>();
+  readonly #detours = new Detours();
   /** Ready tasks that no machine which is there could ever run, and since when. */
   readonly #stranded = new Map<string, number>();
   readonly #fleet: RunFleet;
@@ -138,14 +136,9 @@ export class Placing {
     if (!machine.holds(ref)) return this.#options.again();
     const work = this.#options.workOf(key);
     if (cause.code === "blob.missing" || cause.code === "blob.corrupt") {
-      const times = (this.#returns.get(key) ?? 0) + 1;
-      this.#returns.set(key, times);
       // who has it is asked anew before the task is placed again
       this.#mesh?.directory.doubt(missing);
-      if (times > MOST_RETURNS) {
-        this.#returns.delete(key);
-        this.#lose(new Set(missing), work);
-      }
+      if (!this.#detours.note(key, missing)) this.#lose(new Set(missing), work);
     } else if (cause.code !== "run.interrupted") this.#refuse(key, node, cause);
     apply({ kind: "task-returned", ...ref, atMs: Date.now() });
     this.#options.again();
@@ -340,7 +333,8 @@ export class Placing {
     const mesh = this.#mesh;
     if (mesh === null) return !this.#lose(digestsOf(lacked), work);
     mesh.directory.forgetHere(lacked.map(({ digest }) => digest));
-    const unheld = lacked.filter(({ digest }) => !mesh.isHeld(digest));
+    const far = this.#detours.of(key);
+    const unheld = lacked.filter(({ digest }) => far.has(digest) || !mesh.isHeld(digest));
     if (unheld.length === 0) return true;
     this.#offered.add(key);
     void this.#lookFor(mesh, unheld, { key, work }).catch(this.#options.onFault);
@@ -352,9 +346,11 @@ export class Placing {
     unheld: readonly ContentRef[],
     { key, work }: Pick<Wanted, "key" | "work">,
   ): Promise<void> {
-    const lost = await mesh.lookFor(unheld);
+    const lost = new Set(await mesh.lookFor(unheld));
+    const far = this.#detours.take(key);
+    await mesh.bring(unheld.filter(({ digest }) => far.has(digest) && !lost.has(digest)));
     this.#offered.delete(key);
-    this.#lose(new Set(lost), work);
+    this.#lose(lost, work);
     this.#options.again();
   }
 

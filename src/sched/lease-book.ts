@@ -26,6 +26,8 @@ interface RunHere<R> {
   readonly run: string;
   /** When the coordinator last spoke of the run. */
   heardAtMs: number;
+  /** When it was last asked whether the run is over. */
+  doubtedAtMs: number;
   /** By lease, in order of grant. */
   readonly attempts: Map<string, Attempt<R>>;
   /** By task and attempt. */
@@ -114,7 +116,8 @@ export class LeaseBook<R> {
         this.#draining = event.draining;
         return;
       case "tick":
-        return this.#expire(nowMs);
+        this.#expire(nowMs);
+        return this.#doubt(nowMs);
       default:
         return unreachable(event);
     }
@@ -254,6 +257,15 @@ export class LeaseBook<R> {
     }
   }
 
+  /** A run may have ended while its coordinator could not say so here. */
+  #doubt(nowMs: number): void {
+    for (const here of this.#runs.values()) {
+      if (nowMs - Math.max(here.heardAtMs, here.doubtedAtMs) < LIMITS.doubtMs) continue;
+      here.doubtedAtMs = nowMs;
+      this.#emit({ kind: "doubt", to: here.coordinator, run: here.run, leases: [...here.attempts.keys()] });
+    }
+  }
+
   /** A worker that was frozen has heard nobody meanwhile: its own pause is not held against the coordinators. */
   #forgivePause(nowMs: number): void {
     const pauseMs = this.#lastAtMs === null ? 0 : nowMs - this.#lastAtMs;
@@ -277,7 +289,7 @@ export class LeaseBook<R> {
   #openRun(coordinator: PeerId, run: string, nowMs: number): RunHere<R> {
     let here = this.#runOf(coordinator, run);
     if (here === undefined) {
-      here = { coordinator, run, heardAtMs: nowMs, attempts: new Map(), byName: new Map() };
+      here = { coordinator, run, heardAtMs: nowMs, doubtedAtMs: nowMs, attempts: new Map(), byName: new Map() };
       this.#runs.set(runId(coordinator, run), here);
     }
     this.#hear(here, nowMs);

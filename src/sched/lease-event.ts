@@ -85,5 +85,7 @@ export type LeaseEffect<R> =
       readonly held: readonly HeldAttempt<R>[];
       readonly unknown: readonly string[];
     }
+  /** The coordinator has said nothing of the run for a while. What it does not want any more is cancelled and acknowledged. */
+  | { readonly kind: "doubt"; readonly to: PeerId; readonly run: string; readonly leases: readonly string[] }
   /** Nothing more will be asked about the lease: what was kept for it may go. */
   | { readonly kind: "forget"; readonly lease: string };

@@ -18,6 +18,9 @@ import { FakeBackend, type FakeScript } from "./backend.ts";
 import { type HubPeers, MeshHub } from "./mesh-hub.ts";
 import { SUBMISSION } from "./node-runs.ts";
 
+/** So short that a test need not wait for it. */
+const SEARCH_MS = 200;
+
 export interface Machine {
   readonly name: string;
   /** Name of its folder. */
@@ -83,7 +86,7 @@ export class NodeMesh implements AsyncDisposable {
       speedPercent,
       ...(options.contexts === true ? {} : { backend: () => backend }),
     });
-    const exchange = () => new MeshContent({ store: node.store, peers });
+    const exchange = () => new MeshContent({ store: node.store, peers, searchMs: SEARCH_MS });
     content = exchange();
     const beat = (draining = false) => peers.publish(snapshotOf(node, draining));
     const machine: Machine = { name, home: name, id: peers.self, peers, node, content, backend, served: null, beat };
@@ -114,7 +117,7 @@ export class NodeMesh implements AsyncDisposable {
       mesh: async () => await Promise.resolve({ peers, content: (content ??= exchange()) }),
       backend: () => backend,
     });
-    const exchange = () => new MeshContent({ store: node.store, peers });
+    const exchange = () => new MeshContent({ store: node.store, peers, searchMs: SEARCH_MS });
     content = exchange();
     using index = new Database(node.store.paths.index);
     index.run("UPDATE runs SET owner = json_set(owner, '$.startTicks', '0')");

@@ -149,7 +149,7 @@ test("LeaseBook takes back what was cancelled before it began, and what nobody s
     { kind: "forget", lease },
   ]);
   const late = leaseOf(worker.offer("b"));
-  expect(worker.wait(LIMITS.grantMs)).toEqual([]);
+  expect(worker.wait(LIMITS.grantMs).filter(({ kind }) => kind !== "doubt")).toEqual([]);
   expect(worker.wait(1_000)).toEqual([
     { kind: "returned", to: ANN, lease: late },
     { kind: "forget", lease: late },
@@ -172,10 +172,24 @@ test("LeaseBook tells a renewing coordinator what it lost, what it forgot, and e
 test("LeaseBook lets attempts of a silent coordinator go on for a bounded time, then stops them and forgets their ends", () => {
   const worker = new Worker();
   const lease = worker.run("t");
-  expect(worker.wait(LIMITS.orphanMs)).toEqual([]);
+  expect(worker.wait(LIMITS.orphanMs).filter(({ kind }) => kind !== "doubt")).toEqual([]);
   expect(worker.wait(1_000)).toEqual([{ kind: "stop", lease, graceful: true }]);
   worker.tell({ kind: "ended", lease, result: "cancelled" });
   expect(worker.wait(1_000)).toEqual([{ kind: "forget", lease }]);
+});
+
+test("LeaseBook asks a coordinator that says nothing of a run for a while whether it is over, and again after as long", () => {
+  const worker = new Worker();
+  const leases = [worker.run("a"), worker.run("b")];
+  const doubt = { kind: "doubt", to: ANN, run: "r", leases } as const;
+  expect(worker.wait(LIMITS.doubtMs - 1_000)).toEqual([]);
+  expect(worker.wait(LIMITS.doubtMs)).toEqual([doubt]);
+  worker.tell({ kind: "renew", from: ANN, run: "r", leases });
+  expect(worker.wait(LIMITS.doubtMs - 1_000)).toEqual([]);
+  // It stands still for a while.
+  worker.atMs += LIMITS.orphanMs;
+  expect(worker.wait(1_000)).toEqual([]);
+  expect(worker.wait(1_000)).toEqual([doubt]);
 });
 
 test("LeaseBook does not hold its own pause against a coordinator", () => {
@@ -183,7 +197,7 @@ test("LeaseBook does not hold its own pause against a coordinator", () => {
   worker.run("t");
   worker.atMs += LIMITS.orphanMs * 2;
   expect(worker.tell({ kind: "tick" })).toEqual([]);
-  expect(worker.wait(LIMITS.orphanMs - 1_000)).toEqual([]);
+  expect(worker.wait(LIMITS.orphanMs - 1_000).filter(({ kind }) => kind !== "doubt")).toEqual([]);
 });
 
 test("LeaseBook gives a run to another coordinator only when that one names a lease of it", () => {

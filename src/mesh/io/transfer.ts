@@ -64,6 +64,8 @@ export class Transfer {
   readonly #key: string;
   readonly #machine: TransferMachine;
   readonly #banned: Set<PeerId>;
+  /** Machines that may have some of it. */
+  readonly #met = new Set<PeerId>();
   readonly #joining = new Set<PeerId>();
   readonly #underWay = new Map<string, AbortController>();
   readonly #stop = new AbortController();
@@ -94,11 +96,15 @@ export class Transfer {
     const abort = (): void => this.#fail(signal.reason);
     signal.addEventListener("abort", abort, { once: true });
     const ticking = setInterval(() => this.#tell({ kind: "tick" }), TICK_MS);
-    using _watch = this.#parts.peers.watch((change) => {
-      if (change.kind === "down" || change.peer.state === "revoked") this.#tell({ kind: "gone", peer: change.peer.id });
+    using _watch = this.#parts.peers.watch(({ kind, peer: { id, state } }) => {
+      if (kind === "down" || state === "revoked") this.#tell({ kind: "gone", peer: id });
+      else if (kind === "up" && this.#met.has(id)) this.meet(id);
     });
     try {
-      for (const [peer, answer] of known) this.#joined(peer, answer);
+      for (const [peer, answer] of known) {
+        this.#met.add(peer);
+        this.#joined(peer, answer);
+      }
       for (const peer of holders) if (!known.has(peer)) this.meet(peer);
       this.#tell({ kind: "tick" });
       await this.#end.promise;
@@ -115,6 +121,7 @@ export class Transfer {
   /** Another machine may have some of it: asks it, unless that is under way. */
   meet(peer: PeerId): void {
     if (this.#isOver || peer === this.#parts.peers.self || this.#joining.has(peer) || this.#banned.has(peer)) return;
+    this.#met.add(peer);
     this.#joining.add(peer);
     void this.#join(peer).finally(() => this.#joining.delete(peer));
   }

@@ -10,7 +10,7 @@ import { MeshClaims } from "./mesh-claims.ts";
 import { RunMesh, type RunMeshOptions } from "./run-mesh.ts";
 import { serveResults } from "./result-service.ts";
 import { taken } from "./wire-check.ts";
-import { type WorkWords, checkWorkWords } from "./wire-words.ts";
+import { type LeaseNames, type WorkWords, checkLeaseNames, checkWorkWords } from "./wire-words.ts";
 
 /** What a mesh gives to a node. */
 export interface MeshAccess {
@@ -41,6 +41,11 @@ export class MeshSide implements Disposable {
     peers.onWord("work.words", (params, { peer }) => {
       const words = taken<WorkWords>(checkWorkWords, params, "words");
       this.#runs.get(words.run)?.hear(peer, words);
+    });
+    // a worker that was away has not heard that a run is over; one that is interrupted may be taken up
+    peers.onCall("work.doubt", (params): LeaseNames => {
+      const { run, leases } = taken<LeaseNames>(checkLeaseNames, params, "doubt");
+      return { run, leases: store.runs.isFinished(run) ? leases : [] };
     });
   }
 

@@ -145,6 +145,14 @@ export class RunMesh implements AsyncDisposable {
     await this.#options.content.fetch(wanted, { holders: [...holders], signal });
   }
 
+  /** Brings here what a machine could not get, so that it goes by way of this one. What cannot be brought is not. */
+  async bring(wanted: readonly ContentRef[]): Promise<void> {
+    if (wanted.length === 0) return;
+    await this.fetch(wanted, this.#stop.signal).catch((error: unknown) => {
+      if (asMeshError(error) === null && !this.#stop.signal.aborted) throw error;
+    });
+  }
+
   /** Whether some machine that can be reached is believed to have it. */
   isHeld(digest: Digest): boolean {
     const { peers } = this.#options;

@@ -220,6 +220,18 @@ export class WorkerService implements AsyncDisposable {
     this.#step({ kind: "acknowledge", from, leases });
   }
 
+  /** Lets go of what its coordinator does not want any more. One that cannot say so is asked again. */
+  async #askWhetherOver({ to, run, leases }: LeaseEffect<WorkEnd> & { readonly kind: "doubt" }): Promise<void> {
+    try {
+      const said = await this.#options.peers.call(to, "work.doubt", { run, leases }, { timeoutMs: LIMITS.callMs });
+      const over = taken<LeaseNames>(checkLeaseNames, said, "doubt");
+      for (const lease of over.leases) this.#step({ kind: "cancel", from: to, lease, graceful: false });
+      this.#step({ kind: "acknowledge", from: to, leases: over.leases });
+    } catch (error) {
+      if (asMeshError(error) === null) throw error;
+    }
+  }
+
   /** One that may not have tasks run here any more has none. */
   #heed({ id, state, roles }: PeerView): void {
     const mayOffer = state !== "revoked" && COORDINATORS.some((role) => roles.includes(role));
@@ -252,6 +264,9 @@ export class WorkerService implements AsyncDisposable {
         case "forget":
           this.#runOfLease.get(effect.lease)?.forget(effect.lease);
           this.#runOfLease.delete(effect.lease);
+          break;
+        case "doubt":
+          void this.#askWhetherOver(effect).catch(this.#options.onFault);
           break;
         // a call's answer says these, or the next renewal does
         case "granted":

@@ -124,6 +124,11 @@ export class Runs {
     return row ? recordOf(row) : null;
   }
 
+  /** Whether a run is known here and over. */
+  isFinished(id: string): boolean {
+    return this.#index.get("SELECT 1 FROM runs WHERE id = ? AND finished_at IS NOT NULL", id) !== null;
+  }
+
   /** Newest first: ids sort by birth. */
   list(limit = 100): readonly RunRecord[] {
     return this.#index.all<RunRow>("SELECT * FROM runs ORDER BY id DESC LIMIT ?", limit).map(recordOf);

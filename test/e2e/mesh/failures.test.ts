@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { describeIf, testIf } from "../../support/require.ts";
-import { killNode, leftOn, resultsOf, startRun, type Started } from "./faults.ts";
+import { hiccup, killNode, leftOn, resultsOf, startRun, type Started } from "./faults.ts";
 import { type Machines, makeMesh, until } from "./machines.ts";
 
 setDefaultTimeout(60_000);
@@ -12,6 +12,9 @@ const FLAGS = [
   ["--cpus", "1"],
   ["--cpus", "1", "--labels", "maker"],
 ] as const;
+
+/** More than goes in one piece, and not much more: a line of 200 ms there and back that loses 5 % carries little. */
+const FAR_BYTES = 1_200_000;
 
 /** Fourteen tasks of a third of a second over three machines, joined by a last one. `mark` gives them keys of their own. */
 function pipeline(mark: string): string {
@@ -89,18 +92,18 @@ describeIf(["binary", "lan", "bash"], "a run goes on", () => {
     await expectWhole(started);
   });
 
-  test("when a worker is slow, as one with a bad disk: it stands still most of the time, and never long enough to be missed", async () => {
-    const started = await start("slow", 1);
-    const host = machines.lan.host(1);
-    for (let time = 0; time < 6; time++) {
-      host.freeze();
-      await Bun.sleep(700);
-      host.thaw();
-      await Bun.sleep(150);
-      expect(await machines.at(0).sees("down")).toEqual([]);
-    }
-    await expectWhole(started);
-  });
+  for (const [who, index] of [
+    ["a worker", 1],
+    ["its coordinator", 0],
+  ] as const)
+    test(`when ${who} is slow, as one with a bad disk: it stands still most of the time, and never long enough to be missed`, async () => {
+      const started = await start(`slow ${index}`, 1);
+      for (let time = 0; time < 6; time++) {
+        await hiccup(machines.lan.host(index));
+        expect(await machines.at(1 - index).sees("down")).toEqual([]);
+      }
+      await expectWhole(started);
+    });
 
   test("when its coordinator's cable is pulled and plugged again", async () => {
     const started = await start("coordinator's cable", 1);
@@ -128,13 +131,47 @@ describeIf(["binary", "lan", "bash"], "a run goes on", () => {
     await expectWhole(started);
   });
 
-  testIf("nft", "when one way of a line is dead", async () => {
-    const started = await start("one way", 1);
-    await machines.lan.host(1).lose({ percent: 100, direction: "out" });
-    await sees("down", "host-2");
-    await machines.lan.host(1).loseNothing();
-    await expectWhole(started);
-  });
+  for (const [what, index, direction] of [
+    ["a worker is not heard", 1, "out"],
+    ["a worker hears nothing", 1, "in"],
+    ["its coordinator is not heard", 0, "out"],
+    ["its coordinator hears nothing", 0, "in"],
+  ] as const)
+    testIf("nft", `when ${what}: one way of a line is dead`, async () => {
+      const started = await start(what, 1);
+      const { host, name } = machines.at(index);
+      await host.lose({ percent: 100, direction });
+      await until("it is missed", async () => (await machines.at(1 - index).sees("down")).includes(name));
+      await host.loseNothing();
+      await expectWhole(started);
+    });
+
+  testIf(
+    "nft",
+    "when two workers cannot reach each other: what one needs of the other goes by way of its coordinator",
+    async () => {
+      const [maker, user] = [machines.at(1), machines.at(2)];
+      for (const direction of ["in", "out"] as const)
+        await user.host.lose({ percent: 100, direction, with: [maker.host] });
+      await until("they miss each other", async () => (await maker.sees("down")).includes(user.name));
+      const started = await startRun(
+        machines.at(0),
+        `tasks:
+  - { key: make, agent: { node: ${maker.name} }, run: 'head -c 2m /dev/urandom > made; sha256sum made > "$MESH_VALUES/sum"' }
+  - { key: use, use: make, agent: { node: ${user.name} }, run: 'sha256sum made > "$MESH_VALUES/sum"' }
+`,
+      );
+      const { run, twice } = await started.over;
+      expect(run.status).toEqual({ execution: "finished", result: "succeeded" });
+      expect(run.tasks.map(({ node }) => node)).toEqual([maker.name, user.name]);
+      const [made, used] = run.tasks.map(({ outputs }) => outputs.values["sum"]);
+      expect(used).toBe(made ?? "");
+      expect(twice).toEqual([]);
+      expect(await maker.sees("down")).toEqual([user.name]);
+      await user.host.loseNothing();
+      await until("they see each other", async () => (await maker.sees("up")).includes(user.name));
+    },
+  );
 
   test("when a worker has another address from now on", async () => {
     const started = await start("moved", 2);
@@ -176,11 +213,25 @@ describeIf(["binary", "lan", "bash"], "a run goes on", () => {
     expect((await resultsOf(first, run))?.status.result).toBe("succeeded");
   });
 
-  testIf(["nft", "tun"], "when packets are lost on long lines", async () => {
+  testIf(["nft", "tun"], "when packets are lost on long lines, and files that come over them are whole", async () => {
     for (const host of machines.lan.hosts) await host.lose({ percent: 5, direction: "in" });
     await machines.lan.host(1).delay(100);
     const started = await startRun(machines.at(0), pipeline("loss"));
     await expectWhole(started);
+    const { run } = await machines.at(0).run(`
+tasks:
+  - key: make
+    agent: { node: host-2 }
+    run: head -c ${FAR_BYTES} /dev/urandom > made; sha256sum made > "$MESH_VALUES/sum"
+  - key: use
+    use: make
+    agent: { node: host-1 }
+    run: sha256sum made > "$MESH_VALUES/sum"
+`);
+    expect(run.tasks.map(({ node }) => node)).toEqual(["host-2", "host-1"]);
+    const [made, used] = run.tasks.map(({ outputs }) => outputs.values["sum"]);
+    expect(made).toMatch(/^[0-9a-f]{64} /);
+    expect(used).toBe(made);
     for (const host of machines.lan.hosts) await host.loseNothing();
   });
 

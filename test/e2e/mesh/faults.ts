@@ -1,5 +1,6 @@
 // What the tests of failures share: runs that are read event by event, nodes that are killed, and what may be left of either.
 
+import type { LanHost } from "../../support/lan/lan.ts";
 import type { RunJson } from "../harness.ts";
 import type { Machine } from "./machines.ts";
 
@@ -87,6 +88,14 @@ export async function startRun(machine: Machine, definition: string): Promise<St
 export async function killNode(machine: Machine): Promise<void> {
   const { running } = await machine.json<{ running: { pid: number } }>("service", "status");
   await machine.host.shell(`kill -9 ${running.pid}; while [ -e /proc/${running.pid}/fd ]; do sleep 0.01; done`);
+}
+
+/** A machine with a bad disk: it stands still most of a second, which is not long enough to be missed. */
+export async function hiccup(host: LanHost): Promise<void> {
+  host.freeze();
+  await Bun.sleep(700);
+  host.thaw();
+  await Bun.sleep(150);
 }
 
 /** What a machine knows of a run that it coordinated; null when it cannot say. */

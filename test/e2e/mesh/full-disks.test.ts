@@ -90,6 +90,32 @@ describeIf(["binary", "lan", "bash"], "a disk that fills up", () => {
     await expectNothingLeft();
   });
 
+  test("of a machine that has what others need: it serves all the same, what it made and what it was given", async () => {
+    const [source, receiver] = [machines.at(1), machines.at(2)];
+    await source.host.shell(`head -c 4m /dev/urandom > ${source.directory}/blob`);
+    const digest = (await source.mesh("blob", "put", "blob")).trim();
+    const started = await startRun(
+      machines.at(0),
+      `tasks:
+  - { key: make, agent: { node: ${source.name} }, run: 'head -c 4m /dev/urandom > made; sha256sum made > "$MESH_VALUES/sum"' }
+  - { key: wait, after: make, agent: { node: ${receiver.name} }, run: sleep 1 }
+  - { key: use, use: make, after: wait, agent: { node: ${receiver.name} }, run: 'sha256sum made > "$MESH_VALUES/sum"' }
+`,
+    );
+    await started.finishedAt("make");
+    await source.fillDisk();
+    await receiver.mesh("blob", "get", digest, "-o", "given");
+    await source.host.shell(`cmp ${source.directory}/blob ${receiver.directory}/given`);
+    const { run, twice } = await started.over;
+    expect(run.status).toEqual({ execution: "finished", result: "succeeded" });
+    const [made, , used] = run.tasks.map(({ outputs }) => outputs.values["sum"]);
+    expect(made).toMatch(/^[0-9a-f]{64} /);
+    expect(used).toBe(made);
+    expect(twice).toEqual([]);
+    await source.emptyDisk();
+    await expectNothingLeft();
+  });
+
   test("of the coordinator: its run stops under that name, and goes on with room", async () => {
     const first = machines.at(0);
     first.write("tasks.yml", manyTasks(8, "sleep 0.4; hostname; head -c 300k /dev/urandom | base64"));

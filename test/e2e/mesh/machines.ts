@@ -18,15 +18,24 @@ export class Machine {
   readonly home: string;
   readonly directory: string;
   readonly environment: Readonly<Record<string, string>>;
+  readonly #clockFile: string;
 
-  /** `clock`: what its programs think that the time is, as an offset like "+6h" (faketime(1)); the true time when absent. */
+  /** `clock`: what its programs think that the time is, as an offset like "+6h" (faketime(1)); the true time, for good, when absent. */
   constructor(host: LanHost, folder: string, clock?: string) {
     this.host = host;
     this.home = join(folder, host.name, "home");
     this.directory = join(folder, host.name, "project");
     mkdirSync(this.directory, { recursive: true });
     this.environment = { HOME: this.directory, MESH_HOME: this.home, NO_COLOR: "1", LANG: "C.UTF-8" };
-    if (clock !== undefined) Object.assign(this.environment, { FAKETIME: clock, LD_PRELOAD: FAKETIME });
+    this.#clockFile = join(folder, host.name, "clock");
+    if (clock === undefined) return;
+    this.setClock(clock);
+    Object.assign(this.environment, {
+      LD_PRELOAD: FAKETIME,
+      FAKETIME_TIMESTAMP_FILE: this.#clockFile,
+      FAKETIME_CACHE_DURATION: "1",
+      FAKETIME_DONT_FAKE_MONOTONIC: "1",
+    });
   }
 
   get name(): string {
@@ -39,6 +48,11 @@ export class Machine {
     mkdirSync(dirname(full), { recursive: true });
     writeFileSync(full, content);
     return full;
+  }
+
+  /** Sets its clock, which its programs see within a second. What counts from its start (CLOCK_MONOTONIC) goes on as it did. */
+  setClock(clock: string): void {
+    writeFileSync(this.#clockFile, `${clock}\n`);
   }
 
   /** Runs mesh to its end, whatever that is. */
@@ -104,7 +118,7 @@ export interface Machines extends AsyncDisposable {
 }
 
 interface MachineOptions extends LanOptions {
-  /** Of each machine's clock, by index: "+6h", or null for a true one. */
+  /** Of each machine's clock, by index: "+6h", or null for a true one that is not set. */
   readonly clocks?: readonly (string | null)[];
 }
 

@@ -5,7 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { describeIf } from "../../support/require.ts";
-import { leftOn, startRun } from "./faults.ts";
+import { hiccup, killNode, leftOn, startRun } from "./faults.ts";
 import { type Machine, type Machines, makeMesh, until } from "./machines.ts";
 
 setDefaultTimeout(60_000);
@@ -38,11 +38,18 @@ describeIf(["binary", "lan", "bash", "tc", "nft"], "content on its way", () => {
     await machines[Symbol.asyncDispose]();
   });
 
-  /** Puts random bytes at the source, and begins to get them at the receiver. */
-  async function begin(bytes: number, name: string): Promise<{ digest: string; sha: string; got: Promise<Got> }> {
+  /** Puts random bytes at the sources, and begins to get them at the receiver. */
+  async function begin(
+    bytes: number,
+    name: string,
+    sources: readonly Machine[] = [source],
+  ): Promise<{ digest: string; sha: string; got: Promise<Got> }> {
     const content = randomBytes(bytes);
-    writeFileSync(join(source.directory, name), content);
-    const { digest } = await source.json<{ digest: string }>("blob", "put", name);
+    let digest = "";
+    for (const machine of sources) {
+      writeFileSync(join(machine.directory, name), content);
+      ({ digest } = await machine.json<{ digest: string }>("blob", "put", name));
+    }
     const sha = createHash("sha256").update(content).digest("hex");
     const got = receiver.json<Got>("blob", "get", digest, "-o", `got-${name}`);
     got.catch(() => undefined);
@@ -54,6 +61,17 @@ describeIf(["binary", "lan", "bash", "tc", "nft"], "content on its way", () => {
   async function arrivedBytes(): Promise<number> {
     const blocks = await receiver.host.shell(`du -sk ${receiver.home}/partial 2>/dev/null | cut -f 1`);
     return 1024 * Number(blocks);
+  }
+
+  /** Checks what the receiver has got. */
+  function expectGot(name: string, sha: string): void {
+    const content = readFileSync(join(receiver.directory, `got-${name}`));
+    expect(createHash("sha256").update(content).digest("hex")).toBe(sha);
+  }
+
+  /** Bytes that have left a machine since it was started. */
+  async function sentBytes(machine: Machine): Promise<number> {
+    return Number(await machine.host.shell("grep eth0: /proc/net/dev | tr -s ' :' ' ' | cut -d ' ' -f 11"));
   }
 
   /** Waits until more has come: what was broken is mended. */
@@ -89,27 +107,50 @@ describeIf(["binary", "lan", "bash", "tc", "nft"], "content on its way", () => {
     const { sizeBytes, receivedBytes } = await got;
     // A piece that was under way when the line broke is asked for again; nothing that had arrived is.
     expect(receivedBytes).toBeLessThan(sizeBytes + MIB);
-    expect(
-      createHash("sha256")
-        .update(readFileSync(join(receiver.directory, "got-faults")))
-        .digest("hex"),
-    ).toBe(sha);
+    expectGot("faults", sha);
   });
 
-  test("whose source dies, and nobody else has it: it is said so, and what had come is used when it is back", async () => {
+  test("goes on at once from a second source when the first is cut off, which serves again when the network heals", async () => {
+    const second = machines.at(2);
+    for (const machine of [source, second]) await machine.host.limit(LINE_MBIT / 2);
+    const { sha, got } = await begin(72 * MIB, "two", [source, second]);
+    await machines.lan.partition([[source.host], [receiver.host, second.host]]);
+    const atOnce = (await arrivedBytes()) + 6 * MIB;
+    await until("more comes than was under way", async () => (await arrivedBytes()) > atOnce);
+    expect(await receiver.sees("down")).toEqual([]);
+    await seesSource("down");
+    await machines.lan.heal();
+    const before = await sentBytes(source);
+    await seesSource("up");
+    const { sizeBytes, receivedBytes } = await got;
+    expect(receivedBytes).toBe(sizeBytes);
+    expect((await sentBytes(source)) - before).toBeGreaterThan(4 * MIB);
+    expectGot("two", sha);
+    await source.host.limit(LINE_MBIT);
+    await second.host.limit(null);
+  });
+
+  test("goes on while its source is slow, as one with a bad disk: it stands still most of the time, and is never missed", async () => {
+    const { sha, got } = await begin(32 * MIB, "slow");
+    for (let time = 0; time < 4; time++) {
+      await hiccup(source.host);
+      expect(await receiver.sees("down")).toEqual([]);
+    }
+    const { sizeBytes, receivedBytes } = await got;
+    expect(receivedBytes).toBe(sizeBytes);
+    expectGot("slow", sha);
+  });
+
+  test("whose source is killed, and nobody else has it: it is said so, and what had come is used when it is back", async () => {
     const { digest, sha, got } = await begin(32 * MIB, "gone");
-    await source.mesh("down");
+    await killNode(source);
     expect(await got.then(String, String)).toMatch(/Cannot find .* on any machine/);
     expect(existsSync(join(receiver.directory, "got-gone"))).toBe(false);
     await source.mesh("up");
     await seesSource("up");
     const { sizeBytes, receivedBytes } = await receiver.json<Got>("blob", "get", digest, "-o", "got-gone");
     expect(receivedBytes).toBeLessThan(sizeBytes - 2 * MIB);
-    expect(
-      createHash("sha256")
-        .update(readFileSync(join(receiver.directory, "got-gone")))
-        .digest("hex"),
-    ).toBe(sha);
+    expectGot("gone", sha);
   });
 
   test("of a task whose machine loses its power: the task runs again elsewhere, and the next one gets it from there", async () => {

@@ -202,6 +202,38 @@ describe("MeshContent.fetch() when machines and links go", () => {
     }
   });
 
+  test("fetch() takes pieces again from a machine that was away and is back, while another one serves", async () => {
+    await using mesh = new ContentMesh();
+    const [away, staying, here] = [mesh.add("away"), mesh.add("staying"), mesh.add("here")];
+    const digest = away.store.blobs.put(LARGE);
+    staying.store.blobs.put(LARGE);
+    const [begun, back] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let isBack = false;
+    const serve = (begin: () => void): StreamHandler =>
+      async function* (params) {
+        begin();
+        await back.promise;
+        const { index } = params as { index: number };
+        yield LARGE.subarray(index * LIMITS.chunkBytes, (index + 1) * LIMITS.chunkBytes);
+      };
+    lie(
+      away,
+      CONTENT.chunk,
+      serve(() => (isBack ? back : begun).resolve()),
+    );
+    lie(
+      staying,
+      CONTENT.chunk,
+      serve(() => {}),
+    );
+    const fetching = here.content.fetch([{ kind: "blob", digest }]);
+    await begun.promise;
+    mesh.hub.cut(away.id, here.id);
+    isBack = true;
+    mesh.hub.heal(away.id, here.id);
+    expect(await fetching).toEqual({ receivedBytes: LARGE.length, reusedBytes: 0, liars: [] });
+  });
+
   test("fetch() fails when the only machine vanishes, and goes on where it stopped when that is back", async () => {
     await using mesh = new ContentMesh();
     const [source, here] = [mesh.add("source"), mesh.add("here")];

@@ -249,6 +249,48 @@ describe("when machines go", () => {
     await watched.outcome;
   });
 
+  test("a machine that has attempts of a run is told which of them nobody wants: all once it is over, none before", async () => {
+    await using mesh = new NodeMesh();
+    const ended = Promise.withResolvers<void>();
+    const here = await mesh.add("here", { cpus: 1, scripts: { "script 0": () => ended.promise } });
+    const there = await mesh.add("there");
+    const watched = mesh.start(here, `${HOST}tasks: [{ key: a, run: script 0, agent: { node: here } }]`);
+    await until(() => here.backend.running === 1);
+    const [started] = watched.events;
+    if (started?.kind !== "run-started") throw new Error("The run has not started");
+    const doubt = async (run: string) =>
+      await there.peers.call(here.id, "work.doubt", { run, leases: ["life.1"] }, { timeoutMs: 5_000 });
+    const run = started.run.id;
+    expect(await doubt(run)).toEqual({ run, leases: [] });
+    ended.resolve();
+    await watched.outcome;
+    expect(await doubt(run)).toEqual({ run, leases: ["life.1"] });
+    const unknown = run.replace(/.$/, (last) => (last === "0" ? "1" : "0"));
+    expect(await doubt(unknown)).toEqual({ run: unknown, leases: [] });
+  });
+
+  test("what a machine cannot reach and this one can goes by way of this one: nothing is lost", async () => {
+    await using mesh = new NodeMesh();
+    let layers = 0;
+    const use: FakeScript = ({ execution }) => void (layers += execution.layers.length);
+    const here = await mesh.add("here", { cpus: 1 });
+    const maker = await mesh.add("maker", { cpus: 1, scripts: { make: writeA } });
+    const user = await mesh.add("user", { cpus: 2, scripts: { use, "use as well": use } });
+    mesh.hub.cut(maker.id, user.id);
+    const watched = mesh.start(
+      here,
+      `${HOST}tasks:
+  - { key: make, run: make, agent: { node: maker } }
+  - { key: use, run: use, use: make, agent: { node: user } }
+  - { key: too, run: use as well, use: make, agent: { node: user } }`,
+    );
+    const run = summaryOf(await watched.outcome);
+    expect(outcomesOf(run)).toEqual({ make: "succeeded", use: "succeeded", too: "succeeded" });
+    expect(placesOf(run)).toEqual({ make: "maker", use: "user", too: "user" });
+    expect([here.backend.started, maker.backend.started, layers]).toEqual([[], ["make"], 2]);
+    expect(watched.events.filter(({ kind }) => kind === "output-lost")).toEqual([]);
+  });
+
   test("an output that was lost with its machine is made again, elsewhere", async () => {
     await using mesh = new NodeMesh();
     let layers = 0;

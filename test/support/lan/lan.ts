@@ -133,6 +133,11 @@ export class LanHost implements AsyncDisposable {
     return `fd77::${(this.#number + 10).toString(16)}`;
   }
 
+  /** The address that its kernel derives from the hardware's (RFC 4291, appendix A). */
+  get linkLocal(): string {
+    return `fe80::ff:fe00:${(this.#number + 10).toString(16)}`;
+  }
+
   /** It keeps it, or others would go on sending to what it was before it was off. */
   get #mac(): string {
     return `02:00:00:00:00:${(this.#number + 10).toString(16).padStart(2, "0")}`;
@@ -236,7 +241,10 @@ export class LanHost implements AsyncDisposable {
     const rules =
       peers === undefined
         ? [`meta iifname != lo meta oifname != lo ${dice} drop`]
-        : peers.flatMap((peer) => [`ip ${side} ${peer.ipv4} ${dice} drop`, `ip6 ${side} ${peer.ipv6} ${dice} drop`]);
+        : peers.flatMap((peer) => [
+            `ip ${side} ${peer.ipv4} ${dice} drop`,
+            `ip6 ${side} { ${peer.ipv6}, ${peer.linkLocal} } ${dice} drop`,
+          ]);
     await this.shell(`
       nft add table inet faults
       nft 'add chain inet faults ${chain} { type filter hook ${chain} priority 0; }'
