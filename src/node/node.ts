@@ -16,6 +16,7 @@ import type { RunJson } from "../sched/summary.ts";
 import type { TaskNode } from "../sched/task-node.ts";
 import type { Definition } from "../spec/definition.ts";
 import type { Diagnostic } from "../spec/diagnostic.ts";
+import { currentOwner } from "../store/io/liveness.ts";
 import { Store } from "../store/io/store.ts";
 import { type HostBase, PROCESS_BASE, baseKeysOf, readHostBase } from "./base-key.ts";
 import { keepToLimit } from "./cache-limit.ts";
@@ -350,9 +351,9 @@ export class MeshNode implements AsyncDisposable {
   ): Promise<{ backend: Backend; scratch: ScratchPool } & AsyncDisposable> {
     const home = this.#home;
     const backend = await this.#openBackend(kind, definitionDirectory);
-    const scratch = new ScratchPool(this.store, () =>
-      Guardian.start(ownProgram("after-death", home), ownEnvironment()),
-    );
+    const { pid, startTicks } = currentOwner();
+    const afterDeath = ownProgram("after-death", home, String(pid), startTicks);
+    const scratch = new ScratchPool(this.store, () => Guardian.start(afterDeath, ownEnvironment()));
     return {
       backend,
       scratch,

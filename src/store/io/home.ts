@@ -62,10 +62,10 @@ export class Home {
     await Promise.all(this.#removals);
   }
 
-  /** Removes what processes that have ended left in tmp/, and leaves what can't be removed; the number of entries removed. */
+  /** Removes what processes that have ended left in tmp/; the number of entries that can't be removed, or not yet. */
   async sweep(): Promise<number> {
     const here = currentOwner();
-    let removed = 0;
+    let left = 0;
     for (const name of readdirSync(this.paths.tmp)) {
       const [pid = "", startTicks = ""] = name.split(".");
       if (isAlive({ ...here, pid: Number(pid), startTicks: startTicks === "0" ? "" : startTicks })) continue;
@@ -73,9 +73,9 @@ export class Home {
         () => true,
         () => false,
       );
-      removed += Number(isRemoved);
+      left += Number(!isRemoved);
     }
-    return removed;
+    return left;
   }
 
   async #remove(path: string): Promise<void> {

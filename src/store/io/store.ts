@@ -151,15 +151,19 @@ export class Store implements Disposable {
     return this.#home.settled();
   }
 
-  /** Removes what processes that have died left: scratch folders, half-made layers, logs of tasks that ran. */
-  async sweep(): Promise<void> {
-    await this.#home.sweep();
+  /**
+   * Removes what processes that have died left: scratch folders, half-made layers, logs of tasks that ran. The number of those
+   * folders that can't be removed: what dies with its owner may still write there for a moment.
+   */
+  async sweep(): Promise<number> {
+    const left = await this.#home.sweep();
     // tasks that run here for other machines are of runs that this one does not drive
     const foreign = new Set(this.claims.list().map(({ owner }) => owner.run));
     sweepPartials(this.#home, PARTIAL_IDLE_MS, Date.now());
     for (const id of readdirSync(this.paths.runs)) {
       if (!foreign.has(id) && this.runs.get(id)?.state !== "running") this.#home.discard(`${this.paths.runs}/${id}`);
     }
+    return left;
   }
 
   /** Does several changes of the index in one transaction: all of them or none. `work` must be synchronous. */

@@ -23,7 +23,9 @@ describeIf(["linux"], "Guardian", () => {
     using folder = temporaryFolder();
     const mark = folder.join("cleaned");
     const source = new URL("../../../src/oci/io/guardian.ts", import.meta.url).pathname;
-    const ward = Bun.spawn([process.execPath, "-e", WARD, source, mark], { stdout: "pipe" });
+    // these tests run with a Bun that lets its children die with it: a guardian that is just born would
+    const env = { ...process.env, BUN_FEATURE_FLAG_NO_ORPHANS: undefined };
+    const ward = Bun.spawn([process.execPath, "-e", WARD, source, mark], { env, stdout: "pipe" });
     const reader = ward.stdout.getReader();
     const pid = Number(new TextDecoder().decode((await reader.read()).value));
     expect([isAlive(pid), existsSync(mark)]).toEqual([true, false]);

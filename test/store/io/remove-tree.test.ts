@@ -32,6 +32,6 @@ test("Store.sweep() of two stores of one home at once leaves nothing and fails i
   using one = Store.open(`${directory.path}/home`);
   using other = Store.open(`${directory.path}/home`);
   for (let entry = 0; entry < 3; entry++) makeWideTree(`${one.paths.tmp}/${NOBODY}.${entry}`);
-  await Promise.all([one.sweep(), other.sweep()]);
+  expect(await Promise.all([one.sweep(), other.sweep()])).toEqual([0, 0]);
   for (let entry = 0; entry < 3; entry++) expect(existsSync(`${one.paths.tmp}/${NOBODY}.${entry}`)).toBe(false);
 });
