@@ -78,8 +78,7 @@ export class Coordinator {
   readonly #placing: Placing;
   /** Not asked for yet; null once it is known that there is none. */
   #mesh: RunMesh | null | undefined;
-  /** What waits for the mesh to be open. */
-  readonly #forMesh: ((mesh: RunMesh | null) => void)[] = [];
+  readonly #waitsForMesh: ((mesh: RunMesh | null) => void)[] = [];
 
   constructor(options: CoordinatorOptions) {
     this.#options = options;
@@ -204,7 +203,8 @@ export class Coordinator {
   async #close(): Promise<void> {
     this.#stop.abort();
     this.#timers[Symbol.dispose]();
-    await Promise.all([this.#executor.close(), this.#mesh?.[Symbol.asyncDispose]()]);
+    const written = this.#executor.close();
+    await (this.#mesh?.close(written) ?? written);
   }
 
   /** Keeps count of tasks without an end, as far as events of before say. */
@@ -342,8 +342,8 @@ export class Coordinator {
   #withMesh(act: (mesh: RunMesh | null) => void): void {
     const { mesh } = this.#options;
     if (mesh === null || this.#mesh !== undefined) return act(this.#mesh ?? null);
-    this.#forMesh.push(act);
-    if (this.#forMesh.length > 1) return;
+    this.#waitsForMesh.push(act);
+    if (this.#waitsForMesh.length > 1) return;
     mesh()
       .catch((error: unknown) => {
         if (!(error instanceof MeshError)) throw error;
@@ -367,7 +367,7 @@ export class Coordinator {
         onRoom: () => this.#placeAgain(),
       }) ?? null;
     if (this.#mesh !== null) this.#placing.use(this.#mesh);
-    for (const act of this.#forMesh.splice(0)) act(this.#mesh);
+    for (const act of this.#waitsForMesh.splice(0)) act(this.#mesh);
   }
 
   #workOf(key: string): TaskWork {

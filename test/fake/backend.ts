@@ -36,6 +36,8 @@ export class FakeBackend implements Backend {
   readonly started: string[] = [];
   running = 0;
   mostRunning = 0;
+  /** How long what has ended holds its scratch. */
+  lingers: Promise<void> = Promise.resolve();
   readonly #scripts: Readonly<Record<string, FakeScript>>;
 
   /** What each script does; one that is not named succeeds at once. */
@@ -67,7 +69,7 @@ export class FakeBackend implements Backend {
       return { ...SUCCESS, ...end };
     };
     const exited = run().finally(() => this.running--);
-    const gone = exited.then(() => undefined);
+    const gone = exited.then(async () => await this.lingers);
     gone.catch(() => undefined);
     return { exited, gone, terminate: terminated.resolve, kill: killed.resolve };
   }

@@ -39,7 +39,7 @@ export interface RunMeshOptions {
 /** How often workers are told which leases the run holds. */
 const RENEW_MS = 2_000;
 
-export class RunMesh implements AsyncDisposable {
+export class RunMesh {
   readonly directory: ContentDirectory;
   readonly #options: RunMeshOptions;
   readonly #sites = new Map<PeerId, PeerSite>();
@@ -169,13 +169,17 @@ export class RunMesh implements AsyncDisposable {
     return wanted.map(({ digest }) => digest).filter((digest) => (found.get(digest)?.length ?? 0) === 0);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Ends what goes on for the run elsewhere. Others find its results with it until they are `written`. */
+  async close(written: Promise<void>): Promise<void> {
     clearInterval(this.#renewer);
     this.#watch[Symbol.dispose]();
     this.#stop.abort();
     for (const key of this.#claimed) this.giveBack(key, null);
-    await Promise.all([...this.#sites.values()].map((site) => site.close()));
-    this.#options.onClosed();
+    try {
+      await Promise.all([written, ...[...this.#sites.values()].map((site) => site.close())]);
+    } finally {
+      this.#options.onClosed();
+    }
   }
 
   /** A result that is not in the store yet. */

@@ -57,7 +57,7 @@ export class WorkerService implements AsyncDisposable {
   readonly #runOfLease = new Map<string, ForeignRun>();
   /** Keys that run here, by lease. */
   readonly #keys = new Map<string, Disposable>();
-  readonly #closing = new Set<Promise<void>>();
+  readonly #closing = new Map<ForeignRun, Promise<void>>();
   readonly #ticker: Timer;
   readonly #watch: Disposable;
   #isClosed = false;
@@ -80,7 +80,7 @@ export class WorkerService implements AsyncDisposable {
 
   /** A result that was made here for another machine and is not written yet. */
   fresh(key: Digest): TaskResult | null {
-    for (const run of this.#runs.values()) {
+    for (const run of [...this.#runs.values(), ...this.#closing.keys()]) {
       const result = run.fresh(key);
       if (result !== null) return result;
     }
@@ -103,7 +103,7 @@ export class WorkerService implements AsyncDisposable {
     clearInterval(this.#ticker);
     this.#watch[Symbol.dispose]();
     await Promise.all([...this.#runs.values()].map((run) => run.close()));
-    await Promise.all(this.#closing);
+    await Promise.all(this.#closing.values());
     this.#runs.clear();
   }
 
@@ -291,8 +291,8 @@ export class WorkerService implements AsyncDisposable {
       if (run.size > 0) continue;
       this.#runs.delete(id);
       const closed = run.close().catch(this.#options.onFault);
-      this.#closing.add(closed);
-      void closed.then(() => this.#closing.delete(closed));
+      this.#closing.set(run, closed);
+      void closed.then(() => this.#closing.delete(run));
     }
   }
 

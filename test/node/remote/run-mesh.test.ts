@@ -196,6 +196,22 @@ describe("the same key on two machines at once", () => {
     expect([...a.backend.started, ...b.backend.started]).toEqual(["same"]);
   });
 
+  test("it runs once, also when the other run asks while the first closes and nothing is written yet", async () => {
+    await using mesh = new NodeMesh();
+    const gone = Promise.withResolvers<void>();
+    const [a, b] = [await mesh.add("a"), await mesh.add("b")];
+    for (const { backend } of [a, b]) backend.lingers = gone.promise;
+    const yaml = `${HOST}tasks:\n  - { key: same, run: same }`;
+    const first = mesh.start(a, yaml);
+    await until(() => first.events.some(({ kind }) => kind === "task-finished"), "task-finished");
+    await new Promise((resolve) => setImmediate(resolve));
+    const second = mesh.start(b, yaml);
+    expect(outcomesOf(summaryOf(await second.outcome))).toEqual({ same: "cacheHit" });
+    gone.resolve();
+    await first.outcome;
+    expect([...a.backend.started, ...b.backend.started]).toEqual(["same"]);
+  });
+
   test("when the first fails, the other runs it", async () => {
     await using mesh = new NodeMesh();
     const release = Promise.withResolvers<void>();
