@@ -1,5 +1,5 @@
 // One content on its way here in pieces, from several machines at once: who is asked for which piece when. A machine of states:
-// it decides; its shell (io/transfer.ts) asks, writes and tells it. Rarest pieces go first, each receiver goes its own way through them,
+// it decides; who asks, writes and tells it is behind receiver.ts. Rarest pieces go first, each receiver goes its own way through them,
 // and what a slow machine holds up is asked of another one as well.
 
 import { assert } from "../base/assert.ts";
@@ -95,9 +95,19 @@ export class TransferMachine {
     return this.#left;
   }
 
+  /** Pieces that are asked for. */
+  get underWay(): number {
+    return this.#underWay;
+  }
+
   /** Machines that can be asked. */
   get sources(): readonly PeerId[] {
     return [...this.#sources.keys()];
+  }
+
+  /** Whether a machine can be asked. */
+  knows(peer: PeerId): boolean {
+    return this.#sources.has(peer);
   }
 
   /** Whether a machine is known to have a piece. */
