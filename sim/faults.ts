@@ -1,6 +1,7 @@
 // What goes wrong in a simulated mesh, and when: by chance, until a moment after which all is well again.
 
-import { Disk, type Host } from "./host.ts";
+import { Disk } from "./disk.ts";
+import type { Host } from "./host.ts";
 import type { Lan } from "./lan.ts";
 import type { Rules } from "./rules.ts";
 import { AFTERMATH_MS } from "./sight.ts";
@@ -65,6 +66,7 @@ export class Faults {
       () => this.#revoke(),
       () => this.#fill(),
       () => this.#slow(),
+      () => this.#lie(),
       () => this.#setClock(),
       () => this.#prune(),
       () => this.#replaceDisk(),
@@ -166,6 +168,15 @@ export class Faults {
     });
   }
 
+  /** Its memory is broken: what it sends is wrong now and then. */
+  #lie(): void {
+    const host = this.#pick();
+    host.isLying = true;
+    this.#world.after(this.#world.between(1_000, 30_000), () => {
+      host.isLying = false;
+    });
+  }
+
   #setClock(): void {
     this.#pick().wallOffMs += this.#world.between(-7_200_000, 7_200_000);
   }
@@ -191,6 +202,7 @@ export class Faults {
       for (const other of this.#hosts) this.#lan.mend(host, other);
       host.disk.isFull = false;
       host.disk.slowness = 1;
+      host.isLying = false;
       host.dieAfterEntries = null;
       host.thaw();
       host.start();

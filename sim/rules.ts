@@ -12,6 +12,20 @@ interface Performed {
   readonly cacheKey: string | null;
 }
 
+/** Outputs that were fetched, for the summary. */
+export interface Fetches {
+  /** By how each ended; "left" when nobody wanted it any more. */
+  readonly ends: Map<string, number>;
+  pieces: number;
+  /** Those that came from several machines. */
+  shared: number;
+  /** Those that began with pieces that an earlier one had left. */
+  resumed: number;
+  /** Pieces that were asked of a second machine. */
+  seconds: number;
+  lies: number;
+}
+
 export class Rules {
   readonly #world: World;
   /** What runs, by lease, with the machine. */
@@ -24,6 +38,7 @@ export class Rules {
   /** For the summary. */
   performed = 0;
   twice = 0;
+  readonly fetches: Fetches = { ends: new Map(), pieces: 0, shared: 0, resumed: 0, seconds: 0, lies: 0 };
 
   constructor(world: World) {
     this.#world = world;

@@ -1,0 +1,193 @@
+// What must hold of one output on its way to a machine, seen from above: who was asked for what, who lied, what is on the disk, and who
+// had it all the time.
+
+import type { PeerId } from "../src/base/ids.ts";
+import { LIMITS } from "../src/base/limits.ts";
+import type { ReceiverEffect, ReceiverEvent } from "../src/mesh/receiver.ts";
+import type { Host } from "./host.ts";
+import type { Fetches } from "./rules.ts";
+import { must } from "./world.ts";
+
+/** A piece is asked of a second machine no sooner than so many milliseconds after it was asked of the first. */
+const SECOND_MS = 99;
+/** A transfer in which nothing arrives for so long has ended. */
+const STANDSTILL_MS = 120_000;
+
+export class TransferRules {
+  readonly #host: Host;
+  readonly #digest: string;
+  readonly #pieces: number;
+  readonly #life: number;
+  readonly #liars = new Set<PeerId>();
+  readonly #gone = new Set<PeerId>();
+  /** Pieces that are asked for: of whom, and since when. */
+  readonly #asked = new Map<number, Map<PeerId, number>>();
+  /** Machines that have had it and could be reached at each search, and since when. */
+  #there = new Map<Host, number>();
+  /** Machines that sent something of it. */
+  readonly #sources = new Set<PeerId>();
+  #progressMs: number;
+  #isOver = false;
+
+  constructor(output: { readonly host: Host; readonly digest: string; readonly pieces: readonly number[] }) {
+    this.#host = output.host;
+    this.#digest = output.digest;
+    this.#pieces = output.pieces.length;
+    this.#life = output.host.life;
+    this.#progressMs = this.#nowMs;
+    this.#watch();
+  }
+
+  /** The transfer hears of something. */
+  told(event: ReceiverEvent): void {
+    switch (event.kind) {
+      case "begin":
+        if (this.#host.disk.parts.has(this.#digest)) this.#fetches.resumed++;
+        return;
+      case "done":
+        this.#progressMs = this.#nowMs;
+        this.#fetches.pieces++;
+        this.#sources.add(event.peer);
+        this.#answered(event.peer, event.piece);
+        return;
+      case "failed":
+        this.#answered(event.peer, event.piece);
+        if (event.why !== "lied") return;
+        this.#fetches.lies++;
+        this.#liars.add(event.peer);
+        return;
+      case "gone":
+        this.#gone.add(event.peer);
+        return;
+      case "joined":
+        this.#gone.delete(event.peer);
+        return;
+      default:
+    }
+  }
+
+  /** The transfer wants something done, and it is not done yet. */
+  wants(effect: ReceiverEffect): void {
+    this.#must(!this.#isOver, () => `goes on after its end: ${effect.kind}`);
+    switch (effect.kind) {
+      case "join":
+        return this.#must(!this.#liars.has(effect.peer), () => `asks ${this.#name(effect.peer)} again, which lied`);
+      case "fetch":
+        return this.#asks(effect.peer, effect.piece);
+      case "abort":
+        return this.#answered(effect.peer, effect.piece);
+      case "search":
+        return this.#searches();
+      case "complete":
+        return this.#completes();
+      case "missing":
+        return this.#misses();
+      default:
+    }
+  }
+
+  /** It has ended, or nobody wants it any more. */
+  over(end: string): void {
+    this.#isOver = true;
+    const { ends } = this.#fetches;
+    ends.set(end, (ends.get(end) ?? 0) + 1);
+    if (this.#sources.size > 1) this.#fetches.shared++;
+  }
+
+  #asks(peer: PeerId, piece: number): void {
+    const name = `piece ${piece} of ${this.#name(peer)}`;
+    this.#must(!this.#liars.has(peer), () => `asks for ${name}, which lied`);
+    this.#must(!this.#gone.has(peer), () => `asks for ${name}, which is gone`);
+    this.#must(!this.#host.disk.hasPiece(this.#digest, piece), () => `asks for ${name} and has it`);
+    const asked = this.#asked.get(piece) ?? new Map<PeerId, number>();
+    const sinceMs = Math.max(...asked.values());
+    this.#must(
+      asked.size === 0 || (asked.size === 1 && this.#nowMs - sinceMs >= SECOND_MS),
+      () => `asks for ${name} beside ${asked.size} others, the last ${this.#nowMs - sinceMs} ms ago`,
+    );
+    if (asked.size > 0) this.#fetches.seconds++;
+    this.#asked.set(piece, asked.set(peer, this.#nowMs));
+    const underWay = this.#asked.values().reduce((sum, { size }) => sum + size, 0);
+    this.#must(underWay <= LIMITS.pieces, () => `asks for ${underWay} pieces at once`);
+  }
+
+  #answered(peer: PeerId, piece: number): void {
+    this.#must(
+      this.#asked.get(piece)?.delete(peer) === true,
+      () => `is done with piece ${piece} of ${this.#name(peer)} and never asked for it`,
+    );
+  }
+
+  #searches(): void {
+    const there = new Map<Host, number>();
+    for (const host of this.#host.around.byId.values())
+      if (this.#isThere(host)) there.set(host, this.#there.get(host) ?? this.#nowMs);
+    this.#there = there;
+  }
+
+  #isThere(host: Host): boolean {
+    return (
+      host !== this.#host &&
+      !host.isLying &&
+      !this.#liars.has(host.id) &&
+      host.disk.outputs.has(this.#digest) &&
+      this.#host.believes(host) &&
+      this.#host.around.network.reaches(this.#host, host)
+    );
+  }
+
+  #completes(): void {
+    this.#isOver = true;
+    const { disk } = this.#host;
+    const right = disk.outputs.has(this.#digest)
+      ? this.#pieces
+      : (disk.parts.get(this.#digest)?.values().filter(Boolean).toArray().length ?? 0);
+    this.#must(right === this.#pieces, () => `is complete with ${right} of ${this.#pieces} pieces`);
+  }
+
+  /** Nobody had it, or could have sent it in time. */
+  #misses(): void {
+    this.#isOver = true;
+    const { lan } = this.#host.around;
+    for (const [host, sinceMs] of this.#there) {
+      const changedAtMs = Math.max(
+        host.changedAtMs,
+        this.#host.changedAtMs,
+        lan.changedAtMs(host, this.#host),
+        lan.changedAtMs(this.#host, host),
+      );
+      const isLong = this.#nowMs - Math.max(changedAtMs, sinceMs) >= LIMITS.contentSearchMs / 2;
+      this.#must(!isLong || !this.#isThere(host), () => `gives up, and ${host.name} had it since ${sinceMs} ms`);
+    }
+  }
+
+  /** Unless its process has ended, it ends itself. */
+  #watch(): void {
+    const { world } = this.#host.around;
+    world.after(STANDSTILL_MS / 4, () => {
+      if (this.#isOver || this.#host.life !== this.#life || !this.#host.isAlive) return;
+      const sinceMs = Math.max(this.#progressMs, this.#host.changedAtMs);
+      this.#must(
+        this.#host.isFrozen || this.#nowMs - sinceMs < STANDSTILL_MS,
+        () => `stands still since ${sinceMs} ms`,
+      );
+      this.#watch();
+    });
+  }
+
+  get #fetches(): Fetches {
+    return this.#host.around.rules.fetches;
+  }
+
+  get #nowMs(): number {
+    return this.#host.around.world.nowMs;
+  }
+
+  #name(peer: PeerId): string {
+    return this.#host.around.byId.get(peer)?.name ?? peer;
+  }
+
+  #must(condition: boolean, message: () => string): void {
+    must(condition, () => `${this.#host.name}'s fetch of ${this.#digest} ${message()}`);
+  }
+}
