@@ -20,6 +20,8 @@ export class Disk {
   /** Machines that it knows to be out of the mesh. */
   readonly revoked = new Set<PeerId>();
   isFull = false;
+  /** Nothing can be read from it; what is asked for waits. */
+  isStuck = false;
   /** How much longer everything takes. */
   slowness = 1;
 

@@ -45,6 +45,7 @@ export class Faults {
       this.#world.random.pick(faults)();
       this.#world.after(this.#world.between(100, 12_000), next);
     };
+    if (severity === "all" && this.#world.random.chance(0.2)) this.#lieAlways();
     this.#world.after(this.#world.between(0, 5_000), next);
     this.#world.after(this.#untilMs, () => this.#heal());
   }
@@ -66,6 +67,7 @@ export class Faults {
       () => this.#revoke(),
       () => this.#fill(),
       () => this.#slow(),
+      () => this.#stick(),
       () => this.#lie(),
       () => this.#setClock(),
       () => this.#prune(),
@@ -168,6 +170,14 @@ export class Faults {
     });
   }
 
+  #stick(): void {
+    const { disk } = this.#pick();
+    disk.isStuck = true;
+    this.#world.after(this.#world.between(1_000, 90_000), () => {
+      disk.isStuck = false;
+    });
+  }
+
   /** Its memory is broken: what it sends is wrong now and then. */
   #lie(): void {
     const host = this.#pick();
@@ -175,6 +185,11 @@ export class Faults {
     this.#world.after(this.#world.between(1_000, 30_000), () => {
       host.isLying = false;
     });
+  }
+
+  /** Some machines lie all the time. */
+  #lieAlways(): void {
+    for (const host of this.#hosts) host.isLying = this.#world.random.chance(0.3);
   }
 
   #setClock(): void {
@@ -202,6 +217,7 @@ export class Faults {
       for (const other of this.#hosts) this.#lan.mend(host, other);
       host.disk.isFull = false;
       host.disk.slowness = 1;
+      host.disk.isStuck = false;
       host.isLying = false;
       host.dieAfterEntries = null;
       host.thaw();

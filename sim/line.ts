@@ -2,6 +2,9 @@
 
 import type { Host } from "./host.ts";
 
+/** A disk that is stuck is tried again after so long. */
+const STUCK_MS = 500;
+
 export interface Sending {
   readonly to: Host;
   readonly bytes: number;
@@ -29,6 +32,7 @@ export class Line {
 
   #next(): void {
     if (this.#isBusy || this.#waiting.size === 0) return;
+    if (this.#host.disk.isStuck) return this.#wait();
     const { nowMs } = this.#host.around.world;
     const waiting = [...this.#waiting];
     // It does not wait for one machine while it could serve another.
@@ -45,6 +49,14 @@ export class Line {
     from.after(endsAtMs - nowMs, () => {
       this.#isBusy = false;
       sent();
+      this.#next();
+    });
+  }
+
+  #wait(): void {
+    this.#isBusy = true;
+    this.#host.after(STUCK_MS, () => {
+      this.#isBusy = false;
       this.#next();
     });
   }

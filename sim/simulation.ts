@@ -79,7 +79,7 @@ export function simulate({ seed, nodes, tell }: SimulationOptions): Report {
   const submitters = new Set<Host>();
   new Faults({ world, lan, rules, hosts, submitters }, untilMs).begin(severity);
 
-  const recipes = 3 + random.below(40);
+  const recipes = { count: 3 + random.below(40), outputBytes: random.pick([1_000_000, 1_000_000, 20_000_000]) };
   const runs: string[] = [];
   let tasks = 0;
   for (let at = 0; at < 1 + random.below(3); at++) {

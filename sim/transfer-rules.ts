@@ -10,8 +10,10 @@ import { must } from "./world.ts";
 
 /** A piece is asked of a second machine no sooner than so many milliseconds after it was asked of the first. */
 const SECOND_MS = 99;
+/** Nobody gives up sooner: as long as content is looked for, by the fastest clock. */
+const SEARCH_MS = LIMITS.contentSearchMs * 0.999;
 /** A transfer in which nothing arrives for so long has ended. */
-const STANDSTILL_MS = 120_000;
+const STANDSTILL_MS = 75_000;
 
 export class TransferRules {
   readonly #host: Host;
@@ -86,6 +88,11 @@ export class TransferRules {
     }
   }
 
+  /** All that it wanted is done. */
+  stepped(): void {
+    for (const piece of this.#asked.keys()) this.#must(!this.#hasFetched(piece), () => `still asks for piece ${piece}`);
+  }
+
   /** It has ended, or nobody wants it any more. */
   over(end: string): void {
     this.#isOver = true;
@@ -98,7 +105,7 @@ export class TransferRules {
     const name = `piece ${piece} of ${this.#name(peer)}`;
     this.#must(!this.#liars.has(peer), () => `asks for ${name}, which lied`);
     this.#must(!this.#gone.has(peer), () => `asks for ${name}, which is gone`);
-    this.#must(!this.#host.disk.hasPiece(this.#digest, piece), () => `asks for ${name} and has it`);
+    this.#must(!this.#hasFetched(piece), () => `asks for ${name} and has it`);
     const asked = this.#asked.get(piece) ?? new Map<PeerId, number>();
     const sinceMs = Math.max(...asked.values());
     this.#must(
@@ -112,10 +119,15 @@ export class TransferRules {
   }
 
   #answered(peer: PeerId, piece: number): void {
-    this.#must(
-      this.#asked.get(piece)?.delete(peer) === true,
-      () => `is done with piece ${piece} of ${this.#name(peer)} and never asked for it`,
-    );
+    const asked = this.#asked.get(piece);
+    const name = `piece ${piece} of ${this.#name(peer)}`;
+    this.#must(asked?.delete(peer) === true, () => `is done with ${name} and never asked for it`);
+    if (asked?.size === 0) this.#asked.delete(piece);
+  }
+
+  /** Whether a piece has arrived, rather than been made here meanwhile. */
+  #hasFetched(piece: number): boolean {
+    return this.#host.disk.parts.get(this.#digest)?.has(piece) === true;
   }
 
   #searches(): void {
@@ -129,6 +141,7 @@ export class TransferRules {
     return (
       host !== this.#host &&
       !host.isLying &&
+      !host.disk.isStuck &&
       !this.#liars.has(host.id) &&
       host.disk.outputs.has(this.#digest) &&
       this.#host.believes(host) &&
@@ -148,6 +161,8 @@ export class TransferRules {
   /** Nobody had it, or could have sent it in time. */
   #misses(): void {
     this.#isOver = true;
+    const searchedMs = this.#nowMs - this.#progressMs;
+    this.#must(searchedMs >= SEARCH_MS, () => `gives up after ${searchedMs} ms`);
     const { lan } = this.#host.around;
     for (const [host, sinceMs] of this.#there) {
       const changedAtMs = Math.max(
@@ -156,7 +171,7 @@ export class TransferRules {
         lan.changedAtMs(host, this.#host),
         lan.changedAtMs(this.#host, host),
       );
-      const isLong = this.#nowMs - Math.max(changedAtMs, sinceMs) >= LIMITS.contentSearchMs / 2;
+      const isLong = this.#nowMs - Math.max(changedAtMs, sinceMs) >= SEARCH_MS / 2;
       this.#must(!isLong || !this.#isThere(host), () => `gives up, and ${host.name} had it since ${sinceMs} ms`);
     }
   }

@@ -66,6 +66,7 @@ export class SimTransfer {
       this.#rules.wants(effect);
       this.#perform(effect);
     }
+    this.#rules.stepped();
     this.#setAlarm(this.#receiver);
   }
 

@@ -209,7 +209,6 @@ export class Receiver {
   }
 
   #heard(transfer: TransferMachine, peer: PeerId, word: ReceiverWord, nowMs: number): void {
-    if (this.#banned.has(peer)) return;
     if (!transfer.knows(peer)) this.#meet(peer);
     else if (word.kind === "all") this.#tell(transfer, { kind: "peer", peer, has: null }, nowMs);
     else this.#tell(transfer, { ...word, peer }, nowMs);
