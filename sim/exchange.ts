@@ -24,6 +24,8 @@ interface Arriving {
   readonly waiting: Set<(end: TransferEnd) => void>;
 }
 
+/** The largest pieces, and most of one output: none is larger than all of these. */
+const PIECE_BYTES = 2_000_000;
 const MOST_PIECES = 12;
 
 export class Exchange {
@@ -184,7 +186,8 @@ export class Exchange {
 
 /** Bytes of each piece of an output: how many there are depends on its digest, so that all machines agree. */
 export function piecesOf(digest: string, bytes: number): readonly number[] {
-  const count = 1 + Number(Bun.hash(digest) % BigInt(MOST_PIECES));
+  const least = Math.max(1, Math.ceil(bytes / PIECE_BYTES));
+  const count = least + Number(Bun.hash(digest) % BigInt(MOST_PIECES + 1 - least));
   const each = Math.max(1, Math.ceil(bytes / count));
   return Array.from({ length: count }, () => each);
 }

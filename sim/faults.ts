@@ -173,7 +173,7 @@ export class Faults {
   #stick(): void {
     const { disk } = this.#pick();
     disk.isStuck = true;
-    this.#world.after(this.#world.between(1_000, 90_000), () => {
+    this.#world.after(this.#world.between(1_000, 200_000), () => {
       disk.isStuck = false;
     });
   }

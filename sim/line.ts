@@ -14,6 +14,8 @@ export interface Sending {
 export class Line {
   readonly #host: Host;
   readonly #waiting = new Set<Sending>();
+  /** Machines that were sent something, the last one last. */
+  readonly #served = new Set<Host>();
   #isBusy = false;
 
   constructor(host: Host) {
@@ -34,12 +36,12 @@ export class Line {
     if (this.#isBusy || this.#waiting.size === 0) return;
     if (this.#host.disk.isStuck) return this.#wait();
     const { nowMs } = this.#host.around.world;
-    const waiting = [...this.#waiting];
-    // It does not wait for one machine while it could serve another.
-    const next = waiting.find(({ to }) => to.receivesUntilMs <= nowMs) ?? waiting[0];
-    if (next === undefined) return;
+    const next = this.#choose(nowMs);
+    if (next === null) return;
     const { to, bytes, sent } = next;
     this.#waiting.delete(next);
+    this.#served.delete(to);
+    this.#served.add(to);
     this.#isBusy = true;
     const from = this.#host;
     const slowness = Math.max(from.disk.slowness, to.disk.slowness);
@@ -51,6 +53,13 @@ export class Line {
       sent();
       this.#next();
     });
+  }
+
+  /** All machines in turn; but it does not wait for one while it could serve another. */
+  #choose(nowMs: number): Sending | null {
+    const turns = [...this.#served];
+    const waiting = [...this.#waiting].sort((a, b) => turns.indexOf(a.to) - turns.indexOf(b.to));
+    return waiting.find(({ to }) => to.receivesUntilMs <= nowMs) ?? waiting[0] ?? null;
   }
 
   #wait(): void {

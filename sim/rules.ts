@@ -35,6 +35,8 @@ export class Rules {
   readonly #finished = new Map<string, string>();
   /** Machines may be divided until then: what they know of each other may be wrong. */
   dividedUntilMs = 0;
+  /** Finds out whether they are at this moment. */
+  look: () => void = () => undefined;
   /** For the summary. */
   performed = 0;
   twice = 0;
@@ -103,6 +105,7 @@ export class Rules {
     for (const other of this.#running.values()) {
       if (other.cacheKey !== cacheKey) continue;
       this.twice++;
+      this.look();
       const { run, key } = performed;
       must(
         this.#world.nowMs < this.dividedUntilMs,

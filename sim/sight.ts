@@ -36,9 +36,13 @@ export class Sight {
   /** Looks at all pairs each so many milliseconds, for ever. */
   watch(eachMs: number): void {
     this.#world.after(eachMs, () => {
-      for (const a of this.#hosts) if (a.isRunning) for (const b of this.#hosts) if (a !== b) this.#check(a, b);
+      this.look();
       this.watch(eachMs);
     });
+  }
+
+  look(): void {
+    for (const a of this.#hosts) if (a.isRunning) for (const b of this.#hosts) if (a !== b) this.#check(a, b);
   }
 
   #check(a: Host, b: Host): void {

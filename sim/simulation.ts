@@ -73,13 +73,15 @@ export function simulate({ seed, nodes, tell }: SimulationOptions): Report {
     host.disk.addresses = [{ peer: inviter.id, addresses: [addressOf(inviter)] }];
   }
   for (const host of hosts) host.start();
-  new Sight({ world, lan, rules, hosts }, slowdown).watch(1_000);
+  const sight = new Sight({ world, lan, rules, hosts }, slowdown);
+  sight.watch(1_000);
+  rules.look = () => sight.look();
   // Hundreds of machines have as much to tell in less time.
-  const untilMs = 20_000 + random.below(count > MANY ? 20_000 : 80_000);
+  const untilMs = 20_000 + random.below(count > MANY ? 20_000 : random.chance(0.1) ? 160_000 : 80_000);
   const submitters = new Set<Host>();
   new Faults({ world, lan, rules, hosts, submitters }, untilMs).begin(severity);
 
-  const recipes = { count: 3 + random.below(40), outputBytes: random.pick([1_000_000, 1_000_000, 20_000_000]) };
+  const recipes = { count: 3 + random.below(40), outputBytes: random.pick([1_000_000, 1_000_000, 5_000_000]) };
   const runs: string[] = [];
   let tasks = 0;
   for (let at = 0; at < 1 + random.below(3); at++) {

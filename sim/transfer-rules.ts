@@ -12,8 +12,8 @@ import { must } from "./world.ts";
 const SECOND_MS = 99;
 /** Nobody gives up sooner: as long as content is looked for, by the fastest clock. */
 const SEARCH_MS = LIMITS.contentSearchMs * 0.999;
-/** A transfer in which nothing arrives for so long has ended. */
-const STANDSTILL_MS = 75_000;
+/** A transfer in which nothing arrives for so long has ended: a machine that sends nothing is out for good after six pieces. */
+const STANDSTILL_MS = 8 * LIMITS.contentStallMs;
 
 export class TransferRules {
   readonly #host: Host;
@@ -42,6 +42,7 @@ export class TransferRules {
 
   /** The transfer hears of something. */
   told(event: ReceiverEvent): void {
+    if (event.kind !== "tick") this.#note(() => `hears ${this.#text(event)}`);
     switch (event.kind) {
       case "begin":
         if (this.#host.disk.parts.has(this.#digest)) this.#fetches.resumed++;
@@ -70,6 +71,7 @@ export class TransferRules {
 
   /** The transfer wants something done, and it is not done yet. */
   wants(effect: ReceiverEffect): void {
+    this.#note(() => `wants ${this.#text(effect)}`);
     this.#must(!this.#isOver, () => `goes on after its end: ${effect.kind}`);
     switch (effect.kind) {
       case "join":
@@ -95,6 +97,7 @@ export class TransferRules {
 
   /** It has ended, or nobody wants it any more. */
   over(end: string): void {
+    this.#note(() => `ends: ${end}`);
     this.#isOver = true;
     const { ends } = this.#fetches;
     ends.set(end, (ends.get(end) ?? 0) + 1);
@@ -179,7 +182,7 @@ export class TransferRules {
   /** Unless its process has ended, it ends itself. */
   #watch(): void {
     const { world } = this.#host.around;
-    world.after(STANDSTILL_MS / 4, () => {
+    world.after(STANDSTILL_MS / 8, () => {
       if (this.#isOver || this.#host.life !== this.#life || !this.#host.isAlive) return;
       const sinceMs = Math.max(this.#progressMs, this.#host.changedAtMs);
       this.#must(
@@ -200,6 +203,16 @@ export class TransferRules {
 
   #name(peer: PeerId): string {
     return this.#host.around.byId.get(peer)?.name ?? peer;
+  }
+
+  #note(line: () => string): void {
+    this.#host.around.world.note(() => `${this.#host.name}'s fetch of ${this.#digest} ${line()}`);
+  }
+
+  /** What is said, with the names of machines. */
+  #text(said: ReceiverEvent | ReceiverEffect): string {
+    const { byId } = this.#host.around;
+    return Bun.inspect(said, { compact: true }).replace(/"([^"]+)"/g, (_, id: PeerId) => byId.get(id)?.name ?? id);
   }
 
   #must(condition: boolean, message: () => string): void {
