@@ -53,6 +53,8 @@ export class Host {
   /** When it last started, ended, stood still, went on, or moved; and when its process last started. */
   changedAtMs = 0;
   startedAtMs = 0;
+  /** How long it has stood still in all. */
+  frozenMs = 0;
   isFrozen = false;
   /** Bytes a millisecond that its line carries, each way; and until when what is on its way here takes all of that. */
   readonly lineBytesPerMs: number;
@@ -67,6 +69,7 @@ export class Host {
   /** What came while it stood still. */
   #backlog: (() => void)[] = [];
   #startedAtMs = 0;
+  #frozenAtMs = 0;
   #around: Surroundings | null = null;
   #believed = new Set<Host>();
   mesh: MeshNode | null = null;
@@ -182,6 +185,7 @@ export class Host {
     if (!this.isRunning) return;
     this.around.world.note(() => `${this.name} stands still`);
     this.isFrozen = true;
+    this.#frozenAtMs = this.around.world.nowMs;
     this.changedAtMs = this.around.world.nowMs;
   }
 
@@ -189,6 +193,7 @@ export class Host {
     if (!this.isAlive || !this.isFrozen) return;
     this.around.world.note(() => `${this.name} goes on`);
     this.isFrozen = false;
+    this.frozenMs += this.around.world.nowMs - this.#frozenAtMs;
     this.changedAtMs = this.around.world.nowMs;
     const backlog = this.#backlog;
     this.#backlog = [];

@@ -29,6 +29,8 @@ export class TransferRules {
   /** Machines that sent something of it. */
   readonly #sources = new Set<PeerId>();
   #progressMs: number;
+  /** How long the machine had stood still by then. */
+  #frozenMs: number;
   #isOver = false;
 
   constructor(output: { readonly host: Host; readonly digest: string; readonly pieces: readonly number[] }) {
@@ -37,6 +39,7 @@ export class TransferRules {
     this.#pieces = output.pieces.length;
     this.#life = output.host.life;
     this.#progressMs = this.#nowMs;
+    this.#frozenMs = output.host.frozenMs;
     this.#watch();
   }
 
@@ -49,6 +52,7 @@ export class TransferRules {
         return;
       case "done":
         this.#progressMs = this.#nowMs;
+        this.#frozenMs = this.#host.frozenMs;
         this.#fetches.pieces++;
         this.#sources.add(event.peer);
         this.#answered(event.peer, event.piece);
@@ -164,7 +168,7 @@ export class TransferRules {
   /** Nobody had it, or could have sent it in time. */
   #misses(): void {
     this.#isOver = true;
-    const searchedMs = this.#nowMs - this.#progressMs;
+    const searchedMs = this.#nowMs - this.#progressMs - (this.#host.frozenMs - this.#frozenMs);
     this.#must(searchedMs >= SEARCH_MS, () => `gives up after ${searchedMs} ms`);
     const { lan } = this.#host.around;
     for (const [host, sinceMs] of this.#there) {
@@ -174,7 +178,7 @@ export class TransferRules {
         lan.changedAtMs(host, this.#host),
         lan.changedAtMs(this.#host, host),
       );
-      const isLong = this.#nowMs - Math.max(changedAtMs, sinceMs) >= SEARCH_MS / 2;
+      const isLong = this.#nowMs - Math.max(changedAtMs, sinceMs) >= 6 * lan.mostDelayMs + 1_000;
       this.#must(!isLong || !this.#isThere(host), () => `gives up, and ${host.name} had it since ${sinceMs} ms`);
     }
   }

@@ -3,6 +3,7 @@
 // io/transfer.ts performs.
 
 import type { PeerId } from "../base/ids.ts";
+import { LIMITS } from "../base/limits.ts";
 import { type TransferEffect, type TransferEvent, TransferMachine } from "./transfer.ts";
 
 /** What a machine says of some content to one that begins to fetch it. */
@@ -69,7 +70,7 @@ interface Joining {
 }
 
 interface Search {
-  readonly sinceMs: number;
+  sinceMs: number;
   /** When what came of it is looked at; null while machines are asked. */
   checkAtMs: number | null;
 }
@@ -105,6 +106,7 @@ export class Receiver {
   /** Takes an event and says what is to be done, in order; nothing any more after `complete` or `missing`. */
   step(event: ReceiverEvent, nowMs: number): readonly ReceiverEffect[] {
     if (this.#isOver) return [];
+    this.#doubtOneself(nowMs);
     if (this.#transfer === null) this.#introduce(event, nowMs);
     else this.#take(this.#transfer, event, nowMs);
     const effects = this.#effects;
@@ -117,6 +119,15 @@ export class Receiver {
     let atMs = Math.min(this.#lastTickMs + TICK_MS, this.#search?.checkAtMs ?? Number.POSITIVE_INFINITY);
     for (const { againAtMs } of this.#joining.values()) if (againAtMs !== null) atMs = Math.min(atMs, againAtMs);
     return atMs;
+  }
+
+  /** Time in which this machine did not run is no time in which nobody was found. */
+  #doubtOneself(nowMs: number): void {
+    const lagMs = nowMs - this.#lastTickMs - TICK_MS;
+    if (lagMs <= LIMITS.ownLagMs) return;
+    this.#lastTickMs = nowMs;
+    this.#progressMs += lagMs;
+    if (this.#search !== null) this.#search.sinceMs += lagMs;
   }
 
   /** Asks one believed machine after another until one answers: who else fetches the same says where to begin. */

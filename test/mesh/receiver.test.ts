@@ -70,6 +70,16 @@ function wait(one: Receiver): { readonly atMs: number; readonly told: readonly s
   throw new Error("It waits for ever");
 }
 
+/** Ticks each 100 ms and answers each search with nobody: when it gives up, and what it says then. */
+function lookInVain(one: Receiver, fromMs: number): { readonly atMs: number; readonly told: readonly string[] } {
+  for (let atMs = fromMs; atMs < fromMs + 100_000; atMs += 100) {
+    const texts = told(one.step({ kind: "tick" }, atMs));
+    if (texts.some((text) => text.startsWith("missing"))) return { atMs, told: texts };
+    if (texts.includes("search")) one.step({ kind: "found", peers: [] }, atMs);
+  }
+  throw new Error("It searches for ever");
+}
+
 describe("Receiver", () => {
   test("step() asks believed machines in turn until one answers, and then the others", () => {
     const one = receiver({ holders: [A, B, C] });
@@ -150,6 +160,15 @@ describe("Receiver", () => {
     expect(wait(one)).toEqual({ atMs: 1_500, told: ["missing 2"] });
   });
 
+  test("step() does not count time in which this machine did not run", () => {
+    const one = begun();
+    expect(told(one.step({ kind: "gone", peer: A }, 50))).toContain("search");
+    one.step({ kind: "found", peers: [] }, 50);
+    // A minute later it goes on: it has searched for 50 ms, and was due to tick 50 ms after that.
+    expect(told(one.step({ kind: "gone", peer: B }, 60_150))).toEqual([]);
+    expect(lookInVain(one, 60_150)).toEqual({ atMs: 61_150, told: ["missing 3"] });
+  });
+
   test("step() waits longer while somebody has a part, and searches no more once something is under way", () => {
     const one = receiver({ holders: [] });
     expect(told(one.step({ kind: "begin" }, 0))).toEqual(["search"]);
@@ -161,6 +180,6 @@ describe("Receiver", () => {
     expect(told(one.step({ kind: "tick" }, 2_000))).toEqual([]);
     expect(told(one.step({ kind: "done", peer: B, piece: 1 }, 9_000))).toEqual(["search"]);
     one.step({ kind: "found", peers: [] }, 9_000);
-    expect(told(one.step({ kind: "tick" }, 9_000 + STALL_MS))).toEqual(["missing 2"]);
+    expect(lookInVain(one, 9_100)).toEqual({ atMs: 9_000 + STALL_MS, told: ["missing 2"] });
   });
 });
