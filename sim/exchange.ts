@@ -24,6 +24,8 @@ interface Arriving {
   readonly waiting: Set<(end: TransferEnd) => void>;
 }
 
+/** How fast a disk is read. */
+const READ_BYTES_PER_MS = 5_000;
 /** The largest pieces, and most of one output: none is larger than all of these. */
 const PIECE_BYTES = 2_000_000;
 const MOST_PIECES = 12;
@@ -34,6 +36,8 @@ export class Exchange {
   readonly #host: Host;
   readonly #line: Line;
   readonly #arriving = new Map<string, Arriving>();
+  /** Outputs whose chunks are known. */
+  readonly #listed = new Set<string>();
   /** What is to be sent, by who asked and the number of the question. */
   readonly #sending = new Map<string, Sending>();
 
@@ -103,7 +107,7 @@ export class Exchange {
         return answer({ kind: "located", presence: isWhole ? "whole" : this.#arriving.has(digest) ? "part" : "none" });
       }
       case "join":
-        return answer(this.#joinOf(from, digest));
+        return this.#list(question, () => answer(this.#joinOf(from, digest)));
       case "piece":
         return this.#send(from, id, question);
     }
@@ -115,6 +119,16 @@ export class Exchange {
     if (sending === undefined) return;
     this.#sending.delete(name);
     this.#line.callOff(sending);
+  }
+
+  /** Before somebody joins, what is here as a whole is read through once: its list of chunks is not kept on the disk. */
+  #list({ digest, bytes }: Extract<Question, { readonly kind: "join" }>, listed: () => void): void {
+    const { disk } = this.#host;
+    if (this.#arriving.has(digest) || !disk.outputs.has(digest) || this.#listed.has(digest)) return listed();
+    this.#host.after((bytes / READ_BYTES_PER_MS) * disk.slowness, () => {
+      this.#listed.add(digest);
+      listed();
+    });
   }
 
   #joinOf(from: Host, digest: string): Answer {

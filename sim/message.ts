@@ -44,7 +44,9 @@ export interface KeptResult {
 
 /** What machines ask each other about outputs. */
 export type Question =
-  | { readonly kind: "locate" | "join"; readonly digest: string }
+  | { readonly kind: "locate"; readonly digest: string }
+  /** `bytes` are those of all its pieces. */
+  | { readonly kind: "join"; readonly digest: string; readonly bytes: number }
   | { readonly kind: "piece"; readonly digest: string; readonly piece: number; readonly bytes: number };
 
 export type Answer =

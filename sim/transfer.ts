@@ -38,6 +38,10 @@ export class SimTransfer {
     this.#rules = new TransferRules(output);
   }
 
+  get #bytes(): number {
+    return this.#pieces.reduce((sum, bytes) => sum + bytes, 0);
+  }
+
   get pieces(): number {
     return this.#pieces.length;
   }
@@ -116,7 +120,7 @@ export class SimTransfer {
   }
 
   #join(peer: PeerId): void {
-    this.#exchange.ask(peer, { kind: "join", digest: this.#digest }, (answer) => {
+    this.#exchange.ask(peer, { kind: "join", digest: this.#digest, bytes: this.#bytes }, (answer) => {
       if (answer?.kind === "joined") this.tell({ kind: "joined", peer, has: answer.has, swarm: answer.swarm });
       else this.tell({ kind: "refused", peer, why: answer === null ? "lost" : "missing" });
     });

@@ -65,6 +65,7 @@ export interface ReceiverPlan {
 
 interface Joining {
   tries: number;
+  askedAtMs: number;
   /** When it is asked again; null while it is asked. */
   againAtMs: number | null;
 }
@@ -161,7 +162,7 @@ export class Receiver {
     this.#transfer = transfer;
     this.#progressMs = nowMs;
     for (const [peer, joined] of known) this.#joined(transfer, peer, joined, nowMs);
-    for (const peer of holders) if (!known.has(peer)) this.#meet(peer);
+    for (const peer of holders) if (!known.has(peer)) this.#meet(peer, nowMs);
     this.#tell(transfer, { kind: "tick" }, nowMs);
   }
 
@@ -170,7 +171,7 @@ export class Receiver {
       case "begin":
         return;
       case "met":
-        return this.#meet(event.peer);
+        return this.#meet(event.peer, nowMs);
       case "heard":
         return this.#heard(transfer, event.peer, event.word, nowMs);
       case "joined":
@@ -179,7 +180,7 @@ export class Receiver {
       case "refused":
         return this.#refused(event.peer, event.why, nowMs);
       case "found":
-        for (const peer of event.peers) this.#meet(peer);
+        for (const peer of event.peers) this.#meet(peer, nowMs);
         if (this.#search !== null) this.#search.checkAtMs = nowMs + this.#plan.searchMs / SEARCHES;
         return;
       case "done":
@@ -200,16 +201,16 @@ export class Receiver {
     this.#tell(transfer, event, nowMs);
   }
 
-  #meet(peer: PeerId): void {
+  #meet(peer: PeerId, nowMs: number): void {
     if (peer === this.#plan.self || this.#joining.has(peer) || this.#banned.has(peer)) return;
-    this.#joining.set(peer, { tries: 1, againAtMs: null });
+    this.#joining.set(peer, { tries: 1, askedAtMs: nowMs, againAtMs: null });
     this.#effects.push({ kind: "join", peer });
   }
 
   #joined(transfer: TransferMachine, peer: PeerId, { has, swarm }: Joined, nowMs: number): void {
     if (this.#banned.has(peer)) return;
     this.#tell(transfer, { kind: "peer", peer, has }, nowMs);
-    for (const other of swarm) if (!transfer.knows(other)) this.#meet(other);
+    for (const other of swarm) if (!transfer.knows(other)) this.#meet(other, nowMs);
   }
 
   #refused(peer: PeerId, why: "missing" | "lost", nowMs: number): void {
@@ -220,7 +221,7 @@ export class Receiver {
   }
 
   #heard(transfer: TransferMachine, peer: PeerId, word: ReceiverWord, nowMs: number): void {
-    if (!transfer.knows(peer)) this.#meet(peer);
+    if (!transfer.knows(peer)) this.#meet(peer, nowMs);
     else if (word.kind === "all") this.#tell(transfer, { kind: "peer", peer, has: null }, nowMs);
     else this.#tell(transfer, { ...word, peer }, nowMs);
   }
@@ -236,6 +237,7 @@ export class Receiver {
     for (const [peer, joining] of this.#joining) {
       if (joining.againAtMs === null || joining.againAtMs > nowMs) continue;
       joining.tries++;
+      joining.askedAtMs = nowMs;
       joining.againAtMs = null;
       this.#effects.push({ kind: "join", peer });
     }
@@ -252,13 +254,19 @@ export class Receiver {
     }
     // Those who have a part may get more of it.
     const patienceMs = transfer.sources.length > 0 ? this.#plan.stallMs : this.#plan.searchMs;
-    if (nowMs - Math.max(sinceMs, this.#progressMs) >= patienceMs) {
+    const untilMs = Math.max(sinceMs, this.#progressMs) + patienceMs;
+    if (nowMs >= untilMs && !this.#mayJoin(untilMs)) {
       this.#isOver = true;
       this.#effects.push({ kind: "missing", pieces: transfer.missing });
       return;
     }
     search.checkAtMs = null;
     this.#effects.push({ kind: "search" });
+  }
+
+  /** Whether a machine that was asked in time has not answered yet: it may be reading all of the content before it does. */
+  #mayJoin(untilMs: number): boolean {
+    return this.#joining.values().some(({ askedAtMs, againAtMs }) => againAtMs === null && askedAtMs < untilMs);
   }
 
   #tell(transfer: TransferMachine, event: TransferEvent, nowMs: number): void {

@@ -160,6 +160,20 @@ describe("Receiver", () => {
     expect(wait(one)).toEqual({ atMs: 1_500, told: ["missing 2"] });
   });
 
+  test("step() gives up only when those that were asked in time to let it join have answered", () => {
+    const one = receiver({ holders: [] });
+    one.step({ kind: "begin" }, 0);
+    expect(told(one.step({ kind: "found", peers: [B] }, 0))).toEqual(["join b"]);
+    for (let atMs = 100; atMs <= 5 * SEARCH_MS; atMs += 100) {
+      expect(told(one.step({ kind: "tick" }, atMs))).toEqual(["search"]);
+      one.step({ kind: "found", peers: [B] }, atMs);
+    }
+    one.step({ kind: "refused", peer: B, why: "lost" }, 5 * SEARCH_MS);
+    // It is found again; but that is too late.
+    expect(told(one.step({ kind: "met", peer: B }, 5 * SEARCH_MS))).toEqual(["join b"]);
+    expect(told(one.step({ kind: "tick" }, 5 * SEARCH_MS + 100))).toEqual(["missing 3"]);
+  });
+
   test("step() does not count time in which this machine did not run", () => {
     const one = begun();
     expect(told(one.step({ kind: "gone", peer: A }, 50))).toContain("search");
@@ -176,7 +190,7 @@ describe("Receiver", () => {
     one.step({ kind: "joined", peer: B, has: [], swarm: [] }, 0);
     expect(told(one.step({ kind: "tick" }, SEARCH_MS + 1))).toEqual(["search"]);
     expect(told(one.step({ kind: "heard", peer: B, word: { kind: "got", piece: 1 } }, 1_100))).toEqual(["fetch b 1"]);
-    one.step({ kind: "found", peers: [B] }, 1_100);
+    one.step({ kind: "found", peers: [] }, 1_100);
     expect(told(one.step({ kind: "tick" }, 2_000))).toEqual([]);
     expect(told(one.step({ kind: "done", peer: B, piece: 1 }, 9_000))).toEqual(["search"]);
     one.step({ kind: "found", peers: [] }, 9_000);
