@@ -52,6 +52,11 @@ export class Exchange {
     return this.#arriving.size;
   }
 
+  /** Whether somebody waits for something from here. */
+  get isServing(): boolean {
+    return this.#sending.size > 0;
+  }
+
   /** Brings outputs to this machine. Returns what calls it off: then `done` is not called. */
   fetch(inputs: readonly InputRef[], done: (fetched: Fetched) => void): () => void {
     const { disk } = this.#host;

@@ -79,12 +79,18 @@ export class Faults {
     return this.#world.random.pick(this.#hosts);
   }
 
+  /** Rather one that fetches something, or from which something is fetched. */
+  #pickBusy(): Host {
+    const busy = this.#hosts.filter(({ exchange }) => exchange !== null && (exchange.size > 0 || exchange.isServing));
+    return busy.length > 0 && this.#world.random.chance(0.7) ? this.#world.random.pick(busy) : this.#pick();
+  }
+
   #divided(forMs: number): void {
     this.#rules.dividedUntilMs = Math.max(this.#rules.dividedUntilMs, this.#world.nowMs + forMs + AFTERMATH_MS);
   }
 
   #crash(): void {
-    const host = this.#pick();
+    const host = this.#pickBusy();
     host.crash(this.#world.random.chance(0.3));
     this.#world.after(this.#world.between(10, 20_000), () => host.start());
   }
@@ -98,7 +104,7 @@ export class Faults {
   }
 
   #freeze(): void {
-    const host = this.#pick();
+    const host = this.#pickBusy();
     const ms = this.#world.random.chance(0.5) ? this.#world.between(10, 2_000) : this.#world.between(2_000, 60_000);
     this.#divided(ms);
     host.freeze();
@@ -171,7 +177,7 @@ export class Faults {
   }
 
   #stick(): void {
-    const { disk } = this.#pick();
+    const { disk } = this.#pickBusy();
     disk.isStuck = true;
     this.#world.after(this.#world.between(1_000, 200_000), () => {
       disk.isStuck = false;
@@ -180,7 +186,7 @@ export class Faults {
 
   /** Its memory is broken: what it sends is wrong now and then. */
   #lie(): void {
-    const host = this.#pick();
+    const host = this.#pickBusy();
     host.isLying = true;
     this.#world.after(this.#world.between(1_000, 30_000), () => {
       host.isLying = false;

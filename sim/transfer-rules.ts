@@ -12,7 +12,9 @@ import { must } from "./world.ts";
 const SECOND_MS = 99;
 /** Nobody gives up sooner: as long as content is looked for, by the fastest clock. */
 const SEARCH_MS = LIMITS.contentSearchMs * 0.999;
-/** A transfer in which nothing arrives for so long has ended: a machine that sends nothing is out for good after six pieces. */
+/** Pieces in a row that a machine may lose before it is out for good. */
+const MOST_LOSSES = 6;
+/** A transfer in which nothing arrives for so long has ended. */
 const STANDSTILL_MS = 8 * LIMITS.contentStallMs;
 
 export class TransferRules {
@@ -22,6 +24,8 @@ export class TransferRules {
   readonly #life: number;
   readonly #liars = new Set<PeerId>();
   readonly #gone = new Set<PeerId>();
+  /** Pieces in a row that each machine has lost. */
+  readonly #losses = new Map<PeerId, number>();
   /** Pieces that are asked for: of whom, and since when. */
   readonly #asked = new Map<number, Map<PeerId, number>>();
   /** Machines that have had it and could be reached at each search, and since when. */
@@ -55,10 +59,12 @@ export class TransferRules {
         this.#frozenMs = this.#host.frozenMs;
         this.#fetches.pieces++;
         this.#sources.add(event.peer);
+        this.#losses.delete(event.peer);
         this.#answered(event.peer, event.piece);
         return;
       case "failed":
         this.#answered(event.peer, event.piece);
+        if (event.why === "lost") this.#losses.set(event.peer, (this.#losses.get(event.peer) ?? 0) + 1);
         if (event.why !== "lied") return;
         this.#fetches.lies++;
         this.#liars.add(event.peer);
@@ -112,6 +118,8 @@ export class TransferRules {
     const name = `piece ${piece} of ${this.#name(peer)}`;
     this.#must(!this.#liars.has(peer), () => `asks for ${name}, which lied`);
     this.#must(!this.#gone.has(peer), () => `asks for ${name}, which is gone`);
+    const losses = this.#losses.get(peer) ?? 0;
+    this.#must(losses < MOST_LOSSES, () => `asks for ${name}, which has lost ${losses}`);
     this.#must(!this.#hasFetched(piece), () => `asks for ${name} and has it`);
     const asked = this.#asked.get(piece) ?? new Map<PeerId, number>();
     const sinceMs = Math.max(...asked.values());

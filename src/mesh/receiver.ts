@@ -190,6 +190,7 @@ export class Receiver {
       case "failed":
         if (event.why !== "lied") break;
         this.#banned.add(event.peer);
+        this.#joining.delete(event.peer);
         this.#effects.push({ kind: "lied", peer: event.peer });
         break;
       case "gone":

@@ -138,6 +138,14 @@ describe("Receiver", () => {
     expect(told(one.step({ kind: "found", peers: [A, B] }, 20))).toEqual(["join b"]);
   });
 
+  test("step() does not ask a liar again that was to be asked later", () => {
+    const one = begun();
+    one.step({ kind: "met", peer: A }, 0);
+    one.step({ kind: "refused", peer: A, why: "missing" }, 0);
+    one.step({ kind: "failed", peer: A, piece: 1, why: "lied" }, 10);
+    expect(told(one.step({ kind: "tick" }, 200))).toEqual([]);
+  });
+
   test("step() meets who speaks of the content, and takes up what a known one says", () => {
     const one = begun({ pieces: [1_000, 1_000, 1_000, 1_000] });
     expect(told(one.step({ kind: "heard", peer: B, word: { kind: "got", piece: 0 } }, 0))).toEqual(["join b"]);
