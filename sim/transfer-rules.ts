@@ -26,6 +26,8 @@ export class TransferRules {
   readonly #gone = new Set<PeerId>();
   /** Pieces in a row that each machine has lost. */
   readonly #losses = new Map<PeerId, number>();
+  /** Pieces that each machine said it has not. */
+  readonly #lacking = new Map<PeerId, Set<number>>();
   /** Pieces that are asked for: of whom, and since when. */
   readonly #asked = new Map<number, Map<PeerId, number>>();
   /** Machines that have had it and could be reached at each search, and since when. */
@@ -64,6 +66,7 @@ export class TransferRules {
         return;
       case "failed":
         this.#answered(event.peer, event.piece);
+        if (event.why === "missing") this.#lacks(event.peer).add(event.piece);
         if (event.why === "lost") this.#losses.set(event.peer, (this.#losses.get(event.peer) ?? 0) + 1);
         if (event.why !== "lied") return;
         this.#fetches.lies++;
@@ -74,6 +77,11 @@ export class TransferRules {
         return;
       case "joined":
         this.#gone.delete(event.peer);
+        this.#lacking.delete(event.peer);
+        return;
+      case "heard":
+        if (event.word.kind === "all") this.#lacking.delete(event.peer);
+        else if (event.word.kind === "got") this.#lacks(event.peer).delete(event.word.piece);
         return;
       default:
     }
@@ -103,6 +111,8 @@ export class TransferRules {
   /** All that it wanted is done. */
   stepped(): void {
     for (const piece of this.#asked.keys()) this.#must(!this.#hasFetched(piece), () => `still asks for piece ${piece}`);
+    const parts = this.#host.disk.parts.get(this.#digest)?.size ?? 0;
+    this.#must(this.#isOver || parts < this.#pieces, () => `has all ${parts} pieces and goes on`);
   }
 
   /** It has ended, or nobody wants it any more. */
@@ -118,6 +128,7 @@ export class TransferRules {
     const name = `piece ${piece} of ${this.#name(peer)}`;
     this.#must(!this.#liars.has(peer), () => `asks for ${name}, which lied`);
     this.#must(!this.#gone.has(peer), () => `asks for ${name}, which is gone`);
+    this.#must(!this.#lacks(peer).has(piece), () => `asks for ${name}, which has not got it`);
     const losses = this.#losses.get(peer) ?? 0;
     this.#must(losses < MOST_LOSSES, () => `asks for ${name}, which has lost ${losses}`);
     this.#must(!this.#hasFetched(piece), () => `asks for ${name} and has it`);
@@ -131,6 +142,14 @@ export class TransferRules {
     this.#asked.set(piece, asked.set(peer, this.#nowMs));
     const underWay = this.#asked.values().reduce((sum, { size }) => sum + size, 0);
     this.#must(underWay <= LIMITS.pieces, () => `asks for ${underWay} pieces at once`);
+    const ofIt = this.#asked.values().reduce((sum, peers) => sum + (peers.has(peer) ? 1 : 0), 0);
+    this.#must(ofIt <= LIMITS.piecesPerPeer, () => `asks for ${ofIt} pieces of ${this.#name(peer)} at once`);
+  }
+
+  #lacks(peer: PeerId): Set<number> {
+    const lacking = this.#lacking.get(peer) ?? new Set<number>();
+    this.#lacking.set(peer, lacking);
+    return lacking;
   }
 
   #answered(peer: PeerId, piece: number): void {

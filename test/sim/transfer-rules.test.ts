@@ -46,7 +46,7 @@ class Fetch {
     this.rules.told({ kind: "done", peer: host.id, piece });
   }
 
-  fails(host: Host, piece: number, why: "lost" | "lied"): void {
+  fails(host: Host, piece: number, why: "missing" | "lost" | "lied"): void {
     this.rules.told({ kind: "failed", peer: host.id, piece, why });
   }
 }
@@ -87,6 +87,15 @@ test("TransferRules sees a piece that is asked for twice, or though it is here",
   expect(() => fetch.asks(fetch.a, 0)).toThrow("asks for piece 0 of a and has it");
 });
 
+test("TransferRules sees who is asked for what it has not, until it says that it has", () => {
+  const fetch = new Fetch();
+  fetch.asks(fetch.a, 0);
+  fetch.fails(fetch.a, 0, "missing");
+  expect(() => fetch.asks(fetch.a, 0)).toThrow("asks for piece 0 of a, which has not got it");
+  fetch.rules.told({ kind: "heard", peer: fetch.a.id, word: { kind: "got", piece: 0 } });
+  fetch.asks(fetch.a, 0);
+});
+
 test("TransferRules sees content that is complete without all its pieces, or with a wrong one", () => {
   const fetch = new Fetch();
   for (const piece of [0, 1]) {
@@ -99,6 +108,7 @@ test("TransferRules sees content that is complete without all its pieces, or wit
   expect(() => other.rules.wants({ kind: "complete" })).toThrow("is complete with 2 of 3 pieces");
   const whole = new Fetch();
   for (const piece of [0, 1, 2]) whole.here.disk.keepPiece(DIGEST, piece, true);
+  expect(() => whole.rules.stepped()).toThrow("has all 3 pieces and goes on");
   whole.rules.wants({ kind: "complete" });
   expect(() => whole.rules.wants({ kind: "search" })).toThrow("goes on after its end: search");
 });
