@@ -177,6 +177,7 @@ export class TransferRules {
       !host.isLying &&
       !host.disk.isStuck &&
       !this.#liars.has(host.id) &&
+      (this.#losses.get(host.id) ?? 0) < MOST_LOSSES &&
       host.disk.outputs.has(this.#digest) &&
       this.#host.believes(host) &&
       this.#host.around.network.reaches(this.#host, host)
