@@ -157,6 +157,7 @@ export class Faults {
     if (isSpared || by.disk.revoked.has(by.id) || !by.isRunning) return;
     this.#world.note(() => `${by.name} revokes ${other.name}`);
     this.#divided(0);
+    this.#rules.revokedAtMs = this.#world.nowMs;
     by.revoke(other);
   }
 

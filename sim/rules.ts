@@ -35,6 +35,8 @@ export class Rules {
   readonly #finished = new Map<string, string>();
   /** Machines may be divided until then: what they know of each other may be wrong. */
   dividedUntilMs = 0;
+  /** When a machine was last taken out of the mesh. */
+  revokedAtMs = 0;
   /** Finds out whether they are at this moment. */
   look: () => void = () => undefined;
   /** For the summary. */
