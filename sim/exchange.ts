@@ -77,12 +77,9 @@ export class Exchange {
     return () => leaving.forEach((leave) => leave());
   }
 
-  /** Machines that say they have an output, those with the whole first. Others than the believed ones are asked when none of these has it. */
-  locate(digest: string, believed: readonly PeerId[], found: (peers: readonly PeerId[]) => void): void {
-    const reachable = this.#host.believed.filter((host) => host !== this.#host).map(({ id }) => id);
-    const first = believed.filter((peer) => reachable.includes(peer));
-    const others = reachable.filter((peer) => !first.includes(peer));
-    this.#askWho(digest, first, (peers) => (peers.length > 0 ? found(peers) : this.#askWho(digest, others, found)));
+  /** Asks all machines that it believes to be there, and tells of each that has an output as it answers. */
+  search(digest: string, tell: { readonly found: (peer: PeerId) => void; readonly over: () => void }): void {
+    this.#askWho(digest, this.#reachable, tell);
   }
 
   /** Asks another machine; null when it does not answer. Returns what calls the question off. */
@@ -186,20 +183,40 @@ export class Exchange {
     });
     const arriving = { transfer, waiting };
     this.#arriving.set(digest, arriving);
-    this.locate(digest, believed, (holders) => transfer.begin(holders));
+    this.#locate(digest, believed, (holders) => transfer.begin(holders));
     return arriving;
   }
 
-  #askWho(digest: string, peers: readonly PeerId[], found: (peers: readonly PeerId[]) => void): void {
-    const having = { whole: [] as PeerId[], part: [] as PeerId[] };
+  /** Machines that say they have an output. Others than the believed ones are asked when none of these has it. */
+  #locate(digest: string, believed: readonly PeerId[], located: (peers: readonly PeerId[]) => void): void {
+    const reachable = this.#reachable;
+    const first = believed.filter((peer) => reachable.includes(peer));
+    const others = reachable.filter((peer) => !first.includes(peer));
+    const having: PeerId[] = [];
+    const found = (peer: PeerId) => having.push(peer);
+    this.#askWho(digest, first, {
+      found,
+      over: () =>
+        having.length > 0 ? located(having) : this.#askWho(digest, others, { found, over: () => located(having) }),
+    });
+  }
+
+  #askWho(
+    digest: string,
+    peers: readonly PeerId[],
+    { found, over }: { readonly found: (peer: PeerId) => void; readonly over: () => void },
+  ): void {
     let open = peers.length;
-    const over = (): void => found([...having.whole, ...having.part]);
     for (const peer of peers)
       this.ask(peer, { kind: "locate", digest }, (answer) => {
-        if (answer?.kind === "located" && answer.presence !== "none") having[answer.presence].push(peer);
+        if (answer?.kind === "located" && answer.presence !== "none") found(peer);
         if (--open === 0) over();
       });
     if (open === 0) this.#host.after(0, over);
+  }
+
+  get #reachable(): readonly PeerId[] {
+    return this.#host.believed.filter((host) => host !== this.#host).map(({ id }) => id);
   }
 }
 

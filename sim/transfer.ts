@@ -108,7 +108,10 @@ export class SimTransfer {
         for (const to of effect.to) this.#host.sendTo(to, { kind: "word", digest: this.#digest, word: effect.word });
         return;
       case "search":
-        return this.#exchange.locate(this.#digest, [], (peers) => this.tell({ kind: "found", peers }));
+        return this.#exchange.search(this.#digest, {
+          found: (peer) => this.tell({ kind: "met", peer }),
+          over: () => this.tell({ kind: "searched" }),
+        });
       case "lied":
         return;
       case "complete":

@@ -26,8 +26,8 @@ export type ReceiverEvent =
   | ({ readonly kind: "joined"; readonly peer: PeerId } & Joined)
   /** "missing": it has nothing of it as yet. "lost": it did not answer, or about other pieces. */
   | { readonly kind: "refused"; readonly peer: PeerId; readonly why: "missing" | "lost" }
-  /** What a search found. */
-  | { readonly kind: "found"; readonly peers: readonly PeerId[] }
+  /** All that were asked in a search have answered, or do not; those who have some of it were met as they did. */
+  | { readonly kind: "searched" }
   | Extract<TransferEvent, { readonly kind: "done" | "failed" | "gone" | "tick" }>;
 
 export type ReceiverEffect =
@@ -37,7 +37,7 @@ export type ReceiverEffect =
   | { readonly kind: "fetch"; readonly peer: PeerId; readonly piece: number }
   | { readonly kind: "abort"; readonly peer: PeerId; readonly piece: number }
   | { readonly kind: "say"; readonly to: readonly PeerId[]; readonly word: ReceiverWord }
-  /** Asks who has it; answered by `found`. */
+  /** Asks who has it; answered by `met`, one by one, and in the end by `searched`. */
   | { readonly kind: "search" }
   /** A machine sent something else, and is out. */
   | { readonly kind: "lied"; readonly peer: PeerId }
@@ -65,7 +65,6 @@ export interface ReceiverPlan {
 
 interface Joining {
   tries: number;
-  askedAtMs: number;
   /** When it is asked again; null while it is asked. */
   againAtMs: number | null;
 }
@@ -162,7 +161,7 @@ export class Receiver {
     this.#transfer = transfer;
     this.#progressMs = nowMs;
     for (const [peer, joined] of known) this.#joined(transfer, peer, joined, nowMs);
-    for (const peer of holders) if (!known.has(peer)) this.#meet(peer, nowMs);
+    for (const peer of holders) if (!known.has(peer)) this.#meet(peer);
     this.#tell(transfer, { kind: "tick" }, nowMs);
   }
 
@@ -171,7 +170,7 @@ export class Receiver {
       case "begin":
         return;
       case "met":
-        return this.#meet(event.peer, nowMs);
+        return this.#meet(event.peer);
       case "heard":
         return this.#heard(transfer, event.peer, event.word, nowMs);
       case "joined":
@@ -179,8 +178,7 @@ export class Receiver {
         return this.#joined(transfer, event.peer, event, nowMs);
       case "refused":
         return this.#refused(event.peer, event.why, nowMs);
-      case "found":
-        for (const peer of event.peers) this.#meet(peer, nowMs);
+      case "searched":
         if (this.#search !== null) this.#search.checkAtMs = nowMs + this.#plan.searchMs / SEARCHES;
         return;
       case "done":
@@ -202,16 +200,16 @@ export class Receiver {
     this.#tell(transfer, event, nowMs);
   }
 
-  #meet(peer: PeerId, nowMs: number): void {
+  #meet(peer: PeerId): void {
     if (peer === this.#plan.self || this.#joining.has(peer) || this.#banned.has(peer)) return;
-    this.#joining.set(peer, { tries: 1, askedAtMs: nowMs, againAtMs: null });
+    this.#joining.set(peer, { tries: 1, againAtMs: null });
     this.#effects.push({ kind: "join", peer });
   }
 
   #joined(transfer: TransferMachine, peer: PeerId, { has, swarm }: Joined, nowMs: number): void {
     if (this.#banned.has(peer)) return;
     this.#tell(transfer, { kind: "peer", peer, has }, nowMs);
-    for (const other of swarm) if (!transfer.knows(other)) this.#meet(other, nowMs);
+    for (const other of swarm) if (!transfer.knows(other)) this.#meet(other);
   }
 
   #refused(peer: PeerId, why: "missing" | "lost", nowMs: number): void {
@@ -222,7 +220,7 @@ export class Receiver {
   }
 
   #heard(transfer: TransferMachine, peer: PeerId, word: ReceiverWord, nowMs: number): void {
-    if (!transfer.knows(peer)) this.#meet(peer, nowMs);
+    if (!transfer.knows(peer)) this.#meet(peer);
     else if (word.kind === "all") this.#tell(transfer, { kind: "peer", peer, has: null }, nowMs);
     else this.#tell(transfer, { ...word, peer }, nowMs);
   }
@@ -238,7 +236,6 @@ export class Receiver {
     for (const [peer, joining] of this.#joining) {
       if (joining.againAtMs === null || joining.againAtMs > nowMs) continue;
       joining.tries++;
-      joining.askedAtMs = nowMs;
       joining.againAtMs = null;
       this.#effects.push({ kind: "join", peer });
     }
@@ -256,7 +253,8 @@ export class Receiver {
     // Those who have a part may get more of it.
     const patienceMs = transfer.sources.length > 0 ? this.#plan.stallMs : this.#plan.searchMs;
     const untilMs = Math.max(sinceMs, this.#progressMs) + patienceMs;
-    if (nowMs >= untilMs && !this.#mayJoin(untilMs)) {
+    // Who was asked to let this one join may be reading all of the content before it answers.
+    if (nowMs >= untilMs + (this.#isJoining ? this.#plan.stallMs : 0)) {
       this.#isOver = true;
       this.#effects.push({ kind: "missing", pieces: transfer.missing });
       return;
@@ -265,9 +263,9 @@ export class Receiver {
     this.#effects.push({ kind: "search" });
   }
 
-  /** Whether a machine that was asked in time has not answered yet: it may be reading all of the content before it does. */
-  #mayJoin(untilMs: number): boolean {
-    return this.#joining.values().some(({ askedAtMs, againAtMs }) => againAtMs === null && askedAtMs < untilMs);
+  /** Whether a machine has not answered yet. */
+  get #isJoining(): boolean {
+    return this.#joining.values().some(({ againAtMs }) => againAtMs === null);
   }
 
   #tell(transfer: TransferMachine, event: TransferEvent, nowMs: number): void {

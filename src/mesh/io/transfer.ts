@@ -33,8 +33,8 @@ export interface TransferJob {
   fetch(peer: PeerId, piece: number, signal: AbortSignal): Promise<"done" | "missing">;
   /** Whether a machine's answer is about the same pieces. */
   fits(answer: JoinAnswer): boolean;
-  /** Machines that have it, whole or in part, as they say now. */
-  search(): Promise<readonly PeerId[]>;
+  /** Asks all machines that can be reached, and tells of each that has it, whole or in part, as it answers. */
+  search(found: (peer: PeerId) => void): Promise<void>;
   /** A machine sent something else. */
   lied(peer: PeerId): void;
   readonly signal: AbortSignal;
@@ -201,7 +201,8 @@ export class Transfer {
 
   async #search(): Promise<void> {
     try {
-      this.#tell({ kind: "found", peers: await this.#job.search() });
+      await this.#job.search((peer) => this.meet(peer));
+      this.#tell({ kind: "searched" });
     } catch (error) {
       this.#fail(error);
     }

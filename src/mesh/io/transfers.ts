@@ -55,8 +55,7 @@ export class Transfers {
 
   /** Machines that have some of it, the believed ones when they do. */
   async peersWith(moving: Moving, believed: readonly PeerId[]): Promise<readonly PeerId[]> {
-    const ref: ContentRef = moving.kind === "file" ? { kind: "layer", digest: moving.layer } : moving;
-    return (await this.#parts.holders.of(ref, believed)).map(({ peer }) => peer);
+    return (await this.#parts.holders.of(refOf(moving), believed)).map(({ peer }) => peer);
   }
 
   /** Brings all pieces that are missing. Throws `blob.missing`. */
@@ -67,7 +66,7 @@ export class Transfers {
   ): Promise<void> {
     if (job.pieces.every((_, piece) => job.isDone(piece))) return;
     const { moving } = job;
-    const search = () => this.peersWith(moving, []);
+    const search: TransferJob["search"] = (found) => this.#parts.holders.search(refOf(moving), found);
     const transfer = new Transfer(this.#parts, { ...job, search, lied, signal }, { ...start, holders });
     const key = movingKey(moving);
     this.#running.set(key, transfer);
@@ -77,6 +76,11 @@ export class Transfers {
       if (this.#running.get(key) === transfer) this.#running.delete(key);
     }
   }
+}
+
+/** What others are asked for: a file is found where its layer is. */
+function refOf(moving: Moving): ContentRef {
+  return moving.kind === "file" ? { kind: "layer", digest: moving.layer } : moving;
 }
 
 /** What fails here fails the fetch, whoever sent the bytes. */
