@@ -10,6 +10,9 @@ import type { World } from "./world.ts";
 /** none: nothing goes wrong; crashes: machines die and come back; all: also what divides them. */
 export type Severity = "none" | "crashes" | "all";
 
+/** By then machines that a line joins have met, at the latest. */
+const FOUND_MS = 20_000;
+
 export class Faults {
   readonly #world: World;
   readonly #lan: Lan;
@@ -154,7 +157,9 @@ export class Faults {
     const by = this.#pick();
     const other = this.#pick();
     const isSpared = by === other || this.#submitters.has(other) || this.#world.random.chance(0.7);
-    if (isSpared || by.disk.revoked.has(by.id) || !by.isRunning) return;
+    // Where nobody is heard, one whose inviter is out before it has met others is found by nobody.
+    const isTooSoon = !this.#lan.hasMulticast && this.#world.nowMs < FOUND_MS;
+    if (isSpared || isTooSoon || by.disk.revoked.has(by.id) || !by.isRunning) return;
     this.#world.note(() => `${by.name} revokes ${other.name}`);
     this.#divided(0);
     this.#rules.revokedAtMs = this.#world.nowMs;
