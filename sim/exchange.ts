@@ -24,8 +24,8 @@ interface Arriving {
   readonly waiting: Set<(end: TransferEnd) => void>;
 }
 
-/** How fast a disk is read. */
-const READ_BYTES_PER_MS = 5_000;
+/** How fast a disk is read: also the slowest one reads the largest output before others give it up. */
+const READ_BYTES_PER_MS = 30_000;
 /** The largest pieces, and most of one output: none is larger than all of these. */
 const PIECE_BYTES = 2_000_000;
 const MOST_PIECES = 12;
