@@ -21,6 +21,9 @@ import type { World } from "./world.ts";
 /** How long a process that starts looks for the others before it takes the mesh to be those it has found. */
 const SETTLED_MS = 1_500;
 
+/** A process that stands still for so long takes it for a tick that came late. */
+const UNNOTICED_MS = 250;
+
 /** Where a machine stands. */
 export interface Surroundings {
   readonly world: World;
@@ -53,7 +56,7 @@ export class Host {
   /** When it last started, ended, stood still, went on, or moved; and when its process last started. */
   changedAtMs = 0;
   startedAtMs = 0;
-  /** How long it has stood still in all. */
+  /** How long it has stood still in all, as far as a process can notice. */
   frozenMs = 0;
   isFrozen = false;
   /** Bytes a millisecond that its line carries, each way; and until when what is on its way here takes all of that. */
@@ -193,7 +196,7 @@ export class Host {
     if (!this.isAlive || !this.isFrozen) return;
     this.around.world.note(() => `${this.name} goes on`);
     this.isFrozen = false;
-    this.frozenMs += this.around.world.nowMs - this.#frozenAtMs;
+    this.frozenMs += Math.max(0, this.around.world.nowMs - this.#frozenAtMs - UNNOTICED_MS);
     this.changedAtMs = this.around.world.nowMs;
     const backlog = this.#backlog;
     this.#backlog = [];
