@@ -24,8 +24,9 @@ interface Arriving {
   readonly waiting: Set<(end: TransferEnd) => void>;
 }
 
-/** How fast a disk is read: also the slowest one reads the largest output before others give it up. */
-const READ_BYTES_PER_MS = 30_000;
+/** How fast a disk is read, and how much slower at most: the largest output is read before others give it up. */
+const READ_BYTES_PER_MS = 5_000;
+const READ_SLOWNESS = 3;
 /** The largest pieces, and most of one output: none is larger than all of these. */
 const PIECE_BYTES = 2_000_000;
 const MOST_PIECES = 12;
@@ -127,7 +128,7 @@ export class Exchange {
   #list({ digest, bytes }: Extract<Question, { readonly kind: "join" }>, listed: () => void): void {
     const { disk } = this.#host;
     if (this.#arriving.has(digest) || !disk.outputs.has(digest) || this.#listed.has(digest)) return listed();
-    this.#host.after((bytes / READ_BYTES_PER_MS) * disk.slowness, () => {
+    this.#host.after((bytes / READ_BYTES_PER_MS) * Math.min(disk.slowness, READ_SLOWNESS), () => {
       this.#listed.add(digest);
       listed();
     });
