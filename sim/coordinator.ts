@@ -192,6 +192,7 @@ export class Coordinator {
     if (result.kind === "succeeded" && task.cacheKey !== null) {
       const { digest, bytes } = result;
       this.#outputs.set(task.key, { digest, bytes, at: [from.name] });
+      for (const input of this.#works.get(task.key)?.inputs ?? []) this.#holds(from, input.task);
       if (task.shared) this.#host.disk.results.set(task.cacheKey, { digest, bytes, run: this.#run });
     }
     this.#tell({ kind: "task-finished", ...refOf(task, lease), outcome: outcomeOf(result) }, () => {
@@ -199,11 +200,18 @@ export class Coordinator {
     });
   }
 
+  /** A machine has fetched the output of a task. */
+  #holds(host: Host, task: string): void {
+    const output = this.#outputs.get(task);
+    if (output !== undefined && !output.at.includes(host.name))
+      this.#outputs.set(task, { ...output, at: [...output.at, host.name] });
+  }
+
   /** A worker found nobody who has an input: it is made again, unless it can be reached from here. */
   #inputsMissing(from: Host, task: TaskView, tasks: readonly string[]): void {
     for (const key of tasks) {
       const output = this.#outputs.get(key);
-      if (output === undefined || this.#host.around.content.holders(this.#host, output.digest).length > 0) continue;
+      if (output === undefined || this.#host.holders(output.digest).length > 0) continue;
       this.#tell({ kind: "output-lost", key, reason: "nobody has it" });
     }
     this.#takeBack(from, task, "its inputs are gone");
@@ -235,7 +243,7 @@ export class Coordinator {
     this.#prepare(key, cacheKey);
     if (!script.shared) return this.#miss(key, round, cacheKey);
     const known = this.#host.disk.results.get(cacheKey);
-    if (known !== undefined && this.#host.around.content.holders(this.#host, known.digest).length > 0)
+    if (known !== undefined && this.#host.holders(known.digest).length > 0)
       return this.#hitHere(key, round, cacheKey, known);
     this.#waiting.set(key, { key: cacheKey, round, phase: "claim" });
     this.#claim(key, cacheKey);
@@ -243,7 +251,7 @@ export class Coordinator {
 
   #isThere(key: string): boolean {
     const output = this.#outputs.get(key);
-    return output !== undefined && this.#host.around.content.holders(this.#host, output.digest).length > 0;
+    return output !== undefined && this.#host.holders(output.digest).length > 0;
   }
 
   #prepare(key: string, cacheKey: string): void {
@@ -317,7 +325,7 @@ export class Coordinator {
   }
 
   #hitHere(key: string, round: number, cacheKey: string, { digest, bytes, run }: KeptResult): void {
-    const at = this.#host.around.content.holders(this.#host, digest).map(({ name }) => name);
+    const at = this.#host.holders(digest).map(({ name }) => name);
     this.#outputs.set(key, { digest, bytes, at });
     this.#hit(key, round, cacheKey, { digest, bytes, run });
   }
@@ -419,8 +427,10 @@ export class Coordinator {
   #offer(key: string, attempt: number, name: string): void {
     const node = this.#host.believed.find((host) => host.name === name);
     const task = this.machine.task(key);
-    const work = this.#works.get(key);
-    if (node === undefined || task === null || task.ask === null || work === undefined) return;
+    const prepared = this.#works.get(key);
+    if (node === undefined || task === null || task.ask === null || prepared === undefined) return;
+    const inputs = prepared.inputs.map((input) => ({ ...input, at: this.#outputs.get(input.task)?.at ?? input.at }));
+    const work = { ...prepared, inputs };
     const offer = { node, attempt };
     this.#offers.set(key, offer);
     this.#host.send(node, { kind: "offer", run: this.#run, key, attempt, ask: task.ask, work });

@@ -20,12 +20,19 @@ export interface SimDefinition {
   readonly scripts: ReadonlyMap<string, TaskScript>;
 }
 
-/** `recipes` bounds how many different tasks there are in the world: few make many keys equal. */
-export function randomDefinition(random: SeededRandom, count: number, recipes: number): SimDefinition {
+/** What all definitions of one world have in common. */
+export interface Recipes {
+  /** How many different tasks there are: few make many keys equal. */
+  readonly count: number;
+  /** Bytes of the smallest output that is not empty. */
+  readonly outputBytes: number;
+}
+
+export function randomDefinition(random: SeededRandom, count: number, recipes: Recipes): SimDefinition {
   const scripts = new Map<string, TaskScript>();
   const tasks = Array.from({ length: count }, (_, index): TaskNode => {
     const key = `t${index}`;
-    const script = scriptOf(random.below(recipes));
+    const script = scriptOf(random.below(recipes.count), recipes.outputBytes);
     scripts.set(key, script);
     const needs = Array.from({ length: index === 0 ? 0 : random.below(3) }, () => `t${random.below(index)}`);
     const expectedMs = random.chance(0.7) ? Math.round(script.workMs * (0.5 + random.next())) : null;
@@ -35,7 +42,7 @@ export function randomDefinition(random: SeededRandom, count: number, recipes: n
 }
 
 /** What a recipe is depends on its number alone, so that all runs agree. */
-function scriptOf(recipe: number): TaskScript {
+function scriptOf(recipe: number, outputBytes: number): TaskScript {
   const mixed = Math.imul(recipe + 1, 0x9e3779b1) >>> 0;
   return {
     recipe: `recipe${recipe}`,
@@ -43,6 +50,6 @@ function scriptOf(recipe: number): TaskScript {
     fails: mixed % 41 === 0,
     shared: mixed % 7 !== 0,
     cpuMilli: 500 + 500 * (mixed % 4),
-    outputBytes: (mixed % 5) * 1_000_000,
+    outputBytes: (mixed % 5) * outputBytes,
   };
 }

@@ -1,6 +1,7 @@
 // What goes wrong in a simulated mesh, and when: by chance, until a moment after which all is well again.
 
-import { Disk, type Host } from "./host.ts";
+import { Disk } from "./disk.ts";
+import type { Host } from "./host.ts";
 import type { Lan } from "./lan.ts";
 import type { Rules } from "./rules.ts";
 import { AFTERMATH_MS } from "./sight.ts";
@@ -8,6 +9,9 @@ import type { World } from "./world.ts";
 
 /** none: nothing goes wrong; crashes: machines die and come back; all: also what divides them. */
 export type Severity = "none" | "crashes" | "all";
+
+/** By then machines that a line joins have met, at the latest. */
+const FOUND_MS = 20_000;
 
 export class Faults {
   readonly #world: World;
@@ -44,6 +48,7 @@ export class Faults {
       this.#world.random.pick(faults)();
       this.#world.after(this.#world.between(100, 12_000), next);
     };
+    if (severity === "all" && this.#world.random.chance(0.2)) this.#lieAlways();
     this.#world.after(this.#world.between(0, 5_000), next);
     this.#world.after(this.#untilMs, () => this.#heal());
   }
@@ -65,6 +70,8 @@ export class Faults {
       () => this.#revoke(),
       () => this.#fill(),
       () => this.#slow(),
+      () => this.#stick(),
+      () => this.#lie(),
       () => this.#setClock(),
       () => this.#prune(),
       () => this.#replaceDisk(),
@@ -75,12 +82,18 @@ export class Faults {
     return this.#world.random.pick(this.#hosts);
   }
 
+  /** Rather one that fetches something, or from which something is fetched. */
+  #pickBusy(): Host {
+    const busy = this.#hosts.filter(({ exchange }) => exchange !== null && (exchange.size > 0 || exchange.isServing));
+    return busy.length > 0 && this.#world.random.chance(0.7) ? this.#world.random.pick(busy) : this.#pick();
+  }
+
   #divided(forMs: number): void {
     this.#rules.dividedUntilMs = Math.max(this.#rules.dividedUntilMs, this.#world.nowMs + forMs + AFTERMATH_MS);
   }
 
   #crash(): void {
-    const host = this.#pick();
+    const host = this.#pickBusy();
     host.crash(this.#world.random.chance(0.3));
     this.#world.after(this.#world.between(10, 20_000), () => host.start());
   }
@@ -94,7 +107,7 @@ export class Faults {
   }
 
   #freeze(): void {
-    const host = this.#pick();
+    const host = this.#pickBusy();
     const ms = this.#world.random.chance(0.5) ? this.#world.between(10, 2_000) : this.#world.between(2_000, 60_000);
     this.#divided(ms);
     host.freeze();
@@ -144,9 +157,12 @@ export class Faults {
     const by = this.#pick();
     const other = this.#pick();
     const isSpared = by === other || this.#submitters.has(other) || this.#world.random.chance(0.7);
-    if (isSpared || by.disk.revoked.has(by.id) || !by.isRunning) return;
+    // Where nobody is heard, one whose inviter is out before it has met others is found by nobody.
+    const isTooSoon = !this.#lan.hasMulticast && this.#world.nowMs < FOUND_MS;
+    if (isSpared || isTooSoon || by.disk.revoked.has(by.id) || !by.isRunning) return;
     this.#world.note(() => `${by.name} revokes ${other.name}`);
     this.#divided(0);
+    this.#rules.revokedAtMs = this.#world.nowMs;
     by.revoke(other);
   }
 
@@ -164,6 +180,28 @@ export class Faults {
     this.#world.after(this.#world.between(1_000, 30_000), () => {
       host.disk.slowness = 1;
     });
+  }
+
+  #stick(): void {
+    const { disk } = this.#pickBusy();
+    disk.isStuck = true;
+    this.#world.after(this.#world.between(1_000, 200_000), () => {
+      disk.isStuck = false;
+    });
+  }
+
+  /** Its memory is broken: what it sends is wrong now and then. */
+  #lie(): void {
+    const host = this.#pickBusy();
+    host.isLying = true;
+    this.#world.after(this.#world.between(1_000, 30_000), () => {
+      host.isLying = false;
+    });
+  }
+
+  /** Some machines lie all the time. */
+  #lieAlways(): void {
+    for (const host of this.#hosts) host.isLying = this.#world.random.chance(0.3);
   }
 
   #setClock(): void {
@@ -191,6 +229,8 @@ export class Faults {
       for (const other of this.#hosts) this.#lan.mend(host, other);
       host.disk.isFull = false;
       host.disk.slowness = 1;
+      host.disk.isStuck = false;
+      host.isLying = false;
       host.dieAfterEntries = null;
       host.thaw();
       host.start();

@@ -6,12 +6,11 @@ import type { NodeCapacity } from "../src/sched/fit.ts";
 import { type ClaimEffect, type ClaimEvent, KeyClaims } from "../src/sched/key-claims.ts";
 import type { NodeTotals } from "../src/sched/ledger.ts";
 import type { Timing } from "../src/mesh/membership-event.ts";
-import type { Address } from "../src/mesh/peer-view.ts";
-import type { RunEvent } from "../src/sched/run-event.ts";
-import type { Content } from "./content.ts";
 import { Coordinator } from "./coordinator.ts";
 import type { SimDefinition } from "./definition.ts";
-import type { KeptResult, Message } from "./message.ts";
+import { Disk } from "./disk.ts";
+import { Exchange } from "./exchange.ts";
+import type { Message } from "./message.ts";
 import type { Lan } from "./lan.ts";
 import { MeshNode } from "./mesh-node.ts";
 import type { Network } from "./network.ts";
@@ -19,24 +18,11 @@ import type { Rules } from "./rules.ts";
 import { SimWorker } from "./worker.ts";
 import type { World } from "./world.ts";
 
-/** What outlives the process. */
-export class Disk {
-  readonly journals = new Map<string, RunEvent[]>();
-  readonly definitions = new Map<string, SimDefinition>();
-  readonly finished = new Set<string>();
-  readonly results = new Map<string, KeptResult>();
-  readonly outputs = new Set<string>();
-  /** Where others were last seen to listen. */
-  addresses: readonly { readonly peer: PeerId; readonly addresses: readonly Address[] }[] = [];
-  /** Machines that it knows to be out of the mesh. */
-  readonly revoked = new Set<PeerId>();
-  isFull = false;
-  /** How much longer everything takes. */
-  slowness = 1;
-}
-
 /** How long a process that starts looks for the others before it takes the mesh to be those it has found. */
 const SETTLED_MS = 1_500;
+
+/** A process that stands still for so long takes it for a tick that came late. */
+const UNNOTICED_MS = 250;
 
 /** Where a machine stands. */
 export interface Surroundings {
@@ -45,7 +31,6 @@ export interface Surroundings {
   readonly network: Network;
   /** Of membership. */
   readonly timing: Partial<Timing>;
-  readonly content: Content;
   readonly rules: Rules;
   readonly byId: ReadonlyMap<PeerId, Host>;
 }
@@ -71,7 +56,14 @@ export class Host {
   /** When it last started, ended, stood still, went on, or moved; and when its process last started. */
   changedAtMs = 0;
   startedAtMs = 0;
+  /** How long it has stood still in all, as far as a process can notice. */
+  frozenMs = 0;
   isFrozen = false;
+  /** Bytes a millisecond that its line carries, each way; and until when what is on its way here takes all of that. */
+  readonly lineBytesPerMs: number;
+  receivesUntilMs = 0;
+  /** Now and then it sends other bytes than it has. */
+  isLying = false;
   /** The process dies after so many more journal entries; null when it does not. */
   dieAfterEntries: number | null = null;
   /** How fast its clocks go, and by how much its wall clock is off. */
@@ -80,21 +72,29 @@ export class Host {
   /** What came while it stood still. */
   #backlog: (() => void)[] = [];
   #startedAtMs = 0;
+  #frozenAtMs = 0;
   #around: Surroundings | null = null;
   #believed = new Set<Host>();
   mesh: MeshNode | null = null;
+  exchange: Exchange | null = null;
   worker: SimWorker | null = null;
   claims: KeyClaims | null = null;
   coordinators = new Map<string, Coordinator>();
 
   constructor(
-    given: { readonly id: PeerId; readonly totals: NodeTotals; readonly speedPercent: number },
+    given: {
+      readonly id: PeerId;
+      readonly totals: NodeTotals;
+      readonly speedPercent: number;
+      readonly lineBytesPerMs: number;
+    },
     clock: { readonly rate: number; readonly wallOffMs: number },
   ) {
     this.id = given.id;
     this.name = given.totals.name;
     this.totals = given.totals;
     this.speedPercent = given.speedPercent;
+    this.lineBytesPerMs = given.lineBytesPerMs;
     this.#rate = clock.rate;
     this.wallOffMs = clock.wallOffMs;
   }
@@ -150,6 +150,7 @@ export class Host {
     this.life++;
     this.#backlog = [];
     this.#believed = new Set();
+    this.exchange = new Exchange(this);
     this.worker = new SimWorker(this);
     this.claims = new KeyClaims(this.id);
     this.coordinators = new Map();
@@ -175,6 +176,7 @@ export class Host {
     this.isFrozen = false;
     this.dieAfterEntries = null;
     this.#backlog = [];
+    this.exchange = null;
     this.worker = null;
     this.claims = null;
     this.coordinators = new Map();
@@ -186,6 +188,7 @@ export class Host {
     if (!this.isRunning) return;
     this.around.world.note(() => `${this.name} stands still`);
     this.isFrozen = true;
+    this.#frozenAtMs = this.around.world.nowMs;
     this.changedAtMs = this.around.world.nowMs;
   }
 
@@ -193,6 +196,7 @@ export class Host {
     if (!this.isAlive || !this.isFrozen) return;
     this.around.world.note(() => `${this.name} goes on`);
     this.isFrozen = false;
+    this.frozenMs += Math.max(0, this.around.world.nowMs - this.#frozenAtMs - UNNOTICED_MS);
     this.changedAtMs = this.around.world.nowMs;
     const backlog = this.#backlog;
     this.#backlog = [];
@@ -223,6 +227,19 @@ export class Host {
     this.#do(this.life, () => this.#route(from, message));
   }
 
+  /** Machines that can be reached and have an output; itself too. */
+  holders(digest: string): readonly Host[] {
+    const { byId, network } = this.around;
+    return [...byId.values()].filter(
+      (other) => other.disk.outputs.has(digest) && (other === this || network.reaches(this, other)),
+    );
+  }
+
+  /** Whether what it sends is wrong this time. */
+  lies(): boolean {
+    return this.isLying && this.around.world.random.chance(0.5);
+  }
+
   /** Changes its mind about another machine. */
   believe(other: Host, isUp: boolean): void {
     if (this.#believed.has(other) === isUp) return;
@@ -230,6 +247,7 @@ export class Host {
     if (isUp) this.#believed.add(other);
     else this.#believed.delete(other);
     this.#tellMembers();
+    this.exchange?.sees(other.id, isUp);
     for (const coordinator of this.coordinators.values()) coordinator.membersChanged(other, isUp);
   }
 
@@ -301,6 +319,14 @@ export class Host {
       }
       case "found":
         return this.coordinators.get(message.run)?.found(from, message);
+      case "question":
+        return this.exchange?.asked(from, message.id, message.question);
+      case "answer":
+        return this.exchange?.calls.heard(from, message.id, message.answer);
+      case "call-off":
+        return this.exchange?.calledOff(from, message.id);
+      case "word":
+        return this.exchange?.heardWord(from, message.digest, message.word);
       default:
         return this.worker?.hear(from, message);
     }
@@ -331,6 +357,7 @@ export class Host {
   #tick(): void {
     const act = () => {
       this.snapshot = this.worker?.ledger.capacity() ?? null;
+      this.exchange?.calls.tick();
       this.worker?.tell({ kind: "tick" });
       this.tellClaims({ kind: "tick" });
       for (const coordinator of this.coordinators.values()) coordinator.tick();

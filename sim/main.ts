@@ -61,6 +61,8 @@ class Sums {
   #virtualMs = 0;
   #mostNodes = 0;
   readonly #ends = new Map<string, number>();
+  readonly #fetched = new Map<string, number>();
+  readonly #fetches = { pieces: 0, shared: 0, resumed: 0, seconds: 0, lies: 0 };
 
   add(report: Report): void {
     this.#seeds++;
@@ -70,16 +72,32 @@ class Sums {
     this.#messages += report.messages;
     this.#virtualMs += report.virtualMs;
     this.#mostNodes = Math.max(this.#mostNodes, report.nodes);
-    for (const end of report.ends) this.#ends.set(end, (this.#ends.get(end) ?? 0) + 1);
+    for (const end of report.ends) count(this.#ends, end, 1);
+    const { ends, ...sums } = report.fetches;
+    for (const [end, times] of ends) count(this.#fetched, end, times);
+    for (const of of ["pieces", "shared", "resumed", "seconds", "lies"] as const) this.#fetches[of] += sums[of];
   }
 
   text(): string {
-    const ends = [...this.#ends].map(([end, count]) => `${count} ${end}`).toSorted();
+    const { pieces, shared, resumed, seconds, lies } = this.#fetches;
     return [
       `✓ ${this.#seeds} seeds, up to ${this.#mostNodes} machines, ${(this.#virtualMs / 3_600_000).toFixed(1)} hours of their time`,
-      `  runs: ${ends.join(", ")}`,
+      `  runs: ${listOf(this.#ends)}`,
       `  ${this.#tasks} tasks, ${this.#performed} attempts, ${this.#twice} keys twice at once while divided, ${this.#messages} messages`,
+      `  outputs fetched: ${listOf(this.#fetched)}; ${shared} from several machines, ${resumed} resumed`,
+      `  ${pieces} pieces, ${seconds} asked of a second machine, ${lies} wrong`,
       "",
     ].join("\n");
   }
+}
+
+function count(counts: Map<string, number>, of: string, times: number): void {
+  counts.set(of, (counts.get(of) ?? 0) + times);
+}
+
+function listOf(counts: ReadonlyMap<string, number>): string {
+  return [...counts]
+    .map(([of, times]) => `${times} ${of}`)
+    .toSorted()
+    .join(", ");
 }

@@ -376,6 +376,7 @@ export class MeshNode {
   }
 
   #closed(other: Host, end: End, reason: MeshError | null): void {
+    this.#host.exchange?.calls.lost(end);
     const link = this.#linkOf(other);
     this.#performLink(other, link, link.closed(end, reason));
     if (end.dialledHere && end.hello === null) this.#settled(other, false);

@@ -1,6 +1,8 @@
 // What simulated machines say to each other. Types only.
 
 import type { PeerId } from "../src/base/ids.ts";
+import type { Presence } from "../src/mesh/content-messages.ts";
+import type { Joined, ReceiverWord } from "../src/mesh/receiver.ts";
 import type { Ask } from "../src/sched/ask.ts";
 import type { ClaimMessage } from "../src/sched/claim-message.ts";
 import type { AttemptName, LeaseEffect } from "../src/sched/lease-event.ts";
@@ -40,6 +42,20 @@ export interface KeptResult {
   readonly run: string;
 }
 
+/** What machines ask each other about outputs. */
+export type Question =
+  | { readonly kind: "locate"; readonly digest: string }
+  /** `bytes` are those of all its pieces. */
+  | { readonly kind: "join"; readonly digest: string; readonly bytes: number }
+  | { readonly kind: "piece"; readonly digest: string; readonly piece: number; readonly bytes: number };
+
+export type Answer =
+  | { readonly kind: "located"; readonly presence: Presence }
+  | ({ readonly kind: "joined" } & Joined)
+  /** Whether the bytes are those that were asked for: whoever gets them sees that by their digest. */
+  | { readonly kind: "piece"; readonly isRight: boolean }
+  | { readonly kind: "missing" };
+
 export type Message =
   | ({ readonly kind: "offer"; readonly ask: Ask; readonly work: Work } & AttemptName)
   | { readonly kind: "start"; readonly lease: string }
@@ -56,7 +72,12 @@ export type Message =
       readonly task: string;
       readonly round: number;
       readonly result: KeptResult | null;
-    };
+    }
+  | { readonly kind: "question"; readonly id: number; readonly question: Question }
+  | { readonly kind: "answer"; readonly id: number; readonly answer: Answer }
+  /** No answer is wanted any more. */
+  | { readonly kind: "call-off"; readonly id: number }
+  | { readonly kind: "word"; readonly digest: string; readonly word: ReceiverWord };
 
 /** Effects of a lease book that go to a coordinator. */
 export type Said = Extract<LeaseEffect<AttemptResult>, { readonly to: PeerId }>;

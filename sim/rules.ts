@@ -12,6 +12,20 @@ interface Performed {
   readonly cacheKey: string | null;
 }
 
+/** Outputs that were fetched, for the summary. */
+export interface Fetches {
+  /** By how each ended; "left" when nobody wanted it any more. */
+  readonly ends: Map<string, number>;
+  pieces: number;
+  /** Those that came from several machines. */
+  shared: number;
+  /** Those that began with pieces that an earlier one had left. */
+  resumed: number;
+  /** Pieces that were asked of a second machine. */
+  seconds: number;
+  lies: number;
+}
+
 export class Rules {
   readonly #world: World;
   /** What runs, by lease, with the machine. */
@@ -21,9 +35,14 @@ export class Rules {
   readonly #finished = new Map<string, string>();
   /** Machines may be divided until then: what they know of each other may be wrong. */
   dividedUntilMs = 0;
+  /** When a machine was last taken out of the mesh. */
+  revokedAtMs = 0;
+  /** Finds out whether they are at this moment. */
+  look: () => void = () => undefined;
   /** For the summary. */
   performed = 0;
   twice = 0;
+  readonly fetches: Fetches = { ends: new Map(), pieces: 0, shared: 0, resumed: 0, seconds: 0, lies: 0 };
 
   constructor(world: World) {
     this.#world = world;
@@ -88,6 +107,7 @@ export class Rules {
     for (const other of this.#running.values()) {
       if (other.cacheKey !== cacheKey) continue;
       this.twice++;
+      this.look();
       const { run, key } = performed;
       must(
         this.#world.nowMs < this.dividedUntilMs,

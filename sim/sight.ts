@@ -9,6 +9,8 @@ import { must, type World } from "./world.ts";
 const FOUND_MS = 60_000;
 /** One that is not heard is held for down after so long, and the time that its last word took. */
 const DOWN_MS = 4_000;
+/** All that see each other know of a machine that is taken out after so long, and the time that the last word took. */
+const TOLD_MS = 2_000;
 /** Two whose processes have run so long are divided while they do not see each other. */
 const SETTLED_MS = 1_500;
 /** How long after a division machines may still act on what they knew in it: until all claims of then have run out. */
@@ -36,9 +38,13 @@ export class Sight {
   /** Looks at all pairs each so many milliseconds, for ever. */
   watch(eachMs: number): void {
     this.#world.after(eachMs, () => {
-      for (const a of this.#hosts) if (a.isRunning) for (const b of this.#hosts) if (a !== b) this.#check(a, b);
+      this.look();
       this.watch(eachMs);
     });
+  }
+
+  look(): void {
+    for (const a of this.#hosts) if (a.isRunning) for (const b of this.#hosts) if (a !== b) this.#check(a, b);
   }
 
   #check(a: Host, b: Host): void {
@@ -63,6 +69,7 @@ export class Sight {
     if (state !== "up" && nowMs - Math.max(a.startedAtMs, b.startedAtMs) > SETTLED_MS) this.#divide();
     if (nowMs - sinceMs < FOUND_MS * this.#slowdown) return;
     must(state === "up", () => `${a.name} holds ${b.name} for ${state}, which it can reach for ${nowMs - sinceMs} ms`);
+    if (nowMs - this.#rules.revokedAtMs < TOLD_MS + this.#lan.mostDelayMs) return;
     must(
       a.disk.revoked.size === b.disk.revoked.size,
       () => `${a.name} and ${b.name} see each other, and do not agree on who is revoked`,

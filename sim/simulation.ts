@@ -4,14 +4,13 @@ import { LIMITS } from "../src/base/limits.ts";
 import type { Timing } from "../src/mesh/membership-event.ts";
 import { peerNamed } from "../test/fake/claim-hub.ts";
 import type { SeededRandom } from "../test/fake/seeded-random.ts";
-import { Content } from "./content.ts";
 import { randomDefinition } from "./definition.ts";
 import { Faults, type Severity } from "./faults.ts";
 import { Host } from "./host.ts";
 import { Lan } from "./lan.ts";
 import { addressOf } from "./mesh-node.ts";
 import { Network } from "./network.ts";
-import { Rules } from "./rules.ts";
+import { type Fetches, Rules } from "./rules.ts";
 import { Sight } from "./sight.ts";
 import { must, World } from "./world.ts";
 
@@ -34,6 +33,7 @@ export interface Report {
   readonly performed: number;
   /** Keys that ran twice at once, on two sides of a division. */
   readonly twice: number;
+  readonly fetches: Fetches;
   readonly messages: number;
   /** By run. */
   readonly ends: readonly string[];
@@ -63,24 +63,25 @@ export function simulate({ seed, nodes, tell }: SimulationOptions): Report {
   const lan = new Lan(world, shape, hosts);
   const network = new Network(world, shape, lan);
   const rules = new Rules(world);
-  const content = new Content(world, network, hosts);
   const byId = new Map(hosts.map((host) => [host.id, host]));
   const slowdown = count > MANY ? SLOWDOWN : 1;
   const timing = timingOf(slowdown);
-  for (const host of hosts) host.around = { world, lan, network, content, rules, byId, timing };
+  for (const host of hosts) host.around = { world, lan, network, rules, byId, timing };
   // Whoever joined has the address of the one that invited it.
   for (const host of hosts.slice(1)) {
     const inviter = random.pick(hosts.slice(0, hosts.indexOf(host)));
     host.disk.addresses = [{ peer: inviter.id, addresses: [addressOf(inviter)] }];
   }
   for (const host of hosts) host.start();
-  new Sight({ world, lan, rules, hosts }, slowdown).watch(1_000);
+  const sight = new Sight({ world, lan, rules, hosts }, slowdown);
+  sight.watch(1_000);
+  rules.look = () => sight.look();
   // Hundreds of machines have as much to tell in less time.
-  const untilMs = 20_000 + random.below(count > MANY ? 20_000 : 80_000);
+  const untilMs = 20_000 + random.below(count > MANY ? 20_000 : random.chance(0.1) ? 160_000 : 80_000);
   const submitters = new Set<Host>();
   new Faults({ world, lan, rules, hosts, submitters }, untilMs).begin(severity);
 
-  const recipes = 3 + random.below(40);
+  const recipes = { count: 3 + random.below(40), outputBytes: random.pick([1_000_000, 1_000_000, 5_000_000]) };
   const runs: string[] = [];
   let tasks = 0;
   for (let at = 0; at < 1 + random.below(3); at++) {
@@ -99,8 +100,18 @@ export function simulate({ seed, nodes, tell }: SimulationOptions): Report {
   }
   if (seed % QUIET_EACH === 0 && count <= QUIET_MOST) checkQuiet(world, hosts, untilMs);
   const ends = runs.map((run) => rules.endOf(run) ?? "");
-  const { performed, twice } = rules;
-  return { severity, nodes: count, tasks, performed, twice, messages: network.sent, ends, virtualMs: world.nowMs };
+  const { performed, twice, fetches } = rules;
+  return {
+    severity,
+    nodes: count,
+    tasks,
+    performed,
+    twice,
+    fetches,
+    messages: network.sent,
+    ends,
+    virtualMs: world.nowMs,
+  };
 }
 
 /** Few, as most meshes have; some have dozens, and one of 500 hundreds, which costs as much as all the others. */
@@ -127,7 +138,11 @@ function makeHost(world: World, at: number): Host {
   const totals = { name, os: "linux", arch: "x64", labels: [], baseKeys: [], total, gpus: [] };
   const speedPercent = random.pick([50, 100, 100, 200]);
   const rate = 1 + (random.next() - 0.5) / 1_000;
-  return new Host({ id: peerNamed(name), totals, speedPercent }, { rate, wallOffMs: Math.round(random.below(2_000)) });
+  const lineBytesPerMs = random.pick([10_000, 100_000, 100_000]);
+  return new Host(
+    { id: peerNamed(name), totals, speedPercent, lineBytesPerMs },
+    { rate, wallOffMs: Math.round(random.below(2_000)) },
+  );
 }
 
 /** Long after the last run nothing of any is left: no lease, no attempt, no end that nobody took. */
@@ -139,6 +154,7 @@ function checkQuiet(world: World, hosts: readonly Host[], untilMs: number): void
     must(left.length === 0, () => `${host.name} still has ${left.join(", ")}`);
     const leases = host.worker?.ledger.leases() ?? [];
     must(leases.length === 0, () => `${host.name} still leases ${leases.map(({ id }) => id).join(", ")}`);
+    must(host.exchange === null || host.exchange.size === 0, () => `${host.name} still fetches`);
   }
 }
 

@@ -6,13 +6,15 @@ import type { LeaseEffect, LeaseEvent } from "../src/sched/lease-event.ts";
 import type { Host } from "./host.ts";
 import type { AttemptResult, Message, Work } from "./message.ts";
 
-type Asked = Exclude<Message, { readonly kind: "lease" | "claims" | "find" | "found" }>;
+type Asked = Extract<Message, { readonly kind: "offer" | "start" | "cancel" | "acknowledge" | "renew" | "adopt" }>;
 
 interface Attempt {
   readonly run: string;
   readonly work: Work;
   /** Set once somebody wants it to stop. */
   isStopping: boolean;
+  /** Calls off the fetch of its inputs. */
+  leave: () => void;
 }
 
 export class SimWorker {
@@ -59,16 +61,19 @@ export class SimWorker {
   #begin({ lease, run, key, attempt: number }: LeaseEffect<AttemptResult> & { readonly kind: "perform" }): void {
     const work = this.#works.get(lease);
     if (work === undefined) throw new Error(`Bug: no work for ${lease}`);
-    const attempt: Attempt = { run, work, isStopping: false };
+    const attempt: Attempt = { run, work, isStopping: false, leave: () => undefined };
     this.#running.set(lease, attempt);
-    const { rules, content, world } = this.#host.around;
+    const { rules, world } = this.#host.around;
     world.note(() => `${this.#host.name} performs ${run}.${key}#${number}, key ${work.cacheKey}`);
     rules.began(this.#host, { lease, run, key, cacheKey: work.shared ? work.cacheKey : null });
     if (work.shared) this.#host.tellClaims({ kind: "hold", key: work.cacheKey, run });
-    content.fetch(this.#host, work.inputs, (missing) => {
+    const { exchange } = this.#host;
+    if (exchange === null) throw new Error("Bug: no process performs this");
+    attempt.leave = exchange.fetch(work.inputs, (fetched) => {
       if (!this.#running.has(lease) || attempt.isStopping) return;
-      if (missing.length > 0) this.#end(lease, { kind: "inputs-missing", tasks: missing.map(({ task }) => task) });
-      else this.#work(lease, attempt);
+      if (fetched.kind === "here") this.#work(lease, attempt);
+      else if (fetched.kind === "full") this.#end(lease, { kind: "disk-full" });
+      else this.#end(lease, { kind: "inputs-missing", tasks: fetched.tasks });
     });
   }
 
@@ -81,7 +86,7 @@ export class SimWorker {
       if (work.fails) return this.#end(lease, { kind: "failed" });
       if (host.disk.isFull) return this.#end(lease, { kind: "disk-full" });
       const digest = `out(${work.cacheKey})`;
-      host.disk.outputs.add(digest);
+      host.disk.keepWhole(digest);
       if (work.shared)
         host.disk.results.set(work.cacheKey, {
           digest,
@@ -102,6 +107,7 @@ export class SimWorker {
     const attempt = this.#running.get(lease);
     if (attempt === undefined) return;
     attempt.isStopping = true;
+    attempt.leave();
     const { random } = this.#host.around.world;
     this.#host.after(graceful ? random.below(500) : 1, () => this.#end(lease, { kind: "cancelled" }));
   }

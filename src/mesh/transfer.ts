@@ -1,5 +1,5 @@
 // One content on its way here in pieces, from several machines at once: who is asked for which piece when. A machine of states:
-// it decides; its shell (io/transfer.ts) asks, writes and tells it. Rarest pieces go first, each receiver goes its own way through them,
+// it decides; who asks, writes and tells it is behind receiver.ts. Rarest pieces go first, each receiver goes its own way through them,
 // and what a slow machine holds up is asked of another one as well.
 
 import { assert } from "../base/assert.ts";
@@ -51,7 +51,6 @@ interface Source {
   readonly underWay: Map<number, number>;
   /** Milliseconds a byte, smoothed; null before its first piece. */
   pace: number | null;
-  losses: number;
 }
 
 /** A piece is asked of a second machine when it takes so many times longer than that one would need. */
@@ -59,8 +58,9 @@ const SLOW = 2;
 /** And not before so many milliseconds, nor later than so many where nothing is known of that machine. */
 const SLOW_MIN_MS = 100;
 const SLOW_UNKNOWN_MS = 2_000;
-/** A machine that lost so many pieces in a row is out, until it is heard of again. */
+/** A machine that lost so many pieces in a row is out, until it is heard of again, and out for good when it still sends none. */
 const MOST_LOSSES = 3;
+const FINAL_LOSSES = 6;
 /** Pieces that are compared to find the rarest. */
 const COMPARED = 2_048;
 
@@ -70,6 +70,8 @@ export class TransferMachine {
   readonly #rarity: Int32Array;
   readonly #fetching: Int32Array;
   readonly #sources = new Map<PeerId, Source>();
+  /** Pieces in a row that each machine lost, also one that is out. */
+  readonly #losses = new Map<PeerId, number>();
   readonly #isShared: boolean;
   /** Where the next piece is looked for. */
   #cursor: number;
@@ -95,9 +97,19 @@ export class TransferMachine {
     return this.#left;
   }
 
+  /** Pieces that are asked for. */
+  get underWay(): number {
+    return this.#underWay;
+  }
+
   /** Machines that can be asked. */
   get sources(): readonly PeerId[] {
     return [...this.#sources.keys()];
+  }
+
+  /** Whether a machine can be asked. */
+  knows(peer: PeerId): boolean {
+    return this.#sources.has(peer);
   }
 
   /** Whether a machine is known to have a piece. */
@@ -156,9 +168,8 @@ export class TransferMachine {
     if (source) {
       this.#forget(source);
       source.has = pieces;
-      source.losses = 0;
-    } else
-      this.#sources.set(peer, { peer, has: pieces, promised: new Set(), underWay: new Map(), pace: null, losses: 0 });
+    } else if ((this.#losses.get(peer) ?? 0) >= FINAL_LOSSES) return;
+    else this.#sources.set(peer, { peer, has: pieces, promised: new Set(), underWay: new Map(), pace: null });
     this.#countAll(pieces, 1);
   }
 
@@ -168,7 +179,7 @@ export class TransferMachine {
     if (source && startedMs !== undefined) {
       const pace = (nowMs - startedMs) / Math.max(1, this.#bytes[piece] ?? 1);
       source.pace = source.pace === null ? pace : source.pace * 0.75 + pace * 0.25;
-      source.losses = 0;
+      this.#losses.delete(peer);
       this.#stop(source, piece);
     }
     if (this.#done[piece] === 1) return;
@@ -187,8 +198,9 @@ export class TransferMachine {
     this.#stop(source, event.piece);
     if (event.why === "lied") this.#remove(event.peer, effects);
     else if (event.why === "lost") {
-      source.losses++;
-      if (source.losses >= MOST_LOSSES) this.#remove(event.peer, effects);
+      const losses = (this.#losses.get(event.peer) ?? 0) + 1;
+      this.#losses.set(event.peer, losses);
+      if (losses >= MOST_LOSSES) this.#remove(event.peer, effects);
     } else {
       if (source.has === null) {
         source.has = new Set(this.#bytes.keys());

@@ -97,6 +97,30 @@ describe("TransferMachine", () => {
     expect(transfer.sources).toEqual([]);
   });
 
+  test("step() asks no more of a machine that answers again and again and sends nothing", () => {
+    const transfer = machine(1);
+    const lose = () => transfer.step({ kind: "failed", peer: A, piece: 0, why: "lost" }, 0);
+    const meet = () => fetches(transfer.step({ kind: "peer", peer: A, has: null }, 0));
+    expect(meet()).toEqual(["a0"]);
+    expect([fetches(lose()), fetches(lose()), fetches(lose())]).toEqual([["a0"], ["a0"], []]);
+    for (let times = 0; times < 3; times++) {
+      expect(meet()).toEqual(["a0"]);
+      expect(lose()).toEqual([{ kind: "starved" }]);
+    }
+    expect(meet()).toEqual([]);
+    expect(transfer.sources).toEqual([]);
+  });
+
+  test("step() forgives what a machine lost once it sends a piece", () => {
+    const transfer = machine(9);
+    transfer.step({ kind: "peer", peer: A, has: null }, 0);
+    for (let times = 0; times < 8; times++) {
+      transfer.step({ kind: "failed", peer: A, piece: 8, why: "lost" }, 0);
+      transfer.step({ kind: "done", peer: A, piece: times }, 0);
+    }
+    expect(transfer.sources).toEqual([A]);
+  });
+
   test("step() does not ask again for what a machine has not, and says when nobody has it", () => {
     const transfer = machine(2);
     transfer.step({ kind: "peer", peer: A, has: null }, 0);

@@ -9,7 +9,7 @@ import { peerNamed } from "../fake/claim-hub.ts";
 function host(name: string): Host {
   const total = { cpuMilli: 1_000, memoryBytes: 0, diskBytes: 0 };
   const totals = { name, os: "linux", arch: "x64", labels: [], baseKeys: [], total, gpus: [] };
-  return new Host({ id: peerNamed(name), totals, speedPercent: 100 }, { rate: 1, wallOffMs: 0 });
+  return new Host({ id: peerNamed(name), totals, speedPercent: 100, lineBytesPerMs: 1 }, { rate: 1, wallOffMs: 0 });
 }
 
 function rules(): Rules {

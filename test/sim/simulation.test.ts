@@ -9,15 +9,22 @@ test(
   "simulate() ends every run of every mesh with all rules kept, whatever goes wrong",
   () => {
     const ends = new Map<string, number>();
+    const fetched = new Set<string>();
+    const sums = { shared: 0, resumed: 0, seconds: 0, lies: 0 };
     for (let seed = 1; seed <= SEEDS; seed++) {
       try {
-        for (const end of simulate({ seed, nodes: null, tell: null }).ends) ends.set(end, (ends.get(end) ?? 0) + 1);
+        const report = simulate({ seed, nodes: null, tell: null });
+        for (const end of report.ends) ends.set(end, (ends.get(end) ?? 0) + 1);
+        for (const end of report.fetches.ends.keys()) fetched.add(end);
+        for (const of of ["shared", "resumed", "seconds", "lies"] as const) sums[of] += report.fetches[of];
       } catch (cause) {
         throw new Error(`Seed ${seed}: ${String(cause)}`, { cause });
       }
     }
     // The meshes are worth simulating: runs end in every way there is.
     for (const end of ["aborted none", "finished failed", "finished succeeded"]) expect(ends.has(end)).toBe(true);
+    for (const end of ["here", "missing", "full"]) expect(fetched.has(end)).toBe(true);
+    expect(Object.entries(sums).filter(([, times]) => times === 0)).toEqual([]);
   },
   TIMEOUT_MS,
 );

@@ -9,13 +9,13 @@ import type { Store } from "../../store/io/store.ts";
 import type { ContentExchange, ContentRef, FetchOptions, FetchReport } from "../content.ts";
 import { CONTENT, readWord } from "../content-messages.ts";
 import type { Peers } from "../peers.ts";
+import { Swarms } from "../swarms.ts";
 import { ContentFetcher } from "./content-fetcher.ts";
 import { serveContent } from "./content-server.ts";
 import { Holders } from "./holders.ts";
 import { ServedContent } from "./served-content.ts";
 import { SharedWork } from "./shared-work.ts";
 import { Slots } from "./slots.ts";
-import { Swarms } from "./swarms.ts";
 import type { FetchContext } from "./transfers.ts";
 
 type Wanted = ContentRef | { readonly kind: "tree"; readonly digest: Digest };

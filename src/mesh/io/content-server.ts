@@ -26,10 +26,10 @@ import {
 } from "../content-messages.ts";
 import { ABSENT_HEAD, FILE_HEAD_BYTES, putFileHead } from "../file-stream.ts";
 import type { Caller, Peers } from "../peers.ts";
+import type { Swarms } from "../swarms.ts";
 import { BufferPool, type PooledBuffer } from "./buffer-pool.ts";
 import { closeContent, type OpenContent, readSpan, type ServedContent } from "./served-content.ts";
 import { Slots } from "./slots.ts";
-import type { Swarms } from "./swarms.ts";
 
 /** Bytes handed to the transport at once. */
 const PIECE_BYTES = 256 << 10;

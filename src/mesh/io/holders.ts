@@ -45,18 +45,28 @@ export class Holders {
     );
   }
 
-  async #ask(ref: ContentRef, asked: readonly PeerId[]): Promise<readonly Holder[]> {
-    const answers = await Promise.all(
-      asked.map(async (peer) => {
-        try {
-          return { peer, ...(await this.#asks.ask(peer, ref)) };
-        } catch (error) {
-          if (error instanceof MeshError) return null;
-          throw error;
-        }
+  /** Asks all that can be reached, and tells of each that has it as it answers: none waits for a slower one. */
+  async search(ref: ContentRef, found: (peer: PeerId) => void): Promise<void> {
+    await Promise.all(
+      this.reachable().map(async (peer) => {
+        const holder = await this.#askOne(ref, peer);
+        if (holder !== null && holder.presence !== "none") found(peer);
       }),
     );
+  }
+
+  async #ask(ref: ContentRef, asked: readonly PeerId[]): Promise<readonly Holder[]> {
+    const answers = await Promise.all(asked.map((peer) => this.#askOne(ref, peer)));
     const holders = answers.filter((answer) => answer !== null);
     return (["whole", "part"] as const).flatMap((presence) => holders.filter((holder) => holder.presence === presence));
+  }
+
+  async #askOne(ref: ContentRef, peer: PeerId): Promise<Holder | null> {
+    try {
+      return { peer, ...(await this.#asks.ask(peer, ref)) };
+    } catch (error) {
+      if (error instanceof MeshError) return null;
+      throw error;
+    }
   }
 }

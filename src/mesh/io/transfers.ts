@@ -1,15 +1,14 @@
 // The transfers under way on this machine: begins each, tells it what others say, and finds machines for it.
 
-import { MeshError } from "../../base/errors.ts";
 import type { PeerId } from "../../base/ids.ts";
 import type { Store } from "../../store/io/store.ts";
 import type { ContentRef } from "../content.ts";
-import { type JoinAnswer, type Moving, movingKey, type Word } from "../content-messages.ts";
+import { type Moving, movingKey, type Word } from "../content-messages.ts";
 import type { Peers } from "../peers.ts";
+import type { Swarms } from "../swarms.ts";
 import type { Holders } from "./holders.ts";
 import type { ServedContent } from "./served-content.ts";
-import type { Swarms } from "./swarms.ts";
-import { joinAt, LocalFailure, Transfer, type TransferJob } from "./transfer.ts";
+import { LocalFailure, Transfer, type TransferJob, type TransferStart } from "./transfer.ts";
 
 /** One fetch of one content, for all who wait for it. */
 export interface FetchContext {
@@ -56,52 +55,32 @@ export class Transfers {
 
   /** Machines that have some of it, the believed ones when they do. */
   async peersWith(moving: Moving, believed: readonly PeerId[]): Promise<readonly PeerId[]> {
-    const ref: ContentRef = moving.kind === "file" ? { kind: "layer", digest: moving.layer } : moving;
-    return (await this.#parts.holders.of(ref, believed)).map(({ peer }) => peer);
+    return (await this.#parts.holders.of(refOf(moving), believed)).map(({ peer }) => peer);
   }
 
   /** Brings all pieces that are missing. Throws `blob.missing`. */
   async run(
     job: Pick<TransferJob, "moving" | "pieces" | "isDone" | "fits" | "fetch">,
-    context: FetchContext,
-    more: { readonly banned?: Set<PeerId>; readonly known?: ReadonlyMap<PeerId, JoinAnswer> } = {},
+    { holders, lied, signal }: FetchContext,
+    start: Omit<TransferStart, "holders"> = { banned: [], known: null },
   ): Promise<void> {
     if (job.pieces.every((_, piece) => job.isDone(piece))) return;
     const { moving } = job;
-    const known = more.known ?? (await this.#joinFirst(moving, context));
-    // Receivers that come one after another begin at other places, the first of them at the start: so it hashes as it reads.
-    const rank = Math.max(0, ...known.values().map((answer) => answer.swarm.length));
-    const transfer = new Transfer(
-      this.#parts,
-      {
-        ...job,
-        search: () => this.peersWith(moving, []),
-        lied: context.lied,
-        signal: context.signal,
-      },
-      { banned: more.banned ?? new Set(), rank },
-    );
+    const search: TransferJob["search"] = (found) => this.#parts.holders.search(refOf(moving), found);
+    const transfer = new Transfer(this.#parts, { ...job, search, lied, signal }, { ...start, holders });
     const key = movingKey(moving);
     this.#running.set(key, transfer);
     try {
-      await transfer.run(context.holders, known);
+      await transfer.run();
     } finally {
       if (this.#running.get(key) === transfer) this.#running.delete(key);
     }
   }
+}
 
-  /** The answer of the first machine that gives one. */
-  async #joinFirst(moving: Moving, context: FetchContext): Promise<ReadonlyMap<PeerId, JoinAnswer>> {
-    for (const peer of context.holders) {
-      try {
-        return new Map([[peer, await joinAt(this.#parts.peers, peer, moving, context.signal)]]);
-      } catch (error) {
-        context.signal.throwIfAborted();
-        if (!(error instanceof MeshError)) throw error;
-      }
-    }
-    return new Map();
-  }
+/** What others are asked for: a file is found where its layer is. */
+function refOf(moving: Moving): ContentRef {
+  return moving.kind === "file" ? { kind: "layer", digest: moving.layer } : moving;
 }
 
 /** What fails here fails the fetch, whoever sent the bytes. */

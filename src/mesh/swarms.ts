@@ -1,7 +1,7 @@
 // Who fetches what of this machine: so that those who fetch the same learn of each other, and hear of pieces that arrive here.
 
-import type { PeerId } from "../../base/ids.ts";
-import { LIMITS } from "../../base/limits.ts";
+import type { PeerId } from "../base/ids.ts";
+import { LIMITS } from "../base/limits.ts";
 
 /** Contents whose fetchers are remembered. */
 const MOST_CONTENTS = 1_024;
