@@ -80,6 +80,7 @@ export function tryLock(fd: number): boolean {
  * know it goes without.
  */
 export function spreadFolders(directory: string): void {
+  if (process.platform !== "linux") return;
   const FS_IOC_GETFLAGS = 0x80086601n;
   const FS_IOC_SETFLAGS = 0x40086602n;
   const FS_TOPDIR_FL = 0x20000;

@@ -2,6 +2,7 @@
 
 import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { MeshError } from "../../base/errors.ts";
+import { spreadFolders } from "../../base/io/libc.ts";
 import { type HomePaths, homePaths } from "../paths.ts";
 import { storeFailure } from "./failures.ts";
 import { currentOwner, isAlive } from "./liveness.ts";
@@ -29,6 +30,7 @@ export class Home {
     try {
       for (const folder of [home, blobs, layers, masks, scratch, tmp, runs])
         mkdirSync(folder, { recursive: true, mode: 0o700 });
+      spreadFolders(tmp);
     } catch (error) {
       const failure = storeFailure(error, `make the store in ${home}`);
       if (failure instanceof MeshError && failure.code === "store.full") throw failure;
