@@ -4,6 +4,7 @@
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { spreadFolders } from "../src/base/io/libc.ts";
 import type { ContentRef } from "../src/mesh/content.ts";
 import { Store } from "../src/store/io/store.ts";
 import { identityNamed } from "../test/support/test-mesh.ts";
@@ -38,6 +39,8 @@ class Machines implements AsyncDisposable {
   readonly #running: Machine[] = [];
 
   constructor(count: number, mbit: number | null) {
+    // Nobody pays for what was removed lately where its files happen to lie.
+    spreadFolders(this.folder);
     this.lan = new Lan(count, mbit);
   }
 
