@@ -69,6 +69,8 @@ interface Joining {
   tries: number;
   /** When it is asked again; null while it is asked. */
   againAtMs: number | null;
+  /** Whether it was met while it is asked: the question may be lost where the next one is not. */
+  isMetAgain: boolean;
 }
 
 interface Search {
@@ -208,9 +210,14 @@ export class Receiver {
   }
 
   #meet(peer: PeerId): void {
-    if (peer === this.#plan.self || this.#joining.has(peer) || this.#banned.has(peer)) return;
+    if (peer === this.#plan.self || this.#banned.has(peer)) return;
+    const joining = this.#joining.get(peer);
+    if (joining !== undefined) {
+      joining.isMetAgain = true;
+      return;
+    }
     this.#met.add(peer);
-    this.#joining.set(peer, { tries: 1, againAtMs: null });
+    this.#joining.set(peer, { tries: 1, againAtMs: null, isMetAgain: false });
     this.#effects.push({ kind: "join", peer });
   }
 
@@ -226,6 +233,7 @@ export class Receiver {
     if (joining === undefined) return;
     if (why === "missing" && joining.tries < JOIN_TRIES) joining.againAtMs = nowMs + JOIN_AGAIN_MS;
     else this.#joining.delete(peer);
+    if (why === "lost" && joining.isMetAgain) this.#meet(peer);
   }
 
   #heard(transfer: TransferMachine, peer: PeerId, word: ReceiverWord, nowMs: number): void {

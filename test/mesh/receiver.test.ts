@@ -117,6 +117,14 @@ describe("Receiver", () => {
     expect(told(one.step({ kind: "tick" }, 1_200))).toEqual([]);
   });
 
+  test("step() asks a machine again whose answer was lost, if it was met meanwhile", () => {
+    const one = begun();
+    expect(told(one.step({ kind: "met", peer: B }, 0))).toEqual(["join b"]);
+    expect(told(one.step({ kind: "met", peer: B }, 10))).toEqual([]);
+    expect(told(one.step({ kind: "refused", peer: B, why: "lost" }, 20))).toEqual(["join b"]);
+    expect(told(one.step({ kind: "refused", peer: B, why: "lost" }, 30))).toEqual([]);
+  });
+
   test("step() asks a machine again that comes back, if it may have some of it", () => {
     const one = begun();
     one.step({ kind: "joined", peer: B, has: null, swarm: [] }, 0);
