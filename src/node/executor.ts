@@ -225,6 +225,7 @@ export class Executor {
     let outcome: TaskOutcome;
     let clean = false;
     let gone = Promise.resolve();
+    let given = gone;
     try {
       // what executes is loaded with the first task that has to be
       const { attempt } = await import("./attempt.ts");
@@ -258,11 +259,11 @@ export class Executor {
       );
     } finally {
       this.#release(running);
-      if (scratch !== null) this.#expect(machine.scratch.give(scratch, { clean, gone }));
+      if (scratch !== null) this.#expect((given = machine.scratch.give(scratch, { clean, gone })));
     }
     // what filled the disk goes before anything else has to be written
     if (outcome.reason === "disk-full") {
-      await gone;
+      await given;
       await machine.store.settled();
     }
     onEvent({ kind: "task-finished", ...ref, atMs: Date.now(), outcome });

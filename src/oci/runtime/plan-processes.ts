@@ -8,7 +8,7 @@
 
 import { BEGUN_RECORD, END_RECORD, PID_RECORD, REPORT_FD, SETUP_FAILED_EXIT } from "./emit.ts";
 import type { ContextSetup } from "./context-spec.ts";
-import { type Allotment, HOST_MOUNTS_FD, type MachineFacts, USER_NAMESPACE_FD } from "./plan-input.ts";
+import { type Allotment, type MachineFacts, USER_NAMESPACE_FD } from "./plan-input.ts";
 import { enterHostMounts } from "./plan-root.ts";
 import {
   address,
@@ -46,11 +46,8 @@ const CLONE_INTO_CGROUP = 0x200000000n;
 const CLONE_VM = 0x100;
 const CLONE_PARENT_SETTID = 0x100000;
 
-/**
- * A pipe from the monitor to pid 1: a byte says that the ids are mapped, its end that the monitor is dead. Nobody but the monitor
- * has the write end. Its numbers are the lowest, all others being closed when it is made.
- */
-const MONITOR_PIPE = { readFd: REPORT_FD + 1, writeFd: REPORT_FD + 2 } as const;
+/** A pipe's ends: the lowest numbers, all beyond the report socket being closed when it is made. */
+const PIPE = { readFd: REPORT_FD + 1, writeFd: REPORT_FD + 2 } as const;
 /** A page that monitor and pid 1 share: the task's wait status. */
 const SHARED_ADDRESS = 0x600000;
 const TASK_STATUS: Place = { fixed: SHARED_ADDRESS };
@@ -58,8 +55,6 @@ const TASK_STATUS: Place = { fixed: SHARED_ADDRESS };
 const RUSAGE_WORDS = 18;
 const RUSAGE_CHILDREN = -1;
 const END_RECORD_BYTES = 48;
-/** Both ends of the pipe by which pid 1 learns of the task's exec: the lowest numbers, all others being closed. */
-const EXEC_PIPE = { readFd: REPORT_FD + 1, writeFd: REPORT_FD + 2 } as const;
 
 const OOM_SCORE = "300";
 
@@ -81,7 +76,6 @@ export function monitorOperations(
   const { idMap } = allotment;
   return [
     call("leave the terminal's session", "setsid", [], ANYWAY),
-    call("close inherited descriptors", "close_range", [HOST_MOUNTS_FD + 1, EVERY_FD, 0]),
     call("take a name that people know", "prctl", [PR_SET_NAME, "mesh-context", 0, 0, 0]),
     call("clear the file mode mask", "umask", [0]),
     ...joinCgroups(allotment.cgroupTaskFiles),
@@ -107,14 +101,14 @@ export function monitorOperations(
       -1,
       0,
     ]),
-    call("close descriptors of the start", "close_range", [REPORT_FD + 1, EVERY_FD, 0]),
-    call("make a pipe to pid 1", "pipe2", [address("monitorPipe"), O_CLOEXEC]),
+    // A byte says that the ids are mapped, its end that the monitor is dead: nobody else has the write end.
+    ...onlyPipe("make a pipe to pid 1"),
     ...birth(setup, allotment),
     ...writeIdMap(allotment),
-    call("tell pid 1 that its ids are mapped", "write", [MONITOR_PIPE.writeFd, address("byte"), 1]),
+    call("tell pid 1 that its ids are mapped", "write", [PIPE.writeFd, address("byte"), 1]),
     call("report the process id", "write", [REPORT_FD, address("pidRecord"), 16]),
-    call("close all descriptors", "close_range", [0, MONITOR_PIPE.writeFd - 1, 0]),
-    call("close all but the pipe", "close_range", [MONITOR_PIPE.writeFd + 1, EVERY_FD, 0]),
+    call("close all descriptors below the pipe's end", "close_range", [0, PIPE.writeFd - 1, 0]),
+    call("close all descriptors above it", "close_range", [PIPE.writeFd + 1, EVERY_FD, 0]),
     call("leave pid 1's process directory", "chdir", ["/"]),
     call("wait for pid 1 to end", "wait4", [{ kind: "value", at: PID }, address("initStatus"), 0, 0]),
     ...dieTheSameDeath(),
@@ -126,8 +120,8 @@ export function monitorOperations(
 export function initOperations(): readonly SetupOp[] {
   return [
     dieWithParent(),
-    call("leave the pipe's other end to the monitor", "close_range", [MONITOR_PIPE.writeFd, EVERY_FD, 0]),
-    call("wait for the id map", "read", [MONITOR_PIPE.readFd, address("byte"), 1], {
+    call("leave the pipe's other end to the monitor", "close_range", [PIPE.writeFd, EVERY_FD, 0]),
+    call("wait for the id map", "read", [PIPE.readFd, address("byte"), 1], {
       onResult: { is: 1, goTo: { label: "the ids are mapped" } },
     }),
     call("end: the monitor is gone", "exit_group", [SETUP_FAILED_EXIT]),
@@ -152,14 +146,13 @@ export function reaperOperations(): readonly SetupOp[] {
     call(name, "write", [REPORT_FD, address(record), length], ANYWAY);
   return [
     call("hide from the task", "prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0]),
-    call("close all other descriptors", "close_range", [REPORT_FD + 1, EVERY_FD, 0]),
-    call("make a pipe that the task's exec closes", "pipe2", [address("execPipe"), O_CLOEXEC]),
+    ...onlyPipe("make a pipe that the task's exec closes"),
     call("start the task's process", "clone", [CLONE_VM | CLONE_PARENT_SETTID | SIGCHLD, 0, address("task"), 0, 0], {
       onResult: { is: 0, goTo: { label: "task" } },
     }),
     call("close the task's input and output", "close_range", [0, REPORT_FD - 1, 0]),
-    call("close the task's end of the pipe", "close", [EXEC_PIPE.writeFd]),
-    call("wait for the task's exec", "read", [EXEC_PIPE.readFd, address("byte"), 1], ANYWAY),
+    call("close the task's end of the pipe", "close", [PIPE.writeFd]),
+    call("wait for the task's exec", "read", [PIPE.readFd, address("byte"), 1], ANYWAY),
     report("report that it has begun", "begunRecord", 16),
     { kind: "label", label: "reap" },
     call("reap", "wait4", [-1, { kind: "address", at: TASK_STATUS }, 0, 0], {
@@ -198,13 +191,21 @@ export function waitForNetwork(): readonly SetupOp[] {
  */
 function checkMonitorLives(): readonly SetupOp[] {
   const pollFd = new Uint8Array(8);
-  new DataView(pollFd.buffer).setInt32(0, MONITOR_PIPE.readFd, true);
+  new DataView(pollFd.buffer).setInt32(0, PIPE.readFd, true);
   return [
     call("look for the monitor", "ppoll", [bytes(pollFd), 1, bytes(words(0, 0)), 0, 0], {
       onResult: { is: 0, goTo: { label: "the monitor lives" } },
     }),
     call("end: the monitor is gone", "exit_group", [SETUP_FAILED_EXIT]),
     { kind: "label", label: "the monitor lives" },
+  ];
+}
+
+/** Closes all descriptors beyond the report socket, and makes a pipe that closes on exec: `PIPE`. */
+function onlyPipe(name: string): readonly SetupOp[] {
+  return [
+    call("close all other descriptors", "close_range", [REPORT_FD + 1, EVERY_FD, 0]),
+    call(name, "pipe2", [address("pipe"), O_CLOEXEC]),
   ];
 }
 
