@@ -37,6 +37,22 @@ describe("Executor", () => {
     expect(new Set(roots).size).toBe(2);
   });
 
+  test("what a task wrote becomes a layer when nothing holds it any more; who wrote nothing is not waited for", async () => {
+    await using fixture = new NodeFixture();
+    const gone = Promise.withResolvers<void>();
+    const backend = new FakeBackend({ writes: (task) => task.write("workspace/file", "") });
+    backend.lingers = gone.promise;
+    const driven = fixture.drive(
+      "tasks:\n  - { key: writes, run: writes }\n  - { key: reads, run: reads }\n  - { key: next, after: reads, run: next }",
+      backend,
+    );
+    const finished = () => driven.events.flatMap((event) => (event.kind === "task-finished" ? [event.key] : []));
+    while (!finished().includes("next")) await new Promise((resolve) => setImmediate(resolve));
+    expect(finished()).toEqual(["reads", "next"]);
+    gone.resolve();
+    expect(outcomesOf(await driven.finished())).toEqual({ writes: "succeeded", reads: "succeeded", next: "succeeded" });
+  });
+
   test("a failed task leaves its outputs for people, and no result for the cache", async () => {
     await using fixture = new NodeFixture();
     const backend = new FakeBackend({

@@ -1,6 +1,6 @@
 // What a test may need of a machine, how to find out, and who could provide it. Probes only look; they change nothing.
 
-import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync, statfsSync } from "node:fs";
 import { availableParallelism, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { nameOfUser } from "../../src/oci/runtime/sub-ids.ts";
@@ -29,6 +29,7 @@ export const ABILITIES = {
   mount: { from: "machine", lacks: lacksMount },
   /** Overlay whiteouts can be made in the temporary folder: not so where that lies on an overlay itself, as in a context. */
   whiteouts: { from: "machine", lacks: lacksWhiteouts },
+  ext4: { from: "machine", lacks: lacksExt4 },
   "two-cpus": { from: "machine", lacks: () => (availableParallelism() < 2 ? "this machine has one CPU" : null) },
   tun: { from: "machine", lacks: () => lacksWritable("/dev/net/tun", "/dev/net/tun cannot be opened") },
   /** For `makeLan`: network, PID, mount and UTS namespaces, a bridge, veth pairs; as root, or as an ordinary user. */
@@ -60,6 +61,7 @@ export const ABILITIES = {
   slirp4netns: { from: "package", lacks: () => lacksProgram("slirp4netns") },
   faketime: { from: "package", lacks: () => lacksProgram("faketime") },
   getfattr: { from: "package", lacks: () => lacksProgram("getfattr") },
+  lsattr: { from: "package", lacks: () => lacksProgram("lsattr") },
   git: { from: "package", lacks: () => lacksProgram("git") },
   openssl: { from: "package", lacks: () => lacksProgram("openssl") },
   hyperfine: { from: "package", lacks: () => lacksProgram("hyperfine") },
@@ -71,6 +73,11 @@ export type AbilityName = keyof typeof ABILITIES;
 
 /** What every test needs that starts a context. */
 export const CONTEXTS = ["user-namespaces", "overlay-in-user-namespace"] as const;
+
+function lacksExt4(): string | null {
+  const EXT4_SUPER_MAGIC = 0xef53;
+  return statfsSync(tmpdir()).type === EXT4_SUPER_MAGIC ? null : "the temporary folder is not on ext4";
+}
 
 function lacksProgram(name: string): string | null {
   return Bun.which(name) === null ? `${name} is not installed` : null;

@@ -21,6 +21,7 @@ import {
   makeSocketPair,
   makeWhiteout,
   setXattr,
+  spreadFolders,
 } from "../../../src/base/io/libc.ts";
 import { testIf } from "../../support/require.ts";
 
@@ -39,6 +40,19 @@ const codeOf = (act: () => unknown) => {
     return errnoOf(error);
   }
 };
+
+describe("spreadFolders()", () => {
+  testIf(["ext4", "lsattr"], "marks a folder as one whose folders are kept apart", () => {
+    const flags = () => Bun.spawnSync(["lsattr", "-d", directory]).stdout.toString().split(" ")[0];
+    expect(flags()).not.toContain("T");
+    spreadFolders(directory);
+    expect(flags()).toContain("T");
+  });
+
+  testIf("linux", "does without where the filesystem does not know it", () => {
+    expect(() => spreadFolders("/proc/self")).not.toThrow();
+  });
+});
 
 test("makePipe() and makeSocketPair() connect, and close on exec", () => {
   const { readFd, writeFd } = makePipe();

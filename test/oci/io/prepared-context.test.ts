@@ -31,6 +31,24 @@ describeIf(CONTEXTS, "a prepared context", () => {
     });
   });
 
+  test("has its end told by pid 1, before the kernel has undone the rest", async () => {
+    const prepared = await contexts.runtime.prepare(contexts.spec([]));
+    const running = await prepared.begin(shell("(setsid sleep 100 &); sleep 0.2; kill -9 $$"), {
+      stdin: "null",
+      output: () => undefined,
+    });
+    const monitor = descendants(process.pid).find((pid) => descendants(pid).includes(running.pid)) ?? 0;
+    // Who stands still tells nobody that pid 1 is dead.
+    process.kill(monitor, "SIGSTOP");
+    let isGone = false;
+    void running.gone.then(() => (isGone = true));
+    expect(await running.exited).toMatchObject({ exitCode: null, signal: "SIGKILL", outOfMemory: false });
+    expect([isGone, descendants(running.pid)]).toEqual([false, []]);
+    process.kill(monitor, "SIGCONT");
+    await running.gone;
+    expect([isAlive(running.pid), isAlive(monitor)]).toEqual([false, false]);
+  });
+
   test("takes arguments larger than a socket's buffer", async () => {
     const prepared = await contexts.runtime.prepare(contexts.spec([]));
     let count = 0;

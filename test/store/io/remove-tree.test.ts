@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { Store } from "../../../src/store/io/store.ts";
 import { removeTree } from "../../../src/store/io/remove-tree.ts";
+import { testIf } from "../../support/require.ts";
 import { TemporaryDirectory } from "../support.ts";
 
 /** A process that has ended: the longest number that a process can't have. */
@@ -34,4 +35,23 @@ test("Store.sweep() of two stores of one home at once leaves nothing and fails i
   for (let entry = 0; entry < 3; entry++) makeWideTree(`${one.paths.tmp}/${NOBODY}.${entry}`);
   expect(await Promise.all([one.sweep(), other.sweep()])).toEqual([0, 0]);
   for (let entry = 0; entry < 3; entry++) expect(existsSync(`${one.paths.tmp}/${NOBODY}.${entry}`)).toBe(false);
+});
+
+testIf("mount", "Store.sweep() counts what it cannot remove yet, and removes it when it can", async () => {
+  using directory = new TemporaryDirectory();
+  using store = Store.open(`${directory.path}/home`);
+  const held = `${store.paths.tmp}/${NOBODY}.0`;
+  mkdirSync(`${held}/mounted`, { recursive: true });
+  mkdirSync(`${store.paths.tmp}/${NOBODY}.1`);
+  Bun.spawnSync(["mount", "-t", "tmpfs", "none", `${held}/mounted`]);
+  try {
+    expect([await store.sweep(), existsSync(held), existsSync(`${store.paths.tmp}/${NOBODY}.1`)]).toEqual([
+      1,
+      true,
+      false,
+    ]);
+  } finally {
+    Bun.spawnSync(["umount", `${held}/mounted`]);
+  }
+  expect([await store.sweep(), existsSync(held)]).toEqual([0, false]);
 });
